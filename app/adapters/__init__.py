@@ -1,0 +1,1 @@
+"""One outside thing each: our words in, our errors out."""

@@ -1,0 +1,1 @@
+"""Redis: it counts and keeps, Python judges."""

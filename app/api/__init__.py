@@ -1,0 +1,1 @@
+"""HTTP in: parse, hand over, answer."""

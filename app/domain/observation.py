@@ -1,0 +1,89 @@
+"""All facts that a decision may use, gathered before it."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+
+from app.domain.container import Container, Listed
+from app.domain.remediation import Remediation
+
+
+class Symptom(StrEnum):
+    """Whether the target is ill."""
+
+    ACTIVE = "active"
+    #: Active, but silenced or inhibited.
+    SUPPRESSED = "suppressed"
+    #: None, and whoever would tell us is alive.
+    ABSENT = "absent"
+    #: Nobody can tell.
+    UNKNOWN = "unknown"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sickness:
+    """The symptom of a target and where it shows."""
+
+    symptom: Symptom
+    #: Names of the alerts that are active now.
+    alerts: tuple[str, ...] = ()
+    #: Alerts of the target's own container are active, not only those of its clones.
+    on_source: bool = True
+    #: Absent because every alert that we knew was resolved by a notice of its own.
+    resolved: bool = False
+    #: When the first notice of an alert that is active was received.
+    since: datetime | None = None
+    #: The longest ``relevo_settle`` (seconds as written by its rule) among the target's alerts.
+    settle_s: float | None = None
+    #: For `UNKNOWN`: what cannot be told, in a sentence.
+    doubt: str | None = None
+
+
+class EngineView(StrEnum):
+    """What could be learned of the container."""
+
+    SEEN = "seen"
+    #: The engine does not answer.
+    DOWN = "down"
+    #: It answers that there is no such container.
+    GONE = "gone"
+    #: Two containers claim the slot.
+    AMBIGUOUS = "ambiguous"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GroupView:
+    """The group of a target as the engine has it."""
+
+    id: str
+    #: Originals and clones, running or not.
+    instances: int
+    #: The clones among them, newest last.
+    clones: tuple[Listed, ...]
+    #: Targets (``engine:slot``) of the originals.
+    originals: tuple[str, ...]
+    #: Instances that the group may have.
+    max_instances: int
+    #: The clone of the open scale-out attempt, inspected; None when gone or none is open.
+    fresh_clone: Container | None = None
+    #: No further scale-out before then.
+    cooling_until: datetime | None = None
+    #: Why no faithful clone can be made: reason word and sentence; None when one can.
+    refusal: tuple[str, str] | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Observation:
+    """See the module."""
+
+    target: str
+    view: EngineView
+    #: None unless `view` is SEEN.
+    container: Container | None
+    sickness: Sickness
+    remediation: Remediation | None
+    #: Failed restarts of this target in the window of its policy.
+    failures: int
+    group: GroupView
+    #: Only report what would be done.
+    observe_only: bool = False

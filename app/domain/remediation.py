@@ -1,0 +1,140 @@
+"""The whole story of one target, from its first alert to closed or quarantined."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+
+from app.domain.decision import Outcome, Reason, Verdict
+
+
+class State(StrEnum):
+    """State of a target; a remediation has the same ones without ``ok``, and ``closed``."""
+
+    OK = "ok"
+    WAITING = "waiting"
+    ACTING = "acting"
+    VERIFYING = "verifying"
+    SETTLING = "settling"
+    COOLDOWN = "cooldown"
+    HELD = "held"
+    QUARANTINED = "quarantined"
+    CLOSED = "closed"
+
+
+class Action(StrEnum):
+    """What Relevo does to containers."""
+
+    RESTART = "restart"
+    START = "start"
+    SCALE_OUT = "scale_out"
+    SCALE_IN = "scale_in"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Attempt:
+    """One try to remediate, from its intent to its verdict."""
+
+    #: Unique for ever: the remediation's id and a number.
+    id: str
+    action: Action
+    #: Why it was made.
+    reason: Reason
+    #: The container acted on, 64 hexadecimal digits.
+    container_id: str
+    #: Its ``StartedAt`` before the action.
+    started_before: str
+    #: The engine's own restarts of it before the action.
+    restarts_before: int
+    #: When the intent was written, before the action.
+    intent_at: datetime
+    #: When the engine had answered, or the action was seen to have happened.
+    acted_at: datetime | None = None
+    #: ``StartedAt`` after the action.
+    started_after: str | None = None
+    #: The engine refused, or gave no answer: its words.
+    error: str | None = None
+    #: Status of the engine's refusal, where it answered one; None for silence.
+    error_status: int | None = None
+    #: Found stopped after our own restart, and started (at most once).
+    started_again: bool = False
+    #: Name and id of the clone that a scale-out made.
+    clone: str | None = None
+    clone_id: str | None = None
+    verdict: Verdict | None = None
+    #: Why the verdict: the word, and one sentence of evidence.
+    verdict_reason: Reason | None = None
+    evidence: str | None = None
+    finished_at: datetime | None = None
+
+    @property
+    def is_open(self) -> bool:
+        """No verdict yet."""
+        return self.verdict is None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LogEntry:
+    """One decision as it was taken; kept so that every action and non-action is explained."""
+
+    at: datetime
+    decision: str
+    reason: Reason
+    until: datetime | None = None
+    detail: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Remediation:
+    """See the module."""
+
+    id: str
+    #: ``engine:slot``.
+    target: str
+    #: ``engine:group``.
+    group: str
+    #: The container's name at the last look, for people.
+    container: str
+    #: Image and configuration: a change starts a new history.
+    incarnation: str
+    #: Name of the policy that covers it: that of the alert that opened it.
+    policy: str
+    state: State
+    #: Why it is in this state.
+    reason: Reason
+    opened_at: datetime
+    #: Names of the alerts that it was opened for.
+    alerts: tuple[str, ...]
+    #: What the next delay counts from: receipt of the first notice, then the last verdict.
+    needed_since: datetime
+    #: ``StartedAt`` when the pending step was planned.
+    planned_started_at: str
+    #: When it is looked at next, or acted; None when closed.
+    next_at: datetime | None = None
+    #: What is planned for `next_at`, where that is an action.
+    next_action: Action | None = None
+    closed_at: datetime | None = None
+    outcome: Outcome | None = None
+    attempts: tuple[Attempt, ...] = ()
+    #: The symptom has been absent without interruption since then.
+    absent_since: datetime | None = None
+    #: The symptom cannot be told since then.
+    unknown_since: datetime | None = None
+    #: Last time this remediation scaled out, once the clone was up.
+    scaled_out_at: datetime | None = None
+    log: tuple[LogEntry, ...] = ()
+
+    @property
+    def open_attempt(self) -> Attempt | None:
+        """The attempt that has no verdict yet."""
+        last = self.last_attempt
+        return last if last is not None and last.is_open else None
+
+    @property
+    def last_attempt(self) -> Attempt | None:
+        """The newest attempt."""
+        return self.attempts[-1] if self.attempts else None
+
+    @property
+    def is_closed(self) -> bool:
+        """Whether the story is over."""
+        return self.state is State.CLOSED

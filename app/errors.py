@@ -1,0 +1,101 @@
+"""
+Our exceptions.
+
+* RelevoError
+  + Transient               worth another call after a while
+    - EngineUnavailable     the container engine did not answer, or is failing for everyone
+      . EngineSilent        no answer in time: what was asked for may still happen
+    - StoreUnavailable      the store did not take or give what was asked of it
+    - SourceUnavailable     Alertmanager or Prometheus did not answer
+    - NotAccepting          shutting down, or the queue is full: send it again
+  + Permanent               another call cannot help
+    - ContainerGone         the container no longer exists
+    - EngineRefused         the engine refused this request for this container
+    - StartedMeanwhile      somebody else started the container since the step was planned
+    - CloneRefused          no faithful clone of this container can be made
+    - LeaseLost             another worker holds the step now; its word counts
+    - CoolingDown           the group was scaled out a moment ago
+    - BadConfiguration      a setting or the policy file is wrong; says where and what to do
+"""
+
+from datetime import datetime
+
+
+class RelevoError(Exception):
+    """Anything that Relevo raises on purpose."""
+
+
+class Transient(RelevoError):
+    """Worth another call after a while."""
+
+
+class Permanent(RelevoError):
+    """Another call cannot help."""
+
+
+class EngineUnavailable(Transient):
+    """The container engine did not answer, or answers errors to everyone."""
+
+
+class EngineSilent(EngineUnavailable):
+    """
+    The engine took a request and gave no answer in time.
+
+    Unknown, not failed: Docker goes on although the client left. Look at the container.
+    """
+
+
+class StoreUnavailable(Transient):
+    """The store did not take or give what was asked of it; nothing may be assumed done."""
+
+
+class SourceUnavailable(Transient):
+    """Alertmanager or Prometheus did not answer, or not in a form that we know."""
+
+
+class NotAccepting(Transient):
+    """Nothing is taken on at this moment: shutting down, or the queue is full."""
+
+
+class ContainerGone(Permanent):
+    """The container no longer exists under this id."""
+
+
+class EngineRefused(Permanent):
+    """
+    The engine answered an error for this one container.
+
+    :param status: the HTTP status of the engine's answer
+    """
+
+    def __init__(self, status: int, message: str) -> None:
+        super().__init__(message)
+        self.status = status
+
+
+class StartedMeanwhile(Permanent):
+    """Somebody else started the container since the step was planned."""
+
+
+class CloneRefused(Permanent):
+    """No faithful clone can be made; the fidelity report of the refusal says why."""
+
+
+class LeaseLost(Permanent):
+    """The lease on this step has passed to another worker, or ran out."""
+
+
+class CoolingDown(Permanent):
+    """
+    The group was scaled out a moment ago.
+
+    :param until: when it may be scaled out again
+    """
+
+    def __init__(self, until: datetime) -> None:
+        super().__init__(f"cooling down until {until.isoformat()}")
+        self.until = until
+
+
+class BadConfiguration(Permanent):
+    """A setting or the policy file is wrong. The message says where, what, and what to do."""

@@ -1,0 +1,204 @@
+"""
+Settings: ``RELEVO_*`` from the environment, each secret also as ``RELEVO_*_FILE``.
+
+A leaf: only the wiring places read it, and hand each part the two or three values it needs.
+"""
+
+import os
+from ipaddress import ip_address
+from pathlib import Path
+from typing import Annotated, Any
+
+from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
+from pydantic.fields import FieldInfo
+from pydantic_settings import (
+    BaseSettings,
+    NoDecode,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+)
+
+from app.domain.target import is_safe_name
+from app.errors import BadConfiguration
+from app.policies.spec import Mode
+
+PREFIX = "RELEVO_"
+_LOOPBACK_NAMES = {"localhost", "ip6-localhost"}
+
+
+class Address(str):
+    """``host:port`` to listen on, with both halves."""
+
+    @property
+    def host(self) -> str:
+        """The part before the last colon, without brackets."""
+        return self.rpartition(":")[0].strip("[]")
+
+    @property
+    def port(self) -> int:
+        """The part after the last colon."""
+        return int(self.rpartition(":")[2])
+
+    @property
+    def is_loopback(self) -> bool:
+        """Whether only this machine can connect to it."""
+        if self.host in _LOOPBACK_NAMES:
+            return True
+        try:
+            return ip_address(self.host).is_loopback
+        except ValueError:
+            return False
+
+
+class _FileSource(PydanticBaseSettingsSource):
+    """``RELEVO_X_FILE``: the value of ``X`` is what that file holds, right-stripped."""
+
+    def get_field_value(self, field: FieldInfo, field_name: str) -> tuple[Any, str, bool]:
+        path = os.environ.get(f"{PREFIX}{field_name.upper()}_FILE")
+        if not path:
+            return None, field_name, False
+        try:
+            return Path(path).read_text(encoding="utf-8").rstrip(), field_name, False
+        except (OSError, UnicodeDecodeError) as exc:
+            raise BadConfiguration(
+                f"{PREFIX}{field_name.upper()}_FILE: cannot read {path}: {exc}"
+            ) from exc
+
+    def __call__(self) -> dict[str, Any]:
+        found = {}
+        for name, field in self.settings_cls.model_fields.items():
+            value, _, _ = self.get_field_value(field, name)
+            if value is not None:
+                found[name] = value
+        return found
+
+
+Secrets = Annotated[tuple[SecretStr, ...], NoDecode]
+Urls = Annotated[tuple[str, ...], NoDecode]
+
+
+class Settings(BaseSettings):
+    """All of them, with the documented defaults."""
+
+    model_config = SettingsConfigDict(env_prefix=PREFIX, env_ignore_empty=True, extra="ignore")
+
+    listen: Address = Address("127.0.0.1:5000")
+    collect_listen: Address = Address("127.0.0.1:5001")
+    #: What the command line calls, and sends.
+    url: str = "http://127.0.0.1:5000"
+    token: SecretStr | None = None
+    label_prefix: str = "relevo"
+    #: How people reach this Relevo: the base of every link.
+    external_url: str | None = None
+    engine_name: str | None = None
+    #: Unset: an embedded server with its append-only file in `data_dir`.
+    redis_url: SecretStr | None = None
+    data_dir: Path = Path("data")
+    policies: Path | None = None
+    mode: Mode = Mode.ENFORCE
+    #: Several, comma-separated, for a highly available pair.
+    alertmanager_url: Urls = ()
+    alertmanager_receiver: str = "relevo"
+    prometheus_url: str | None = None
+    grafana_url: str | None = None
+    grafana_token: SecretStr | None = None
+    #: Several, one a line, so that they can be rotated.
+    token_ingest: Secrets = ()
+    token_read: Secrets = ()
+    token_operate: Secrets = ()
+    token_admin: Secrets = ()
+    #: How many times faster than real time the chain around us runs (demo and tests only):
+    #: divides the waits that have no key in the policy file.
+    time_factor: float = Field(default=1.0, ge=1.0, le=1000.0)
+    log_format: str = Field(default="logfmt", pattern="^(logfmt|json)$")
+    #: The engine, as Docker's own variable has it.
+    docker_host: str = Field(default="unix:///var/run/docker.sock", validation_alias="DOCKER_HOST")
+
+    @field_validator("token_ingest", "token_read", "token_operate", "token_admin", mode="before")
+    @classmethod
+    def _lines(cls, value: object) -> object:
+        if isinstance(value, str):
+            return tuple(line.strip() for line in value.splitlines() if line.strip())
+        return value
+
+    @field_validator("alertmanager_url", mode="before")
+    @classmethod
+    def _commas(cls, value: object) -> object:
+        if isinstance(value, str):
+            return tuple(url.strip().rstrip("/") for url in value.split(",") if url.strip())
+        return value
+
+    @field_validator("alertmanager_url", "prometheus_url", "external_url", "grafana_url", "url")
+    @classmethod
+    def _web(cls, value: str | tuple[str, ...] | None) -> str | tuple[str, ...] | None:
+        for url in (value,) if isinstance(value, str) else value or ():
+            if not url.startswith(("http://", "https://")):
+                raise ValueError(f"{url!r} must start with http:// or https://")
+        return value.rstrip("/") if isinstance(value, str) else value
+
+    @field_validator("listen", "collect_listen", mode="before")
+    @classmethod
+    def _address(cls, value: object) -> object:
+        host, colon, port = str(value).rpartition(":")
+        if not colon or not host or not port.isdecimal() or int(port) > 65535:
+            raise ValueError(f"{value!r} must be host:port, such as 127.0.0.1:5000")
+        return Address(value)
+
+    @field_validator("label_prefix")
+    @classmethod
+    def _prefix(cls, value: str) -> str:
+        if not is_safe_name(value):
+            raise ValueError("may hold letters, digits, '_', '.' and '-' only")
+        return value.rstrip(".")
+
+    @field_validator("engine_name")
+    @classmethod
+    def _engine(cls, value: str | None) -> str | None:
+        if value is not None and not is_safe_name(value):
+            raise ValueError(f"{value!r} may hold letters, digits, '_', '.' and '-' only")
+        return value
+
+    @model_validator(mode="after")
+    def _not_open_to_the_world(self) -> "Settings":
+        if not self.listen.is_loopback and not self.has_tokens:
+            raise ValueError(
+                f"RELEVO_LISTEN={self.listen} can be reached from other machines, and there are no "
+                "tokens. Set RELEVO_TOKEN_INGEST_FILE, RELEVO_TOKEN_READ_FILE and "
+                "RELEVO_TOKEN_OPERATE_FILE to files that hold one random token each "
+                "(openssl rand -hex 32), or listen on 127.0.0.1"
+            )
+        return self
+
+    @property
+    def has_tokens(self) -> bool:
+        """Whether callers must show a token."""
+        return bool(self.token_ingest or self.token_read or self.token_operate or self.token_admin)
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        return init_settings, _FileSource(settings_cls), env_settings
+
+
+def load_settings(**overrides: Any) -> Settings:
+    """
+    Read the environment.
+
+    :raises BadConfiguration: one line per wrong setting, each named as people set it
+    """
+    try:
+        return Settings(**overrides)
+    except ValidationError as exc:
+        lines = []
+        for error in exc.errors(include_url=False, include_input=False):
+            where = str(error["loc"][0]) if error["loc"] else ""
+            name = where if where.startswith("DOCKER") or not where else f"{PREFIX}{where.upper()}"
+            message = error["msg"].removeprefix("Value error, ")
+            lines.append(f"{name}: {message}" if name else message)
+        raise BadConfiguration("\n".join(lines)) from exc

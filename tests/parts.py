@@ -1,0 +1,59 @@
+"""
+The real parts that tests need: found, or skipped by name, or insisted on.
+
+``RELEVO_TEST_REQUIRE=docker,redis,…`` turns the skip of a missing part into a failure.
+"""
+
+import os
+import shutil
+import subprocess
+from functools import cache
+
+import pytest
+
+#: Part -> names of the program that is it, the preferred one first.
+_PROGRAMS = {
+    "docker": ("docker",),
+    "docker-compose": ("docker-compose",),
+    "redis": ("redis-server", "valkey-server"),
+    "prometheus": ("prometheus",),
+    "promtool": ("promtool",),
+    "alertmanager": ("prometheus-alertmanager", "alertmanager"),
+    "amtool": ("amtool",),
+    "node-exporter": ("prometheus-node-exporter", "node_exporter"),
+    "busybox": ("busybox",),
+}
+#: Where Debian puts servers, which is not on everybody's PATH.
+_PATH = os.pathsep.join((os.environ.get("PATH", os.defpath), "/usr/sbin", "/sbin"))
+
+
+@cache
+def _found(part: str) -> str | None:
+    for name in _PROGRAMS[part]:
+        path = shutil.which(name, path=_PATH)
+        if path is not None and (part != "docker" or _engine_answers(path)):
+            return path
+    return None
+
+
+def _engine_answers(docker: str) -> bool:
+    answer = subprocess.run(
+        [docker, "version", "--format", "{{.Server.Version}}"],
+        capture_output=True,
+        timeout=20,
+        check=False,
+    )
+    return answer.returncode == 0
+
+
+def require(part: str) -> str:
+    """Return the path of a part's program; skip the test by the part's name where it is missing."""
+    path = _found(part)
+    if path is None:
+        required = os.environ.get("RELEVO_TEST_REQUIRE", "").split(",")
+        # promtool and amtool come with their servers, and are insisted on with them.
+        family = {"promtool": "prometheus", "amtool": "alertmanager", "docker-compose": "docker"}
+        if part in required or family.get(part) in required:
+            pytest.fail(f"missing part: {part} (RELEVO_TEST_REQUIRE insists on it)", pytrace=False)
+        pytest.skip(f"missing part: {part}")
+    return path
