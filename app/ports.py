@@ -144,6 +144,8 @@ class Notice:
 
     target: str
     alert: Alert
+    #: From a pull that lists the alert now, not from a notification: outranks a tombstone.
+    listed: bool = False
 
 
 class Taken(StrEnum):
@@ -153,7 +155,8 @@ class Taken(StrEnum):
     #: Known already; counts as accepted.
     DUPLICATE = "duplicate"
     RESOLVED = "resolved"
-    #: A firing notice that is not newer than the resolved one.
+    #: A firing notice that is not newer than the resolved one, or a resolved one that is
+    #: older than what fires.
     STALE = "stale"
 
 
@@ -220,6 +223,8 @@ class Entry:
     #: Alerts that are over; forgotten unless a newer notice came meanwhile.
     over: tuple[KnownAlert, ...] = ()
     activity: Activity | None = None
+    #: Earlier remediations of the target that changed, such as by a relapse.
+    amended: tuple[Remediation, ...] = ()
     #: Set or move the end of the group's cooldown.
     cooldown: "Cooldown | None" = None
 
@@ -314,7 +319,11 @@ class FailureWindow(Protocol):
         ...
 
     async def failing_targets(self, *, now: datetime, window: timedelta) -> int:
-        """Count distinct targets with a failure in ``(now - window, now]``."""
+        """
+        Count distinct targets whose last failure lies in ``(now - window, now]``.
+
+        Failures that a scale-out has consumed count here: many of them are a storm, too.
+        """
         ...
 
 
@@ -371,7 +380,15 @@ class StoreHealth(Protocol):
 
     async def check(self) -> tuple[str, ...]:
         """
-        Name what is wrong with it, a sentence each; empty when it is as it should be.
+        Name what keeps it from keeping its word, a sentence each; empty when nothing does.
+
+        :raises StoreUnavailable: it does not answer
+        """
+        ...
+
+    async def remarks(self) -> tuple[str, ...]:
+        """
+        Name what is allowed and still weaker than what Relevo ships, a sentence each.
 
         :raises StoreUnavailable: it does not answer
         """

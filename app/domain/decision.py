@@ -54,7 +54,19 @@ class Reason(StrEnum):
     AT_MAX = "at_max"
     ALREADY_SCALED = "already_scaled"
     UNKNOWN_TOO_LONG = "unknown_too_long"
-    CLONE_REFUSED = "clone_refused"
+
+    # why no faithful clone can be made (the words of the fidelity report)
+    FIXED_HOST_PORT = "fixed_host_port"
+    NETWORK_MODE = "network_mode"
+    HOST_NETWORK = "host_network"
+    SHARED_VOLUME = "shared_volume"
+    DATA_IN_ANONYMOUS_VOLUME = "data_in_anonymous_volume"
+    DATA_IN_LAYER = "data_in_layer"
+    COMPOSE_CONFIGS = "compose_configs"
+    SHARED_DEVICE = "shared_device"
+    IMPLICIT_ROUTER = "implicit_router"
+    AUTO_REMOVE = "auto_remove"
+    IS_CLONE = "is_clone"
 
 
 class Verdict(StrEnum):
@@ -93,6 +105,15 @@ _COUNTED = frozenset(
 )
 
 
+class Action(StrEnum):
+    """What Relevo does to containers."""
+
+    RESTART = "restart"
+    START = "start"
+    SCALE_OUT = "scale_out"
+    SCALE_IN = "scale_in"
+
+
 class Outcome(StrEnum):
     """How a remediation ended."""
 
@@ -118,6 +139,8 @@ class Wait:
 
     until: datetime
     reason: Reason
+    #: What is due then, if it is still needed.
+    then: Action
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,6 +195,13 @@ class Watch:
 
 
 @dataclass(frozen=True, slots=True)
+class Confirm:
+    """The clone is up and warm: the scale-out itself has succeeded; relief is watched for."""
+
+    reason: Reason
+
+
+@dataclass(frozen=True, slots=True)
 class Conclude:
     """The open attempt has its verdict."""
 
@@ -194,6 +224,8 @@ class Escalate:
     """The ladder has ended: a person is needed, the target is quarantined."""
 
     reason: Reason
+    #: One sentence for the person: why it stopped.
+    detail: str
 
 
 Decision = (
@@ -206,6 +238,7 @@ Decision = (
     | Adopt
     | StartStopped
     | Watch
+    | Confirm
     | Conclude
     | Close
     | Escalate

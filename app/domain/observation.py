@@ -1,10 +1,11 @@
 """All facts that a decision may use, gathered before it."""
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 
 from app.domain.container import Container, Listed
+from app.domain.decision import Reason
 from app.domain.remediation import Remediation
 
 
@@ -33,8 +34,8 @@ class Sickness:
     resolved: bool = False
     #: When the first notice of an alert that is active was received.
     since: datetime | None = None
-    #: The longest ``relevo_settle`` (seconds as written by its rule) among the target's alerts.
-    settle_s: float | None = None
+    #: The longest ``relevo_settle`` among the target's alerts.
+    settle: timedelta | None = None
     #: For `UNKNOWN`: what cannot be told, in a sentence.
     doubt: str | None = None
 
@@ -49,6 +50,15 @@ class EngineView(StrEnum):
     GONE = "gone"
     #: Two containers claim the slot.
     AMBIGUOUS = "ambiguous"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Refusal:
+    """Why no faithful clone can be made."""
+
+    reason: Reason
+    #: For people, with what would change it.
+    detail: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,8 +78,8 @@ class GroupView:
     fresh_clone: Container | None = None
     #: No further scale-out before then.
     cooling_until: datetime | None = None
-    #: Why no faithful clone can be made: reason word and sentence; None when one can.
-    refusal: tuple[str, str] | None = None
+    #: Why no faithful clone can be made; None when one can, or nobody has asked.
+    refusal: Refusal | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,6 +90,8 @@ class Observation:
     view: EngineView
     #: None unless `view` is SEEN.
     container: Container | None
+    #: Image and configuration of the container; empty where it is not seen.
+    incarnation: str
     sickness: Sickness
     remediation: Remediation | None
     #: Failed restarts of this target in the window of its policy.

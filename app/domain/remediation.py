@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
+from app.domain.decision import Action as Action  # part of the story's words
 from app.domain.decision import Outcome, Reason, Verdict
 
 
@@ -21,15 +22,6 @@ class State(StrEnum):
     CLOSED = "closed"
 
 
-class Action(StrEnum):
-    """What Relevo does to containers."""
-
-    RESTART = "restart"
-    START = "start"
-    SCALE_OUT = "scale_out"
-    SCALE_IN = "scale_in"
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Attempt:
     """One try to remediate, from its intent to its verdict."""
@@ -43,14 +35,14 @@ class Attempt:
     container_id: str
     #: Its ``StartedAt`` before the action.
     started_before: str
-    #: The engine's own restarts of it before the action.
-    restarts_before: int
     #: When the intent was written, before the action.
     intent_at: datetime
     #: When the engine had answered, or the action was seen to have happened.
     acted_at: datetime | None = None
     #: ``StartedAt`` after the action.
     started_after: str | None = None
+    #: The engine's own restarts of it right after the action (an action resets the count).
+    restarts_after: int = 0
     #: The engine refused, or gave no answer: its words.
     error: str | None = None
     #: Status of the engine's refusal, where it answered one; None for silence.

@@ -1,0 +1,61 @@
+# Bare `make` runs what CI runs: lint, types, layers, rules, and all tests.
+# `make setup test demo up down` work on a fresh machine: they install what is missing.
+
+VENV := .venv
+PYTHON := $(VENV)/bin/python
+READY := $(VENV)/.ready
+
+.DEFAULT_GOAL := all
+.PHONY: all setup check test unit demo up down lock clean help
+
+all: check test
+
+help:
+	@echo "make          check and test"
+	@echo "make setup    the Python environment in $(VENV)"
+	@echo "make demo     a sick container is restarted three times and then relieved (KEEP=1 leaves it up)"
+	@echo "make up       the real stack; make down stops it"
+	@echo "make check    lint, types, layers, rules"
+	@echo "make test     the whole suite on real parts"
+	@echo "make unit     only what needs neither Docker nor Prometheus"
+	@echo "make lock     renew the hash-locked requirements"
+
+setup: $(READY)
+
+$(READY): pyproject.toml requirements-dev.lock deploy/setup.sh
+	deploy/setup.sh $(VENV)
+	@touch $@
+
+check: $(READY)
+	$(VENV)/bin/ruff check .
+	$(VENV)/bin/ruff format --check .
+	$(VENV)/bin/mypy
+	$(VENV)/bin/lint-imports --no-logo
+	$(PYTHON) -m tests.rules
+
+test: $(READY)
+	deploy/airgap/with-lab.sh $(PYTHON) -m pytest $(TESTS)
+
+unit: $(READY)
+	$(PYTHON) -m pytest -m "not docker and not stack" $(TESTS)
+
+demo: $(READY)
+	deploy/airgap/with-lab.sh $(PYTHON) deploy/demo/demo.py
+
+up:
+	deploy/up.sh
+
+down:
+	deploy/down.sh
+
+lock: $(READY)
+	$(VENV)/bin/pip install --quiet uv
+	$(VENV)/bin/uv pip compile pyproject.toml --universal --python-version 3.11 \
+		--generate-hashes --no-emit-index-url --no-header --no-annotate --upgrade \
+		-o requirements.lock
+	$(VENV)/bin/uv pip compile pyproject.toml --group dev --universal --python-version 3.11 \
+		--generate-hashes --no-emit-index-url --no-header --no-annotate --upgrade \
+		-c requirements.lock -o requirements-dev.lock
+
+clean:
+	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -1,0 +1,245 @@
+"""
+Making a clone, and unmaking what was made.
+
+Create → connect → start. Whatever happens between, cancellation included, what this call
+made is removed again, by its id; the source is only looked at. Nothing is pulled: the clone
+starts from the id of the image that the source runs.
+"""
+
+import asyncio
+from collections.abc import Coroutine, Sequence
+from contextlib import suppress
+from datetime import datetime
+from typing import Any
+
+import structlog
+from aiodocker.networks import DockerNetwork
+
+from app.adapters.engine import queries, translate
+from app.adapters.engine.connection import EngineConnection, checked_id, checked_network_id
+from app.domain.container import Container, Listed, RunState
+from app.domain.fidelity import FidelityReport
+from app.errors import (
+    CloneRefused,
+    ContainerGone,
+    EngineRefused,
+    EngineSilent,
+    EngineUnavailable,
+)
+from app.policies.clone_config import Taken
+from app.policies.clone_networks import NetworkLink
+from app.policies.clone_source import COMPOSE_NUMBER, COMPOSE_PROJECT, COMPOSE_SERVICE
+from app.policies.cloning import ClonePlan, plan_clone
+from app.policies.spec import ScaleOutRules
+from app.ports import CloneResult
+
+#: How many names are tried; somebody would have to take them while we look.
+_NAMES_TO_TRY = 5
+#: In these the engine has a process for it: the clone is made.
+_MADE = frozenset({RunState.RUNNING, RunState.PAUSED, RunState.RESTARTING})
+#: In these it is on its way out.
+_LEAVING = frozenset({RunState.REMOVING, RunState.DEAD})
+
+log = structlog.get_logger(__name__)
+
+
+class Clones:
+    """The clones on one engine."""
+
+    def __init__(self, connection: EngineConnection, *, label_prefix: str) -> None:
+        self._connection = connection
+        self._prefix = label_prefix
+
+    async def make(
+        self,
+        source_id: str,
+        *,
+        attempt_id: str,
+        rules: ScaleOutRules,
+        at: datetime,
+        dry_run: bool,
+    ) -> CloneResult:
+        """Make a clone, or adopt the half-made one of this attempt (see `ContainerEngine`)."""
+        source = await queries.clone_source(self._connection, source_id)
+        tried: set[str] = set()
+        for _ in range(_NAMES_TO_TRY):
+            listed = await queries.listing(self._connection)
+            plan = plan_clone(
+                source,
+                taken=_taken(source.labels, listed, tried),
+                rules=rules,
+                label_prefix=self._prefix,
+                attempt_id=attempt_id,
+                at=at,
+            )
+            if dry_run:
+                return CloneResult(report=plan.report, clone=None)
+            half_made = self._half_made(listed, attempt_id)
+            if half_made is not None:
+                clone = await self._adopt(half_made.id, plan)
+                return CloneResult(report=plan.report, clone=clone)
+            if plan.report.is_refused:
+                raise CloneRefused(_why(plan.report))
+            try:
+                clone = await self._made(source_id, plan, attempt_id)
+            except EngineRefused as exc:
+                if exc.status != 409:
+                    raise
+                # Somebody took the name since the listing, or has it without being listed.
+                tried.add(plan.name)
+            else:
+                return CloneResult(report=plan.report, clone=clone)
+        raise EngineRefused(
+            409, f"no name for a clone of {source.name}: {', '.join(sorted(tried))}"
+        )
+
+    async def remove(self, container_id: str) -> None:
+        """Stop with its own grace and remove a clone of ours (see `ContainerEngine`)."""
+        try:
+            clone = await queries.container(self._connection, container_id)
+            if f"{self._prefix}.clone-of" not in clone.labels:
+                raise EngineRefused(403, f"{clone.name} is no clone of ours")
+            async with self._connection.about(
+                container_id, within=clone.stop_grace + self._connection.bounds.slack, acting=True
+            ) as client:
+                await client.containers.container(container_id).stop(
+                    t=translate.whole_seconds(clone.stop_grace)
+                )
+            await self._delete(container_id)
+        except ContainerGone:
+            return
+
+    # ------------------------------------------------------------------ one clone
+
+    async def _made(self, source_id: str, plan: ClonePlan, attempt_id: str) -> Container:
+        made: list[str] = []
+        try:
+            await _to_its_end(self._create(source_id, plan, attempt_id, made))
+            return await self._bring_up(made[0], plan.connect)
+        except BaseException:
+            await self._unmake(made)
+            raise
+
+    async def _adopt(self, clone_id: str, plan: ClonePlan) -> Container:
+        seen = await queries.container(self._connection, clone_id)
+        if seen.state in _MADE:
+            return seen
+        missing = [link for link in plan.connect if link.name not in seen.networks]
+        try:
+            return await self._bring_up(clone_id, missing)
+        except BaseException:
+            # Taken over with all duties: it is this attempt's, and nobody else's.
+            await self._unmake([clone_id])
+            raise
+
+    async def _create(
+        self, source_id: str, plan: ClonePlan, attempt_id: str, made: list[str]
+    ) -> None:
+        """Create the container; its id goes to `made` also where the answer got lost."""
+        try:
+            async with self._connection.about(
+                source_id, within=self._connection.bounds.step, acting=True
+            ) as client:
+                created = await client.containers.create(plan.body, name=plan.name)
+                made.append(checked_id(created.id))
+        except ContainerGone as exc:
+            # Not the source: something that the request names, such as a container whose
+            # volumes it borrows.
+            raise EngineRefused(404, str(exc)) from exc
+        except EngineSilent:
+            with suppress(EngineUnavailable):
+                lost = self._half_made(await queries.listing(self._connection), attempt_id)
+                made.extend([] if lost is None else [lost.id])
+            raise
+
+    async def _bring_up(self, clone_id: str, links: Sequence[NetworkLink]) -> Container:
+        try:
+            for link in links:
+                async with self._connection.about(
+                    clone_id, within=self._connection.bounds.step, acting=True
+                ) as client:
+                    network_id = checked_network_id(link.id)
+                    network = DockerNetwork(client, network_id)  # type: ignore[no-untyped-call]
+                    await network.connect(
+                        {"Container": clone_id, "EndpointConfig": dict(link.endpoint)}
+                    )
+            async with self._connection.about(
+                clone_id, within=self._connection.bounds.step, acting=True
+            ) as client:
+                await client.containers.container(clone_id).start()
+            return await queries.container(self._connection, clone_id)
+        except ContainerGone as exc:
+            # To our caller "gone" is the source.
+            raise EngineRefused(404, "the clone was removed while it was made") from exc
+
+    def _half_made(self, listed: Sequence[Listed], attempt_id: str) -> Listed | None:
+        own = [
+            one
+            for one in listed
+            if one.labels.get(f"{self._prefix}.attempt") == attempt_id
+            and f"{self._prefix}.clone-of" in one.labels
+            and one.state not in _LEAVING
+        ]
+        return min(own, key=lambda one: one.state not in _MADE, default=None)
+
+    # ------------------------------------------------------------------ the way back
+
+    async def _unmake(self, made: Sequence[str]) -> None:
+        for clone_id in made:
+            try:
+                await _to_its_end(self._delete(clone_id))
+            except ContainerGone:
+                pass
+            except (EngineUnavailable, EngineRefused) as exc:
+                # The error that brought us here matters more; the leftover carries our
+                # label, and is found by the next pull.
+                log.warning("clone left behind", container=clone_id[:12], error=str(exc))
+
+    async def _delete(self, container_id: str) -> None:
+        try:
+            async with self._connection.about(
+                container_id, within=self._connection.bounds.step, acting=True
+            ) as client:
+                # v: with its anonymous volumes; the engine keeps those that others use.
+                await client.containers.container(container_id).delete(force=True, v=True)
+        except EngineRefused as exc:
+            if exc.status != 409 or "already in progress" not in str(exc):
+                raise
+
+
+def _taken(labels: translate.Json, listed: Sequence[Listed], tried: set[str]) -> Taken:
+    service = (labels.get(COMPOSE_PROJECT), labels.get(COMPOSE_SERVICE))
+    numbers = (
+        one.labels.get(COMPOSE_NUMBER, "")
+        for one in listed
+        if (one.labels.get(COMPOSE_PROJECT), one.labels.get(COMPOSE_SERVICE)) == service
+    )
+    return Taken(
+        names=frozenset({one.name for one in listed} | tried),
+        numbers=frozenset(int(number) for number in numbers if number.isdecimal()),
+    )
+
+
+def _why(report: FidelityReport) -> str:
+    return "; ".join(f"{item.reason}: {item.detail}" for item in report.refusals)
+
+
+async def _to_its_end(work: Coroutine[Any, Any, None]) -> None:
+    """
+    Do something that must not be left half done: a cancellation waits until it has ended.
+
+    Everything done so is bounded by a timeout of its own.
+    """
+    task = asyncio.create_task(work)
+    cancelled: asyncio.CancelledError | None = None
+    while not task.done():
+        try:
+            await asyncio.wait({task})
+        except asyncio.CancelledError as exc:
+            cancelled = exc
+    if cancelled is not None:
+        # Look at the error, if there is one: asyncio complains of those that nobody saw.
+        if not task.cancelled():
+            task.exception()
+        raise cancelled
+    task.result()

@@ -1,0 +1,124 @@
+"""The container engine, spoken to directly over its socket."""
+
+from datetime import datetime, timedelta
+from types import TracebackType
+from typing import Self
+
+from app.adapters.engine import queries, translate
+from app.adapters.engine.clones import Clones
+from app.adapters.engine.connection import Bounds, EngineConnection, checked_id
+from app.domain.container import Container, EngineIdentity, Listed, RunState
+from app.errors import EngineRefused, StartedMeanwhile
+from app.policies.spec import ScaleOutRules
+from app.ports import CloneResult
+
+
+class DockerEngine:
+    """
+    `ContainerEngine` over aiodocker.
+
+    Opens nothing until it is used, inside whatever loop runs then; `close` it (or use it as
+    an async context manager) in the same loop.
+
+    :param url: ``unix:///path`` or ``tcp://host:port``, as in DOCKER_HOST
+    :param label_prefix: of the labels that clones carry, and ``{prefix}.stateless``
+    :param bounds: how long the engine may take for each kind of call
+    """
+
+    def __init__(
+        self, url: str, *, label_prefix: str = "relevo", bounds: Bounds | None = None
+    ) -> None:
+        self._connection = EngineConnection(url, bounds)
+        self._clones = Clones(self._connection, label_prefix=label_prefix)
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        await self.close()
+
+    async def close(self) -> None:
+        """Close the connection. Harmless when it was never opened, or twice."""
+        await self._connection.close()
+
+    async def identity(self) -> EngineIdentity:
+        """Ask the engine who it is. Its name is made safe (`translate.safe_engine_name`)."""
+        self._connection.renegotiate()
+        async with self._connection.reading() as client:
+            info = await client.system.info()
+        return translate.identity(info, api_version=self._connection.api_version)
+
+    async def containers(self) -> tuple[Listed, ...]:
+        """List all containers, running or not."""
+        return await queries.listing(self._connection)
+
+    async def inspect(self, container_id: str) -> Container:
+        """Look at one container. :raises ContainerGone:"""
+        return await queries.container(self._connection, container_id)
+
+    async def restart(
+        self, container_id: str, *, attempt_id: str, expected_started_at: str, stop_grace: timedelta
+    ) -> None:
+        """
+        Restart a container if nobody else started it since `expected_started_at`.
+
+        The engine knows no conditional restart: between the look and the request lies about
+        a millisecond. `attempt_id` is for engines that keep a journal.
+
+        :raises EngineRefused: status 409 where it is paused: engine 20.10 would kill it
+            (a frozen process cannot stop) and let it run again, against whoever paused it
+        """
+        seen = await self.inspect(container_id)
+        if seen.started_at != expected_started_at:
+            raise StartedMeanwhile(
+                f"{seen.name} was started at {seen.started_at}, not at {expected_started_at}"
+            )
+        if seen.state is RunState.PAUSED:
+            raise EngineRefused(409, f"{seen.name} is paused")
+        async with self._connection.about(
+            container_id, within=stop_grace + self._connection.bounds.slack, acting=True
+        ) as client:
+            await client.containers.container(container_id).restart(
+                t=translate.whole_seconds(stop_grace)
+            )
+
+    async def start(self, container_id: str, *, attempt_id: str) -> None:
+        """Start a stopped container; one that runs already (304) is fine."""
+        checked_id(container_id)
+        async with self._connection.about(
+            container_id, within=self._connection.bounds.step, acting=True
+        ) as client:
+            await client.containers.container(container_id).start()
+
+    async def clone(
+        self,
+        source_id: str,
+        *,
+        attempt_id: str,
+        rules: ScaleOutRules,
+        at: datetime,
+        dry_run: bool = False,
+    ) -> CloneResult:
+        """
+        Make another instance of a container (`ContainerEngine.clone` says what is promised).
+
+        Where the engine was told and is silent (EngineSilent), removing what was made is tried
+        once; what then comes to be after all carries the attempt's label, and the same attempt
+        adopts it.
+        """
+        return await self._clones.make(
+            source_id, attempt_id=attempt_id, rules=rules, at=at, dry_run=dry_run
+        )
+
+    async def remove_clone(self, container_id: str, *, attempt_id: str) -> None:
+        """
+        Stop a clone of ours with its own grace, remove it with its anonymous volumes.
+
+        :raises EngineRefused: status 403 where it has no label ``clone-of``
+        """
+        await self._clones.remove(container_id)

@@ -1,0 +1,74 @@
+"""What the engine is asked; nothing here changes anything."""
+
+import base64
+import json
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+from aiodocker import Docker, DockerError
+
+from app.adapters.engine import translate
+from app.adapters.engine.connection import EngineConnection, checked_id, checked_image_id
+from app.adapters.engine.translate import Json
+from app.domain.container import Container, Listed
+from app.policies.clone_layer import to_look_at
+from app.policies.clone_source import ChangeKind, CloneSource, LayerChange
+
+_LISTED_KEYS = ("Id", "Names", "Image", "ImageID", "Labels", "State")
+
+
+async def listing(connection: EngineConnection) -> tuple[Listed, ...]:
+    """List all containers, running or not."""
+    async with connection.reading() as client:
+        found = await client.containers.list(all=1)
+        return tuple(
+            translate.listed({key: one[key] for key in _LISTED_KEYS if key in one}) for one in found
+        )
+
+
+async def container(connection: EngineConnection, container_id: str) -> Container:
+    """Look at one container. ValueError before any request where the id is none."""
+    checked_id(container_id)
+    async with connection.about(container_id) as client:
+        return translate.container(await client.containers.container(container_id).show())
+
+
+async def clone_source(connection: EngineConnection, container_id: str) -> CloneSource:
+    """Gather all that the plan of a clone is made from."""
+    checked_id(container_id)
+    async with connection.about(container_id) as client:
+        inspected = await client.containers.container(container_id).show()
+    async with connection.about(container_id) as client:
+        image = await client.images.inspect(checked_image_id(inspected["Image"]))
+    async with connection.about(container_id, within=connection.bounds.changes) as client:
+        # Not in aiodocker's own vocabulary. The answer is null where nothing changed.
+        answer = await client._query_json(f"containers/{container_id}/changes")
+        source = CloneSource(
+            container=inspected,
+            image=image,
+            changes=_changes(answer or ()),
+            api_version=connection.api_version,
+        )
+        modes = {path: await _mode(client, container_id, path) for path in to_look_at(source)}
+    looked_at = (replace(one, mode=modes.get(one.path)) for one in source.changes)
+    return replace(source, changes=tuple(looked_at))
+
+
+def _changes(answer: Sequence[Json]) -> tuple[LayerChange, ...]:
+    return tuple(LayerChange(path=one["Path"], kind=ChangeKind(one["Kind"])) for one in answer)
+
+
+async def _mode(client: Docker, container_id: str, path: str) -> int | None:
+    """Look at a file's mode without reading it; None where that cannot be told."""
+    try:
+        async with client._query(
+            f"containers/{container_id}/archive", "HEAD", params={"path": path}
+        ) as answer:
+            told = answer.headers.get("X-Docker-Container-Path-Stat", "")
+            stat: Any = json.loads(base64.b64decode(told))
+            return int(stat["mode"])
+    except (DockerError, ValueError, KeyError, TypeError):
+        # Gone since it was listed. (A HEAD has no body, at which aiodocker's reading of the
+        # error message fails with a ValueError.)
+        return None

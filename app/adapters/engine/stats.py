@@ -1,0 +1,190 @@
+"""What the collector reads of an engine: who runs there, what it uses, what it may use."""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from app.adapters.engine import translate
+from app.adapters.engine.connection import Bounds, EngineConnection, checked_id
+from app.adapters.engine.translate import Json
+from app.domain.container import EngineIdentity, Listed
+
+# From this API on the engine can leave out the second of its two readings. 20.10 then answers
+# after one second instead of two; the newest within 20 ms.
+_ONE_SHOT_SINCE = (1, 41)
+#: Docker's CPU period where a container names none, in microseconds.
+_DEFAULT_PERIOD_US = 100_000
+# Go's zero time: the engine has taken no reading, the container does not run.
+_NEVER = "0001-01-01"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Usage:
+    """What a container uses; None where the engine does not say."""
+
+    #: CPU time since it was started, in seconds of one core.
+    cpu_seconds: float | None = None
+    memory_bytes: int | None = None
+    #: Memory without the file pages that the kernel gives back first.
+    working_set_bytes: int | None = None
+    #: Interface -> bytes since it was started. Empty in the host's or another one's network.
+    received_bytes: Mapping[str, int] = field(default_factory=dict)
+    sent_bytes: Mapping[str, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Allowance:
+    """What a container may use, and since when it runs."""
+
+    #: 0: unlimited.
+    memory_bytes: int
+    #: CPU time per period, in microseconds; None: unlimited.
+    cpu_quota_us: float | None
+    cpu_period_us: int
+    #: Unix time of its last start.
+    started_at: float | None
+
+
+class EngineReader:
+    """
+    Reads one engine and changes nothing.
+
+    Every method may raise EngineUnavailable; `close` in the loop that used it.
+
+    :param url: as in DOCKER_HOST; ValueError for a scheme that is not known
+    :param bounds: how long the engine may take; a reading counts as a look
+    """
+
+    def __init__(self, url: str, *, bounds: Bounds | None = None) -> None:
+        self._connection = EngineConnection(url, bounds or Bounds())
+        self._one_shot = False
+
+    async def close(self) -> None:
+        """Close the connection. Harmless when it was never opened, or twice."""
+        await self._connection.close()
+
+    async def host(self) -> EngineIdentity:
+        """Ask the engine who it is. Comes first: `usage` depends on the API that was agreed on."""
+        self._connection.renegotiate()
+        async with self._connection.reading() as client:
+            info = await client.system.info()
+        identity = translate.identity(info, api_version=self._connection.api_version)
+        self._one_shot = identity.api_version >= _ONE_SHOT_SINCE
+        return identity
+
+    async def running(self) -> tuple[Listed, ...]:
+        """List the containers that run, paused ones included."""
+        async with self._connection.reading() as client:
+            # Not `containers.list`: it wraps each line in an object that nobody needs here.
+            return tuple(map(translate.listed, await client._query_json("containers/json")))
+
+    async def usage(self, container_id: str) -> Usage | None:
+        """
+        Measure one container; None where it does not run.
+
+        :raises ContainerGone:
+        :raises EngineRefused:
+        """
+        params = {"stream": "0", "one-shot": "1"} if self._one_shot else {"stream": "0"}
+        path = f"containers/{checked_id(container_id)}/stats"
+        async with self._connection.about(container_id) as client:
+            # aiodocker's own `stats` cannot say one-shot (aiodocker PR #1054).
+            stats = await client._query_json(path, params=params)
+        # Removed while the engine was measuring: 200 with nothing in it (20.10).
+        return None if stats is None else usage(stats)
+
+    async def allowance(self, container_id: str) -> Allowance:
+        """
+        Look up what one container may use.
+
+        :raises ContainerGone:
+        :raises EngineRefused:
+        """
+        path = f"containers/{checked_id(container_id)}/json"
+        async with self._connection.about(container_id) as client:
+            inspected = await client._query_json(path)
+        return allowance(inspected)
+
+
+def usage(stats: Json) -> Usage | None:
+    """
+    Read ``GET /containers/{id}/stats``.
+
+    A container that has stopped answers 200 with zeros, read at year 1: None.
+    """
+    read = stats.get("read")
+    if not isinstance(read, str) or read.startswith(_NEVER):
+        return None
+    cpu_ns = _count(_part(_part(stats, "cpu_stats"), "cpu_usage"), "total_usage")
+    memory = _part(stats, "memory_stats")
+    used = _count(memory, "usage")
+    networks = _part(stats, "networks")
+    return Usage(
+        cpu_seconds=None if cpu_ns is None else cpu_ns / 1e9,
+        memory_bytes=used,
+        working_set_bytes=None if used is None else max(used - _reclaimable(memory), 0),
+        received_bytes=_per_interface(networks, "rx_bytes"),
+        sent_bytes=_per_interface(networks, "tx_bytes"),
+    )
+
+
+def allowance(inspected: Json) -> Allowance:
+    """Read ``GET /containers/{id}/json``."""
+    limits = _part(inspected, "HostConfig")
+    period_us = _count(limits, "CpuPeriod") or _DEFAULT_PERIOD_US
+    quota_us: float | None = _count(limits, "CpuQuota")
+    nano_cpus = _count(limits, "NanoCpus")
+    # `--cpus` and `--cpu-quota` exclude each other, the engine sees to that.
+    if nano_cpus is not None and nano_cpus > 0:
+        period_us, quota_us = _DEFAULT_PERIOD_US, nano_cpus / 1e9 * _DEFAULT_PERIOD_US
+    return Allowance(
+        memory_bytes=max(_count(limits, "Memory") or 0, 0),
+        cpu_quota_us=quota_us if quota_us is not None and quota_us > 0 else None,
+        cpu_period_us=period_us,
+        started_at=_unix_time(_part(inspected, "State").get("StartedAt")),
+    )
+
+
+def declared_cpus(label: str) -> float:
+    """
+    Read the label ``relevo.cpus``: how many cores a container without a quota should get by with.
+
+    :raises ValueError: not a positive finite number
+    """
+    cores = float(label)
+    if not math.isfinite(cores) or cores <= 0:
+        raise ValueError("not a positive finite number")
+    return cores
+
+
+def _reclaimable(memory: Json) -> int:
+    # cgroup v1 counts a container's own pages and, as total_*, those of its children; v2 has one
+    # number, for both. The v1 name is looked for first: v1 has the other one, too.
+    pages = _part(memory, "stats")
+    inactive = _count(pages, "total_inactive_file")
+    return inactive if inactive is not None else _count(pages, "inactive_file") or 0
+
+
+def _per_interface(networks: Json, counter: str) -> dict[str, int]:
+    counts = {name: _count(_part(networks, name), counter) for name in networks}
+    return {name: count for name, count in counts.items() if count is not None}
+
+
+def _part(whole: Json, key: str) -> Json:
+    part = whole.get(key)
+    return part if isinstance(part, Mapping) else {}
+
+
+def _count(part: Json, key: str) -> int | None:
+    number = part.get(key)
+    return number if isinstance(number, int) and not isinstance(number, bool) else None
+
+
+def _unix_time(written: object) -> float | None:
+    if not isinstance(written, str) or written.startswith(_NEVER):
+        return None
+    try:
+        return datetime.fromisoformat(written).timestamp()
+    except ValueError:
+        return None

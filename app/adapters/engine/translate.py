@@ -1,0 +1,146 @@
+"""From the engine's JSON to our words. Pure; tolerant of fields that newer engines add or omit."""
+
+import math
+import re
+from collections.abc import Mapping, Sequence
+from datetime import timedelta
+from typing import Any
+
+from app.domain.container import (
+    Container,
+    EngineIdentity,
+    Health,
+    HealthCheck,
+    Listed,
+    RunState,
+)
+from app.domain.target import is_safe_name
+
+#: What the engine answers: JSON, whose shape only its documentation promises.
+Json = Mapping[str, Any]
+
+# Docker's own defaults for a health check that leaves them out (written as 0).
+_DEFAULT_INTERVAL = timedelta(seconds=30)
+_DEFAULT_TIMEOUT = timedelta(seconds=30)
+_DEFAULT_RETRIES = 3
+# Docker's default for StopTimeout, when neither image nor container sets one.
+_DEFAULT_STOP_GRACE = timedelta(seconds=10)
+# StopTimeout -1 means "never kill". Everything here is bounded, so: an hour.
+_ENDLESS_STOP_GRACE = timedelta(hours=1)
+
+
+def listed(line: Json) -> Listed:
+    """Read one line of ``GET /containers/json``."""
+    return Listed(
+        id=line["Id"],
+        name=_own_name(line.get("Names") or (), fallback=line["Id"]),
+        image=line.get("Image") or "",
+        image_id=line.get("ImageID") or "",
+        labels=dict(line.get("Labels") or {}),
+        state=_run_state(line.get("State")),
+    )
+
+
+def container(inspected: Json) -> Container:
+    """Read ``GET /containers/{id}/json``."""
+    state: Json = inspected["State"]
+    config: Json = inspected["Config"]
+    networks: Json = (inspected.get("NetworkSettings") or {}).get("Networks") or {}
+    return Container(
+        id=inspected["Id"],
+        name=inspected["Name"].removeprefix("/"),
+        image=config.get("Image") or "",
+        image_id=inspected.get("Image") or "",
+        labels=dict(config.get("Labels") or {}),
+        state=_run_state(state.get("Status")),
+        started_at=state["StartedAt"],
+        restart_count=inspected.get("RestartCount") or 0,
+        exit_code=state.get("ExitCode") or 0,
+        oom_killed=bool(state.get("OOMKilled")),
+        health=_health(state),
+        health_check=_health_check(config.get("Healthcheck")),
+        stop_grace=_stop_grace(config.get("StopTimeout")),
+        networks=tuple(networks),
+    )
+
+
+def identity(info: Json, *, api_version: tuple[int, int]) -> EngineIdentity:
+    """Read ``GET /info``."""
+    return EngineIdentity(
+        name=safe_engine_name(info.get("Name") or ""),
+        api_version=api_version,
+        version=info.get("ServerVersion") or "",
+        cpus=info.get("NCPU") or 0,
+        memory_bytes=info.get("MemTotal") or 0,
+    )
+
+
+def whole_seconds(grace: timedelta) -> int:
+    """
+    Say a stop grace in the engine's unit.
+
+    Rounded up: 0 means "kill at once", and half a second must not become that.
+    """
+    return math.ceil(max(grace, timedelta(0)).total_seconds())
+
+
+def safe_engine_name(host_name: str) -> str:
+    """
+    Make a daemon's host name fit for URL paths, keys and label values.
+
+    Foreign characters become ``-``, as in ``my host`` -> ``my-host``; ``engine`` where nothing
+    is left. Whatever names the engine (controller and collector) must use this one function.
+    """
+    if is_safe_name(host_name):
+        return host_name
+    cleaned = re.sub(r"[^A-Za-z0-9_.-]+", "-", host_name).strip("-._")[:63]
+    return cleaned or "engine"
+
+
+def _own_name(names: Sequence[str], *, fallback: str) -> str:
+    # Besides its own, a listing holds a name for each legacy link to the container:
+    # "/web", but also "/proxy/backend".
+    for name in names:
+        plain = name.removeprefix("/")
+        if plain and "/" not in plain:
+            return plain
+    # A container in the middle of its removal has none.
+    return fallback[:12]
+
+
+def _run_state(status: object) -> RunState:
+    try:
+        return RunState(str(status))
+    except ValueError:
+        # One container in a state that we don't know must not hide all others, and must
+        # not be acted on: "dead" is the state from which nothing is done.
+        return RunState.DEAD
+
+
+def _health(state: Json) -> Health:
+    try:
+        return Health((state.get("Health") or {}).get("Status") or Health.NONE)
+    except ValueError:
+        return Health.NONE
+
+
+def _health_check(check: Json | None) -> HealthCheck | None:
+    test = (check or {}).get("Test") or ["NONE"]
+    if check is None or test[0] == "NONE":
+        return None
+    return HealthCheck(
+        interval=_nanoseconds(check.get("Interval")) or _DEFAULT_INTERVAL,
+        timeout=_nanoseconds(check.get("Timeout")) or _DEFAULT_TIMEOUT,
+        retries=check.get("Retries") or _DEFAULT_RETRIES,
+        start_period=_nanoseconds(check.get("StartPeriod")),
+    )
+
+
+def _nanoseconds(number: int | None) -> timedelta:
+    return timedelta(microseconds=(number or 0) / 1000)
+
+
+def _stop_grace(seconds: int | None) -> timedelta:
+    if seconds is None:
+        return _DEFAULT_STOP_GRACE
+    return _ENDLESS_STOP_GRACE if seconds < 0 else timedelta(seconds=seconds)

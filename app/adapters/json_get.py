@@ -1,0 +1,86 @@
+"""One bounded GET of a JSON document from a monitoring API; every failure is one sentence."""
+
+import asyncio
+from collections.abc import Mapping
+from datetime import timedelta
+
+import httpx
+from pydantic_core import from_json
+
+from app.errors import SourceUnavailable
+
+#: One whole call. Prometheus and Alertmanager answer ours in milliseconds; one that needs longer
+#: is in trouble, and the step that asks must not be held up by it.
+WHOLE_CALL = timedelta(seconds=5)
+#: A host that is switched off answers nothing at all: find out soon.
+_CONNECT_S = 2.0
+#: 50,000 alerts of 1 kB each: more is not an answer to us.
+_MOST_BYTES = 50_000_000
+_EXCERPT = 200
+
+
+async def get_json(
+    client: httpx.AsyncClient,
+    url: str,
+    *,
+    who: str,
+    params: Mapping[str, str] | None = None,
+    limit: timedelta = WHOLE_CALL,
+) -> object:
+    """
+    Return the parsed JSON of a 200 answer.
+
+    :param who: names the far side in error messages, such as ``Prometheus``
+    :param limit: time for the whole call, from connecting to the last byte
+    :raises SourceUnavailable: no answer, another status, too much, or not JSON
+    """
+    where = f"{who} at {_shown(url)}"
+    seconds = limit.total_seconds()
+    phases = httpx.Timeout(seconds, connect=min(seconds, _CONNECT_S))
+    try:
+        async with asyncio.timeout(seconds):
+            status, body = await _fetch(client, url, params, phases, where)
+    # httpx limits each phase only: a far side that drips one byte a second passes all of them,
+    # so the whole call has a limit of its own.
+    except (TimeoutError, httpx.TimeoutException) as exc:
+        raise SourceUnavailable(f"{where} gave no answer within {seconds:g} s") from exc
+    except (httpx.HTTPError, httpx.InvalidURL, UnicodeError) as exc:
+        why = str(exc) or type(exc).__name__
+        raise SourceUnavailable(f"{where} cannot be asked: {why}") from exc
+    if status != httpx.codes.OK:
+        raise SourceUnavailable(f"{where} answered {status}: {_excerpt(body)}")
+    try:
+        return from_json(body, allow_inf_nan=False)
+    except ValueError as exc:
+        raise SourceUnavailable(f"{where} answered something that is not JSON: {exc}") from exc
+
+
+async def _fetch(
+    client: httpx.AsyncClient,
+    url: str,
+    params: Mapping[str, str] | None,
+    phases: httpx.Timeout,
+    where: str,
+) -> tuple[int, bytes]:
+    body = bytearray()
+    async with client.stream(
+        "GET", url, params=params, timeout=phases, follow_redirects=False
+    ) as answer:
+        async for piece in answer.aiter_bytes():
+            body += piece
+            if len(body) > _MOST_BYTES:
+                raise SourceUnavailable(f"{where} answered more than {_MOST_BYTES} bytes")
+        return answer.status_code, bytes(body)
+
+
+def _shown(url: str) -> str:
+    """Give the URL without what may be secret: user, password, query."""
+    try:
+        return str(httpx.URL(url).copy_with(userinfo=b"", query=None, fragment=None))
+    except httpx.InvalidURL:
+        return "an invalid URL"
+
+
+def _excerpt(body: bytes) -> str:
+    words = " ".join(body[: 4 * _EXCERPT].decode("utf-8", "replace").split())[:_EXCERPT]
+    return "".join(c if c.isprintable() else "?" for c in words) or "(nothing)"

@@ -1,0 +1,148 @@
+"""
+Our values as Redis keeps them: JSON for what people read, milliseconds for what scripts read.
+
+What is read back is validated again: a dump may be old, and others can write to a Redis.
+"""
+
+from datetime import UTC, datetime, timedelta
+from typing import Final, Generic, TypeVar
+
+from pydantic import TypeAdapter, ValidationError
+from pydantic_core import PydanticSerializationError
+
+from app.domain.activity import Activity
+from app.domain.alert import Alert, AlertStatus, KnownAlert
+from app.domain.remediation import Remediation
+from app.errors import StoreUnavailable
+from app.ports import Aside
+
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_MS: Final = timedelta(milliseconds=1)
+
+T = TypeVar("T")
+
+
+def to_ms(at: datetime) -> int:
+    """Milliseconds since the epoch, the begun one not counted: for what has happened."""
+    return (at - _EPOCH) // _MS
+
+
+def to_ms_up(at: datetime) -> int:
+    """Milliseconds since the epoch, rounded up: for what shall not happen earlier."""
+    return -((_EPOCH - at) // _MS)
+
+
+def from_ms(ms: int) -> datetime:
+    """Moment of a number of milliseconds since the epoch."""
+    return _EPOCH + ms * _MS
+
+
+def span_ms(span: timedelta) -> int:
+    """Whole milliseconds of a span."""
+    return span // _MS
+
+
+def unreadable(key: str, exc: Exception) -> StoreUnavailable:
+    """Say which key holds what we cannot read, and what a person can do about it."""
+    what = type(exc).__name__ if isinstance(exc, ValidationError) else str(exc)
+    if isinstance(exc, ValidationError):
+        first = exc.errors(include_url=False, include_input=False)[0]
+        where = ".".join(str(part) for part in first["loc"])
+        what = f"{where}: {first['msg']}" if where else first["msg"]
+    return StoreUnavailable(
+        f"what Redis keeps under {key!r} cannot be read ({what}); "
+        "delete the key to have it forgotten"
+    )
+
+
+class Codec(Generic[T]):
+    """One kind of record, to JSON and back."""
+
+    def __init__(self, kind: type[T]) -> None:
+        self._adapter: TypeAdapter[T] = TypeAdapter(kind)
+
+    def dump(self, value: T) -> bytes:
+        """
+        Write a record.
+
+        :raises ValueError: it holds text that is no Unicode (half of a surrogate pair)
+        """
+        try:
+            return self._adapter.dump_json(value)
+        except PydanticSerializationError as exc:
+            raise ValueError(f"cannot be kept: {exc}") from exc
+
+    def load(self, raw: bytes | str, *, key: str) -> T:
+        """
+        Read a record.
+
+        :param key: where it was found, for the error
+        :raises StoreUnavailable: it is not such a record
+        """
+        try:
+            return self._adapter.validate_json(raw)
+        except ValidationError as exc:
+            raise unreadable(key, exc) from exc
+
+
+ALERT: Final = Codec(Alert)
+REMEDIATION: Final = Codec(Remediation)
+ACTIVITY: Final = Codec(Activity)
+ASIDE: Final = Codec(Aside)
+
+
+def dump_aside(aside: Aside) -> bytes:
+    """Write an aside, whatever its excerpt holds: it may be here because it is no Unicode."""
+
+    def tame(text: str) -> str:
+        return text.encode("utf-8", "backslashreplace").decode("utf-8")
+
+    return ASIDE.dump(
+        Aside(
+            at=aside.at,
+            reason=tame(aside.reason),
+            detail=tame(aside.detail),
+            excerpt=tame(aside.excerpt),
+        )
+    )
+
+
+def alert_mark(known: KnownAlert) -> str:
+    """
+    What changes with every newer notice of an alert: ``status|starts|received|notified|``.
+
+    It is the beginning of the stored alert, see ``lua/accept.lua``; times in ms.
+    """
+    return (
+        f"{known.alert.status}|{to_ms(known.alert.starts_at)}"
+        f"|{to_ms(known.received_at)}|{to_ms(known.notified_at)}|"
+    )
+
+
+def load_known(raw: bytes, *, key: str) -> KnownAlert:
+    """Read a stored alert: ``status|starts|received|notified|listed|json``, times in ms."""
+    try:
+        status, _starts, received, notified, listed, json = raw.split(b"|", 5)
+        alert = ALERT.load(json, key=key)
+        if alert.status is not AlertStatus(status.decode()):
+            raise ValueError("status and alert differ")
+        return KnownAlert(
+            alert=alert,
+            received_at=from_ms(int(received)),
+            notified_at=from_ms(int(notified)),
+            listed=listed == b"1",
+        )
+    except (ValueError, OverflowError) as exc:
+        raise unreadable(key, exc) from exc
+
+
+def text(raw: bytes | str, *, key: str) -> str:
+    """
+    Read a name or a value.
+
+    :raises StoreUnavailable: it is no UTF-8
+    """
+    try:
+        return raw if isinstance(raw, str) else raw.decode()
+    except UnicodeDecodeError as exc:
+        raise unreadable(key, exc) from exc

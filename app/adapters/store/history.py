@@ -1,0 +1,102 @@
+"""What happened, for people: lists, newest first."""
+
+from collections.abc import AsyncIterator
+from datetime import datetime
+from typing import cast
+
+from app.adapters.store.client import Line
+from app.adapters.store.codec import ACTIVITY, ASIDE, REMEDIATION, text, to_ms
+from app.adapters.store.keys import MOST
+from app.domain.activity import Activity
+from app.domain.remediation import Remediation, State
+from app.ports import Aside, RemediationFilter
+
+#: Records read at once.
+_PAGE = 100
+
+
+class RedisHistory:
+    """See `app.ports.History`; ``lua/intend.lua`` and ``lua/note.lua`` write it."""
+
+    def __init__(self, line: Line) -> None:
+        self._line = line
+        self._redis = line.redis
+        self._keys = line.keys
+
+    async def remediation(self, remediation_id: str) -> Remediation | None:
+        """See `app.ports.History`."""
+        key = self._keys.remediation(remediation_id)
+        async with self._line.answering():
+            raw = await self._redis.get(key)
+        return None if raw is None else REMEDIATION.load(raw, key=key)
+
+    async def remediations(self, which: RemediationFilter) -> tuple[Remediation, ...]:
+        """See `app.ports.History`."""
+        # The shortest list that holds all that is asked for.
+        if which.target is not None:
+            index = self._keys.history_of(which.target)
+        elif which.state not in (None, State.CLOSED):
+            index = self._keys.open
+        else:
+            index = self._keys.history
+        # By id: a new one that comes in between two pages moves the last one to the next page.
+        found: dict[str, Remediation] = {}
+        async for one in self._listed(index, which.since):
+            if len(found) >= which.limit:
+                break
+            if which.target not in (None, one.target) or which.state not in (None, one.state):
+                continue
+            found[one.id] = one
+        return tuple(found.values())
+
+    async def activities(
+        self, *, group: str | None = None, limit: int = 100
+    ) -> tuple[Activity, ...]:
+        """See `app.ports.History`."""
+        keys = self._keys
+        index = keys.activities if group is None else keys.activities_of(group)
+        found: list[Activity] = []
+        async with self._line.answering():
+            ids = cast("list[bytes]", await self._redis.zrevrange(index, 0, min(limit, MOST) - 1))
+            names = [keys.activity(text(one, key=index)) for one in ids]
+            raws = await self._redis.mget(names) if names else []
+        for key, raw in zip(names, raws, strict=True):
+            if raw is not None:
+                found.append(ACTIVITY.load(raw, key=key))
+        return tuple(found)
+
+    async def activity(self, activity_id: str) -> Activity | None:
+        """See `app.ports.History`."""
+        key = self._keys.activity(activity_id)
+        async with self._line.answering():
+            raw = await self._redis.get(key)
+        return None if raw is None else ACTIVITY.load(raw, key=key)
+
+    async def asides(self, *, limit: int = 100) -> tuple[Aside, ...]:
+        """See `app.ports.History`."""
+        key = self._keys.asides
+        async with self._line.answering():
+            members = cast("list[bytes]", await self._redis.zrevrange(key, 0, limit - 1))
+        return tuple(
+            ASIDE.load(text(member, key=key).partition("|")[2], key=key) for member in members
+        )
+
+    async def _listed(self, index: str, since: datetime | None) -> AsyncIterator[Remediation]:
+        """Yield the remediations of a list, newest first, a page at a time."""
+        oldest = "-inf" if since is None else to_ms(since)
+        start = 0
+        while True:
+            async with self._line.answering():
+                ids = cast(
+                    "list[bytes]",
+                    await self._redis.zrevrangebyscore(index, "+inf", oldest, start, _PAGE),
+                )
+                names = [self._keys.remediation(text(one, key=index)) for one in ids]
+                raws = await self._redis.mget(names) if names else []
+            for key, raw in zip(names, raws, strict=True):
+                # Its record may have ended its 30 days before it left the list.
+                if raw is not None:
+                    yield REMEDIATION.load(raw, key=key)
+            if len(ids) < _PAGE:
+                return
+            start += _PAGE

@@ -1,0 +1,98 @@
+"""
+Names of the keys, and how long what they hold is kept.
+
+All share the hash tag ``{relevo}``, so that Redis Cluster keeps them in one slot and one
+script may touch them all. Ages are for tidying up only: no decision depends on one.
+"""
+
+from datetime import timedelta
+from typing import Final
+
+#: Version of what the keys hold; a store with a higher one was written by a newer Relevo.
+SCHEMA: Final = 1
+
+#: Alerts, remediations, activities and failing targets, from their last change.
+KEEP: Final = timedelta(days=30)
+#: Start times of resolved alerts: older firing notices are recognised for twice
+#: Alertmanager's longest usual repeat_interval (4 days), and for some more time.
+KEEP_TOMBS: Final = timedelta(days=8)
+#: Entries of the asides, and of each list of activities.
+MOST: Final = 1000
+
+
+class Keys:
+    """
+    Names of all keys.
+
+    :param namespace: comes before every name: two Relevos, or tests, in one Redis
+    """
+
+    def __init__(self, namespace: str = "") -> None:
+        self.prefix: Final = f"{namespace}{{relevo}}:"
+        #: Hash: ``schema``.
+        self.meta: Final = self._name("meta")
+        #: Sorted set: target -> when it is looked at next, ms.
+        self.due: Final = self._name("due")
+        #: Sorted set: claimed target -> end of its lease, ms.
+        self.running: Final = self._name("running")
+        #: Hash: claimed target -> fence of its lease.
+        self.leases: Final = self._name("leases")
+        #: Counter: the last fence given out.
+        self.fence: Final = self._name("fence")
+        #: Sorted set: ``place|json`` of an alert that was not taken on -> when, ms.
+        self.asides: Final = self._name("asides")
+        #: Sorted set: target -> time of its last failed restart, ms.
+        self.failing: Final = self._name("failing")
+        #: Sorted set: id of a remediation -> when it was opened, ms.
+        self.history: Final = self._name("history")
+        #: The open ones of `history`.
+        self.open: Final = self._name("open")
+        #: Sorted set: id of an activity -> its start, ms.
+        self.activities: Final = self._name("activities")
+        #: Hash: name -> value.
+        self.facts: Final = self._name("facts")
+        #: Stands where a script has a place for a key and this call none for it.
+        self.none: Final = self._name("none")
+
+    def _name(self, *parts: str) -> str:
+        return self.prefix + ":".join(parts)
+
+    def target(self, target: str) -> str:
+        """Hash: ``open``, id of its open remediation; ``noted``, the last note written."""
+        return self._name("target", target)
+
+    def alerts(self, target: str) -> str:
+        """Hash: fingerprint -> ``status|starts|received|notified|listed|json``."""
+        return self._name("alerts", target)
+
+    def tombs(self, target: str) -> str:
+        """Hash: fingerprint of a resolved alert -> its start, ms."""
+        return self._name("tombs", target)
+
+    def failures(self, target: str) -> str:
+        """Sorted set: attempt that was a failed restart -> time of its verdict, ms."""
+        return self._name("failures", target)
+
+    def cooldown(self, group: str) -> str:
+        """Hash: ``until``, ms; ``attempt``, the one that began it."""
+        return self._name("cooldown", group)
+
+    def remediation(self, remediation_id: str) -> str:
+        """JSON of one remediation."""
+        return self._name("remediation", remediation_id)
+
+    def history_of(self, target: str) -> str:
+        """Part of `history`: one target's."""
+        return self._name("history", target)
+
+    def activity(self, activity_id: str) -> str:
+        """JSON of one activity."""
+        return self._name("activity", activity_id)
+
+    def activities_of(self, group: str) -> str:
+        """Part of `activities`: one group's."""
+        return self._name("activities", group)
+
+    def handed(self, worker: str) -> str:
+        """Hash: ``?`` -> name of the worker's last claim call; target -> fence it was given."""
+        return self._name("handed", worker)

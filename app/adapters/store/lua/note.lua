@@ -1,0 +1,130 @@
+--[[
+  Write what a step leaves behind and give its claim back. Harmless when repeated.
+
+  Input:
+    KEYS[1]   sorted set: target -> when it is looked at next, ms since epoch
+    KEYS[2]   sorted set: claimed target -> end of its lease, ms since epoch
+    KEYS[3]   hash: claimed target -> fence of its lease
+    KEYS[4]   hash of the target: 'open' -> id of its open remediation; 'noted' -> last ticket
+    KEYS[5]   hash of the target: fingerprint -> status|starts|received|notified|listed|json
+    KEYS[6]   sorted set of the target: failed attempt -> time of its verdict, ms since epoch
+    KEYS[7]   sorted set: target -> time of its last failed restart, ms since epoch
+    KEYS[8]   sorted set: remediation -> when it was opened, ms since epoch
+    KEYS[9]   the same, of the target only
+    KEYS[10]  the same, open ones only
+    KEYS[11]  the activity, JSON
+    KEYS[12]  sorted set: activity -> its start, ms since epoch
+    KEYS[13]  the same, of the group only
+    KEYS[14]  hash of the group: 'until' -> end of its cooldown, ms since epoch; 'attempt'
+    then the key of each remediation, JSON
+    then KEYS[6] of each target whose failures are consumed
+
+    ARGV[1]   target
+    ARGV[2]   fence
+    ARGV[3]   ticket: fence and digest of all that is to be written
+    ARGV[4]   now, ms since epoch
+    ARGV[5]   when to look again, ms since epoch; empty: when something new arrives
+    ARGV[6]   how long records are kept, ms
+    ARGV[7]   most activities to list
+    ARGV[8]   attempt that is a failed restart; empty for none
+    ARGV[9]   how long that failure counts, ms
+    ARGV[10]  id of the activity; empty for none
+    ARGV[11]  its start, ms since epoch
+    ARGV[12]  the activity, JSON
+    ARGV[13]  attempt that sets or lifts a cooldown; empty for none
+    ARGV[14]  end of the cooldown, ms since epoch; empty to lift it
+    ARGV[15]  1: the last remediation is the one after the step, 0: none is open
+    ARGV[16]  number of remediations
+    ARGV[17]  number of alerts that a pull has listed for the first time
+    ARGV[18]  number of alerts that are over
+    then for each remediation: id, when it was opened (ms since epoch), 1 when closed or 0, JSON
+    then for each alert listed: fingerprint
+    then for each alert over: fingerprint, status|starts|received|notified| as it was seen
+
+  Output:
+    1  written, now or by an earlier call with this ticket
+    2  the target's fence is another: nothing was written
+]]
+-- include story
+local due, running, leases, target_key, alerts = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]
+local failures, failing = KEYS[6], KEYS[7]
+local history, history_of, open = KEYS[8], KEYS[9], KEYS[10]
+local target, fence, ticket, now, due_at = ARGV[1], ARGV[2], ARGV[3], ARGV[4], ARGV[5]
+local keep_ms, most = ARGV[6], ARGV[7]
+local failed_attempt, window_ms = ARGV[8], ARGV[9]
+local activity = { id = ARGV[10], started = ARGV[11], json = ARGV[12] }
+local attempt, until_at = ARGV[13], ARGV[14]
+local is_open, remediations = ARGV[15] == '1', tonumber(ARGV[16])
+local listed, over = tonumber(ARGV[17]), tonumber(ARGV[18])
+
+-- First of all: an answer that was lost is asked for again, maybe after the next claim.
+if redis.call('HGET', target_key, 'noted') == ticket then
+  return 1
+end
+if redis.call('HGET', leases, target) ~= fence then
+  return 2
+end
+
+local key, at = 15, 19
+for _ = 1, remediations do
+  local one = { id = ARGV[at], opened = ARGV[at + 1], closed = ARGV[at + 2], json = ARGV[at + 3] }
+  local lists = { record = KEYS[key], history = history, history_of = history_of, open = open }
+  story.write(lists, one, now, keep_ms)
+  story.point(target_key, one, keep_ms)
+  key, at = key + 1, at + 4
+end
+if not is_open then
+  local id = redis.call('HGET', target_key, 'open')
+  if id then
+    redis.call('HDEL', target_key, 'open')
+    redis.call('ZREM', open, id)
+  end
+end
+
+if activity.id ~= '' then
+  local keys = { record = KEYS[11], activities = KEYS[12], activities_of = KEYS[13] }
+  story.write_activity(keys, activity, keep_ms, most)
+end
+if attempt ~= '' then
+  story.cool(KEYS[14], attempt, until_at, now, keep_ms)
+end
+
+if failed_attempt ~= '' then
+  if redis.call('ZADD', failures, 'NX', now, failed_attempt) == 1 then
+    redis.call('ZADD', failing, 'GT', now, target)
+  end
+  local edge = string.format('%d', tonumber(now) - tonumber(window_ms))
+  redis.call('ZREMRANGEBYSCORE', failures, '-inf', edge)
+  -- Twice the window: the server's clock may run faster than the caller's.
+  redis.call('PEXPIRE', failures, string.format('%d', 2 * tonumber(window_ms)))
+  edge = string.format('%d', tonumber(now) - tonumber(keep_ms))
+  redis.call('ZREMRANGEBYSCORE', failing, '-inf', edge)
+  redis.call('PEXPIRE', failing, keep_ms)
+end
+for i = key, #KEYS do
+  redis.call('DEL', KEYS[i])
+end
+
+local listed_from, over_from = at, at + listed
+for i = over_from, over_from + 2 * over - 1, 2 do
+  local stored = redis.call('HGET', alerts, ARGV[i])
+  if stored and string.sub(stored, 1, #ARGV[i + 1]) == ARGV[i + 1] then
+    redis.call('HDEL', alerts, ARGV[i])
+  end
+end
+for i = listed_from, over_from - 1 do
+  local stored = redis.call('HGET', alerts, ARGV[i])
+  if stored then
+    local flagged = string.gsub(stored, '^(%l+|%-?%d+|%-?%d+|%-?%d+|)[01]|', '%11|')
+    redis.call('HSET', alerts, ARGV[i], flagged)
+  end
+end
+
+redis.call('HSET', target_key, 'noted', ticket)
+redis.call('PEXPIRE', target_key, keep_ms)
+redis.call('ZREM', running, target)
+redis.call('HDEL', leases, target)
+if due_at ~= '' then
+  redis.call('ZADD', due, 'LT', due_at, target)
+end
+return 1

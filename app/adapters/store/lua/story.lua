@@ -1,0 +1,58 @@
+-- How intend and note write what they have in common. Included, not a script of its own.
+local story = {}
+
+-- Write a remediation and list it.
+--   keys: record, history, history of the target, open
+--   one:  id, opened (ms since epoch), closed ('1' or '0'), json
+-- Lists forget what was opened longer ago than `keep_ms`; what is still written to stays.
+function story.write(keys, one, now, keep_ms)
+  redis.call('SET', keys.record, one.json, 'PX', keep_ms)
+  local oldest = string.format('%d', tonumber(now) - tonumber(keep_ms))
+  for _, list in ipairs({ keys.history, keys.history_of }) do
+    redis.call('ZREMRANGEBYSCORE', list, '-inf', '(' .. oldest)
+    redis.call('ZADD', list, one.opened, one.id)
+    redis.call('PEXPIRE', list, keep_ms)
+  end
+  if one.closed == '1' then
+    redis.call('ZREM', keys.open, one.id)
+  else
+    redis.call('ZADD', keys.open, one.opened, one.id)
+    redis.call('PEXPIRE', keys.open, keep_ms)
+  end
+end
+
+-- Let the target point at its open remediation, or no longer at a closed one.
+function story.point(target_key, one, keep_ms)
+  if one.closed == '0' then
+    redis.call('HSET', target_key, 'open', one.id)
+  elseif redis.call('HGET', target_key, 'open') == one.id then
+    redis.call('HDEL', target_key, 'open')
+  end
+  redis.call('PEXPIRE', target_key, keep_ms)
+end
+
+-- Write an activity and list it.
+--   keys: record, activities, activities of the group
+--   one:  id, started (ms since epoch), json
+function story.write_activity(keys, one, keep_ms, most)
+  redis.call('SET', keys.record, one.json, 'PX', keep_ms)
+  for _, list in ipairs({ keys.activities, keys.activities_of }) do
+    redis.call('ZADD', list, one.started, one.id)
+    redis.call('ZREMRANGEBYRANK', list, 0, -tonumber(most) - 1)
+    redis.call('PEXPIRE', list, keep_ms)
+  end
+end
+
+-- Begin, move or (without an end) lift a cooldown; another attempt's only gets longer.
+function story.cool(key, attempt, until_at, now, keep_ms)
+  local running = redis.call('HMGET', key, 'attempt', 'until')
+  if until_at == '' then
+    if running[1] == attempt then
+      redis.call('DEL', key)
+    end
+  elseif not running[1] or running[1] == attempt or tonumber(running[2]) < tonumber(until_at) then
+    redis.call('HSET', key, 'attempt', attempt, 'until', until_at)
+    local left = math.max(0, tonumber(until_at) - tonumber(now))
+    redis.call('PEXPIRE', key, string.format('%d', left + tonumber(keep_ms)))
+  end
+end

@@ -1,0 +1,68 @@
+"""When each target is looked at next, and who looks."""
+
+import asyncio
+from datetime import datetime, timedelta
+from typing import Final
+from uuid import uuid4
+
+from app.adapters.store.client import Line
+from app.adapters.store.codec import from_ms, span_ms, text, to_ms, to_ms_up
+from app.adapters.store.scripts import load_script
+from app.ports import Claim, Claimed
+
+#: A claim call whose answer was lost is remembered this much longer than its leases last.
+_MARGIN: Final = timedelta(minutes=1)
+
+
+class RedisSchedule:
+    """See `app.ports.Schedule`."""
+
+    def __init__(self, line: Line) -> None:
+        self._line = line
+        self._claim = load_script(line.redis, "claim")
+        self._overdue = load_script(line.redis, "overdue")
+        self._keys = line.keys
+        self._worker = uuid4().hex
+        self._call = 0
+        # Two calls at once under one name would be given the same targets.
+        self._one_at_a_time = asyncio.Lock()
+
+    async def claim(self, *, now: datetime, lease: timedelta, limit: int) -> Claimed:
+        """See `app.ports.Schedule`."""
+        keys = self._keys
+        async with self._one_at_a_time:
+            async with self._line.answering():
+                next_ms, *given = await self._claim(
+                    keys=[
+                        keys.due,
+                        keys.running,
+                        keys.leases,
+                        keys.fence,
+                        keys.handed(self._worker),
+                    ],
+                    args=[
+                        to_ms(now),
+                        to_ms_up(now + lease),
+                        limit,
+                        self._call,
+                        span_ms(lease + _MARGIN),
+                    ],
+                )
+            # Only now: until an answer arrives, the next call asks for the same one.
+            self._call += 1
+        claims = zip(given[::2], given[1::2], strict=True)
+        return Claimed(
+            claims=tuple(
+                Claim(target=text(target, key=keys.due), fence=fence) for target, fence in claims
+            ),
+            next_due=None if next_ms < 0 else from_ms(next_ms),
+        )
+
+    async def overdue(self, *, now: datetime) -> timedelta:
+        """See `app.ports.Schedule`."""
+        now_ms = to_ms(now)
+        async with self._line.answering():
+            since_ms: int = await self._overdue(
+                keys=[self._keys.due, self._keys.running], args=[now_ms]
+            )
+        return timedelta(milliseconds=0 if since_ms < 0 else now_ms - since_ms)

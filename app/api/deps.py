@@ -1,0 +1,110 @@
+"""What routes are handed: the parts of a running Relevo, and the caller's right to use them."""
+
+import hashlib
+import hmac
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Annotated
+
+from fastapi import Depends, HTTPException, Request, Security
+from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
+
+from app.controller.desk import Desk
+from app.controller.intake import Intake
+from app.controller.telemetry import Telemetry
+from app.ports import Clock
+
+
+class Scope(StrEnum):
+    """What a token allows; each wider one includes reading."""
+
+    INGEST = "ingest"
+    READ = "read"
+    OPERATE = "operate"
+    ADMIN = "admin"
+
+
+#: Which tokens open which scope.
+_OPENS = {
+    Scope.INGEST: (Scope.INGEST, Scope.ADMIN),
+    Scope.READ: (Scope.READ, Scope.OPERATE, Scope.ADMIN),
+    Scope.OPERATE: (Scope.OPERATE, Scope.ADMIN),
+    Scope.ADMIN: (Scope.ADMIN,),
+}
+
+
+class Tokens:
+    """Who may do what; only hashes are kept, compared in constant time."""
+
+    def __init__(self, tokens: Mapping[Scope, Iterable[str]]) -> None:
+        self._hashes = {scope: [_hash(t) for t in tokens.get(scope, ())] for scope in Scope}
+        #: Without any token everything is open: allowed on loopback only (see Settings).
+        self.are_asked_for = any(self._hashes.values())
+
+    def open(self, scope: Scope, token: str) -> bool:
+        """Tell whether a token opens a scope."""
+        shown = _hash(token)
+        matches = [
+            hmac.compare_digest(shown, known)
+            for holder in _OPENS[scope]
+            for known in self._hashes[holder]
+        ]
+        return any(matches)
+
+    def is_known(self, token: str) -> bool:
+        """Tell whether a token is one of ours at all."""
+        shown = _hash(token)
+        return any([hmac.compare_digest(shown, k) for ks in self._hashes.values() for k in ks])
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Parts:
+    """The parts of a running Relevo that HTTP reaches; kept in ``app.state.parts``."""
+
+    intake: Intake
+    desk: Desk
+    telemetry: Telemetry
+    clock: Clock
+    tokens: Tokens
+
+
+def get_parts(request: Request) -> Parts:
+    """Find the parts that the application was made with."""
+    parts = request.app.state.parts
+    assert isinstance(parts, Parts)  # noqa: S101 - create_app puts it there
+    return parts
+
+
+_bearer = HTTPBearer(auto_error=False, description="A token of RELEVO_TOKEN_*")
+
+
+class Require:
+    """A dependency: the caller must show a token that opens the scope."""
+
+    def __init__(self, scope: Scope) -> None:
+        self.scope = scope
+
+    def __call__(
+        self,
+        parts: Annotated[Parts, Depends(get_parts)],
+        shown: Annotated[HTTPAuthorizationCredentials | None, Security(_bearer)],
+    ) -> None:
+        """Let the call through, or refuse it."""
+        if not parts.tokens.are_asked_for:
+            return
+        if shown is None or not parts.tokens.is_known(shown.credentials):
+            raise HTTPException(
+                401,
+                "show a token: Authorization: Bearer <token> (RELEVO_TOKEN_* on the server)",
+                headers={"WWW-Authenticate": "Bearer"},
+            )
+        if not parts.tokens.open(self.scope, shown.credentials):
+            raise HTTPException(403, f"this token does not open the scope {self.scope}")
+
+
+def _hash(token: str) -> bytes:
+    return hashlib.sha256(token.encode("utf-8", "surrogatepass")).digest()
+
+
+PartsDep = Annotated[Parts, Depends(get_parts)]

@@ -1,0 +1,42 @@
+"""Management and metrics, at the paths that Prometheus' own tools have."""
+
+from fastapi import APIRouter, Depends, Response
+from fastapi.responses import JSONResponse, PlainTextResponse
+
+from app.api.deps import PartsDep, Require, Scope
+from app.api.errors import documented
+from app.api.schemas import PartOut, ReadyOut
+
+router = APIRouter(tags=["management"])
+
+
+@router.get("/-/healthy", response_class=PlainTextResponse)
+@router.head("/-/healthy", include_in_schema=False)
+async def healthy() -> PlainTextResponse:
+    """Say that the process answers. Always 200."""
+    return PlainTextResponse("Relevo is healthy.\n")
+
+
+@router.get("/-/ready", response_model=ReadyOut, responses={503: {"model": ReadyOut}})
+@router.head("/-/ready", include_in_schema=False)
+async def ready(parts: PartsDep) -> JSONResponse:
+    """Say whether alerts can be accepted and acted on: 503 and what is missing where not."""
+    status = await parts.desk.status()
+    body = ReadyOut(
+        ready=not status.store_trouble and not status.engine_trouble,
+        store=PartOut(ok=not status.store_trouble, trouble=list(status.store_trouble)),
+        container_engine=PartOut(ok=not status.engine_trouble, trouble=list(status.engine_trouble)),
+    )
+    return JSONResponse(body.model_dump(), status_code=200 if body.ready else 503)
+
+
+@router.get(
+    "/metrics",
+    response_class=PlainTextResponse,
+    responses=documented(401, 403),
+    dependencies=[Depends(Require(Scope.READ))],
+)
+async def metrics(parts: PartsDep) -> Response:
+    """Relevo's own metrics, in Prometheus' text format."""
+    await parts.desk.measure()
+    return Response(parts.telemetry.render(), media_type="text/plain; version=0.0.4; charset=utf-8")

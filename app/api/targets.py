@@ -1,0 +1,57 @@
+"""What is watched, and what is about to happen to it."""
+
+from fastapi import APIRouter, Depends, HTTPException
+
+from app.api.deps import PartsDep, Require, Scope
+from app.api.errors import documented
+from app.api.schemas import ReadinessOut, TargetOut, TargetsOut
+from app.controller.desk import TargetView
+
+router = APIRouter(
+    prefix="/api/v1/targets", tags=["targets"], dependencies=[Depends(Require(Scope.READ))]
+)
+
+
+@router.get("", responses=documented(401, 403, 503))
+async def list_targets(parts: PartsDep) -> TargetsOut:
+    """List every opted-in container with its state and what happens to it next."""
+    views = await parts.desk.targets()
+    return TargetsOut(targets=[_out(view) for view in views])
+
+
+@router.get("/{target}", responses=documented(401, 403, 404, 503))
+async def show_target(target: str, parts: PartsDep) -> TargetOut:
+    """Show one target, named ``engine:slot``, or by its slot alone."""
+    view = await parts.desk.target(target)
+    if view is None:
+        raise HTTPException(404, "no opted-in target of that name; GET /api/v1/targets lists them")
+    return _out(view)
+
+
+def _out(view: TargetView) -> TargetOut:
+    record = view.remediation
+    report = view.readiness
+    return TargetOut(
+        target=view.target,
+        container=view.container,
+        group=view.group,
+        mode=view.mode,
+        state=view.state,
+        reason=record.reason if record is not None else None,
+        next_action=record.next_action if record is not None else None,
+        next_action_at=(
+            record.next_at if record is not None and record.next_action is not None else None
+        ),
+        failures_in_window=view.failures,
+        instances=view.instances,
+        max_instances=view.max_instances,
+        remediation=record.id if record is not None else None,
+        readiness=None
+        if report is None
+        else ReadinessOut(
+            can_scale_out=not report.is_refused,
+            traffic=report.traffic,
+            reasons=[item.reason or "" for item in report.refusals],
+            details=[item.detail for item in report.refusals],
+        ),
+    )

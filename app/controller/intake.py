@@ -1,0 +1,184 @@
+"""Alerts in: which target, stored, woken. Nothing is acted on here."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Final
+
+import structlog
+
+from app.controller.picture import Census
+from app.controller.telemetry import Telemetry
+from app.domain.alert import Alert
+from app.domain.decision import Reason
+from app.errors import EngineUnavailable, NotAccepting
+from app.policies.roster import Found, NotOurs, Roster, whose
+from app.policies.spec import Rulebook
+from app.ports import Aside, Clock, Inbox, Notice, Taken
+
+log: Final = structlog.get_logger("relevo.intake")
+
+#: Our own outcomes must never look like symptoms.
+_OWN_ALERTS: Final = "Relevo"
+#: What is kept of an alert that was not taken on.
+_EXCERPT: Final = 500
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Unreadable:
+    """An alert of a notification that cannot be read; its neighbours are taken all the same."""
+
+    detail: str
+    excerpt: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Counts:
+    """What became of the alerts of one notification."""
+
+    #: Firing ones that are kept, those known already included.
+    accepted: int = 0
+    resolved: int = 0
+    stale: int = 0
+    #: Not for us: another engine, not opted in, no such container, our own outcome.
+    skipped: int = 0
+    #: Unreadable, kept aside.
+    set_aside: int = 0
+
+
+class Intake:
+    """Takes notifications on."""
+
+    def __init__(
+        self,
+        inbox: Inbox,
+        census: Census,
+        clock: Clock,
+        telemetry: Telemetry,
+        *,
+        rulebook: Rulebook,
+        wake: Callable[[], None],
+    ) -> None:
+        self._inbox = inbox
+        self._census = census
+        self._clock = clock
+        self._telemetry = telemetry
+        self._rulebook = rulebook
+        self._wake = wake
+        self._closed = False
+
+    def close(self) -> None:
+        """Take nothing more on: Alertmanager sends it again to whoever comes next."""
+        self._closed = True
+
+    async def take(self, alerts: Sequence[Alert | Unreadable]) -> Counts:
+        """
+        Keep the alerts of one notification; each by its own status and labels.
+
+        Returns once they are stored, before anything is done about them.
+
+        :raises StoreUnavailable: nothing may be assumed kept
+        :raises EngineUnavailable: it cannot be told whom an alert is about
+        :raises NotAccepting: shutting down
+        """
+        if self._closed:
+            raise NotAccepting("Relevo is shutting down")
+        now = self._clock.now()
+        notices: list[Notice] = []
+        asides: list[Aside] = []
+        skipped: list[Reason] = []
+        look = _Look(self._census)
+        for alert in alerts:
+            if isinstance(alert, Unreadable):
+                asides.append(_aside("set_aside", alert.detail, alert.excerpt, now=now))
+                continue
+            about = await self._about(alert, look)
+            if isinstance(about, NotOurs):
+                skipped.append(about.reason)
+                if about.reason is not Reason.OWN_ALERT:
+                    asides.append(_aside(about.reason, about.detail, _excerpt(alert), now=now))
+                continue
+            notices.append(Notice(target=str(about.root.target), alert=alert))
+        taken = await self._inbox.accept(notices, asides, now=now) if notices or asides else ()
+        self._wake()
+        counts = Counts(
+            accepted=sum(t in (Taken.ACCEPTED, Taken.DUPLICATE) for t in taken),
+            resolved=sum(t is Taken.RESOLVED for t in taken),
+            stale=sum(t is Taken.STALE for t in taken),
+            skipped=len(skipped),
+            set_aside=len(asides) - sum(r is not Reason.OWN_ALERT for r in skipped),
+        )
+        self._count(counts, skipped)
+        return counts
+
+    async def _about(self, alert: Alert, look: "_Look") -> Found | NotOurs:
+        if alert.name.startswith(_OWN_ALERTS):
+            return NotOurs(reason=Reason.OWN_ALERT, detail="it is one of Relevo's own")
+        about = self._sought(alert, await look.roster())
+        if isinstance(about, Found):
+            return about
+        # It may have been created or labelled a moment ago: once a notification, ask anew.
+        return self._sought(alert, await look.fresh_roster())
+
+    def _sought(self, alert: Alert, roster: Roster) -> Found | NotOurs:
+        rules = self._rulebook
+        foreign = whose(alert.labels, engine=roster.engine, instances=rules.instances)
+        if foreign is not None:
+            return foreign
+        return roster.resolve(alert.labels, target_labels=rules.target_labels)
+
+    def _count(self, counts: Counts, skipped: Sequence[Reason]) -> None:
+        for result in ("accepted", "resolved", "stale", "set_aside"):
+            number = getattr(counts, result)
+            self._telemetry.alerts.labels(result=result, reason="").inc(number)
+        for reason in skipped:
+            self._telemetry.skipped(reason)
+        log.info(
+            "notification",
+            accepted=counts.accepted,
+            resolved=counts.resolved,
+            stale=counts.stale,
+            skipped=counts.skipped,
+            set_aside=counts.set_aside,
+            reasons=",".join(sorted(set(skipped))) or None,
+        )
+
+
+class _Look:
+    """The engine's listing for one notification: asked anew at most once."""
+
+    def __init__(self, census: Census) -> None:
+        self._census = census
+        self._roster: Roster | None = None
+        self._is_fresh = False
+
+    async def roster(self) -> Roster:
+        """The listing of a moment ago; an older one while the engine does not answer."""
+        if self._roster is None:
+            try:
+                self._roster = await self._census.roster()
+            except EngineUnavailable:
+                if self._census.last is None:
+                    raise
+                self._roster = self._census.last
+        return self._roster
+
+    async def fresh_roster(self) -> Roster:
+        """
+        The listing of now.
+
+        :raises EngineUnavailable: the container may have come since the last listing; asking
+            for the notification again loses nothing, calling the alert unknown might
+        """
+        if self._roster is None or not self._is_fresh:
+            self._roster = await self._census.roster(fresh=True)
+            self._is_fresh = True
+        return self._roster
+
+
+def _aside(reason: str, detail: str, excerpt: str, *, now: datetime) -> Aside:
+    return Aside(at=now, reason=reason, detail=detail[:_EXCERPT], excerpt=excerpt[:_EXCERPT])
+
+
+def _excerpt(alert: Alert) -> str:
+    return " ".join(f"{name}={value!r}" for name, value in sorted(alert.labels.items()))

@@ -1,0 +1,62 @@
+"""Whether a container could be scaled out: asked before it is needed, remembered a while."""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Final
+
+from app.domain.decision import Reason
+from app.domain.fidelity import FidelityReport
+from app.domain.observation import Refusal
+from app.errors import ContainerGone, EngineRefused, EngineUnavailable
+from app.policies.spec import ScaleOutRules
+from app.ports import ContainerEngine
+
+#: What a container writes into its layer changes the answer, slowly.
+_MAX_AGE: Final = timedelta(minutes=1)
+_CAP: Final = 10_000
+
+
+@dataclass(frozen=True, slots=True)
+class _Answer:
+    report: FidelityReport
+    at: datetime
+
+
+class Readiness:
+    """Dry runs of clones."""
+
+    def __init__(self, engine: ContainerEngine) -> None:
+        self._engine = engine
+        self._answers: dict[tuple[str, ScaleOutRules], _Answer] = {}
+
+    async def report(
+        self, container_id: str, rules: ScaleOutRules, *, now: datetime
+    ) -> FidelityReport | None:
+        """Tell what a clone would share with its source; None where the engine cannot say now."""
+        key = (container_id, rules)
+        known = self._answers.get(key)
+        if known is not None and now - known.at < _MAX_AGE:
+            return known.report
+        try:
+            result = await self._engine.clone(
+                container_id, attempt_id="dry-run", rules=rules, at=now, dry_run=True
+            )
+        except (EngineUnavailable, EngineRefused, ContainerGone):
+            return None
+        if len(self._answers) >= _CAP:
+            self._answers.clear()
+        self._answers[key] = _Answer(result.report, now)
+        return result.report
+
+    async def refusal(
+        self, container_id: str, rules: ScaleOutRules, *, now: datetime
+    ) -> Refusal | None:
+        """Tell why no faithful clone can be made; None when one can, or nobody can say now."""
+        report = await self.report(container_id, rules, now=now)
+        if report is None or not report.is_refused:
+            return None
+        first = report.refusals[0]
+        word = first.reason or Reason.SCALE_OUT_FAILED
+        return Refusal(
+            reason=Reason(word), detail="; ".join(item.detail for item in report.refusals[:3])
+        )

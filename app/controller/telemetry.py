@@ -1,0 +1,98 @@
+"""Relevo's own metrics: counted as decisions are noted, read by ``/metrics``."""
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+
+from app import __version__
+from app.domain.decision import Action, Reason, Verdict
+
+#: From a webhook's answer (milliseconds) to a slow store (seconds).
+_ACCEPT_BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5)
+#: From a restart (a second) to a ladder (an hour).
+_VERDICT_BUCKETS = (1, 5, 15, 60, 180, 300, 600, 1800, 3600)
+
+
+class Telemetry:
+    """All series, in a registry of their own, so that two controllers in a test do not mix."""
+
+    def __init__(self) -> None:
+        self.registry = CollectorRegistry()
+        build = Gauge(
+            "relevo_build_info", "Version of this Relevo.", ["version"], registry=self.registry
+        )
+        build.labels(version=__version__).set(1)
+        self.alerts = Counter(
+            "relevo_alerts",
+            "Alerts by what became of them; the reason for those that were not taken on.",
+            ["result", "reason"],
+            registry=self.registry,
+        )
+        self.accept_seconds = Histogram(
+            "relevo_accept_seconds",
+            "Time from a notification's arrival to its durable acceptance.",
+            buckets=_ACCEPT_BUCKETS,
+            registry=self.registry,
+        )
+        self.decisions = Counter(
+            "relevo_decisions",
+            "Decisions by kind and reason.",
+            ["decision", "reason"],
+            registry=self.registry,
+        )
+        self.attempts = Counter(
+            "relevo_attempts",
+            "Attempts that have their verdict.",
+            ["action", "verdict"],
+            registry=self.registry,
+        )
+        self.verdict_seconds = Histogram(
+            "relevo_verdict_seconds",
+            "Time from an action to its verdict.",
+            ["action"],
+            buckets=_VERDICT_BUCKETS,
+            registry=self.registry,
+        )
+        self.step_errors = Counter(
+            "relevo_step_errors",
+            "Steps that ended in an error and will be repeated.",
+            ["error"],
+            registry=self.registry,
+        )
+        self.targets = Gauge(
+            "relevo_targets", "Opted-in targets by state.", ["state"], registry=self.registry
+        )
+        self.failing_targets = Gauge(
+            "relevo_failing_targets",
+            "Distinct targets with a failed restart within the last hour.",
+            registry=self.registry,
+        )
+        self.failures_in_window = Gauge(
+            "relevo_failures_in_window",
+            "Failed restarts of a target within the window of its policy.",
+            ["engine", "name"],
+            registry=self.registry,
+        )
+        self.overdue_seconds = Gauge(
+            "relevo_overdue_seconds",
+            "How long the longest due step has been waiting for somebody to run it.",
+            registry=self.registry,
+        )
+        self.store_up = Gauge(
+            "relevo_store_up", "Whether the store answers.", registry=self.registry
+        )
+        self.engine_up = Gauge(
+            "relevo_engine_up", "Whether the container engine answers.", registry=self.registry
+        )
+        # Series exist from the first scrape on, so that rate() sees the first event.
+        for verdict in Verdict:
+            for action in (Action.RESTART, Action.SCALE_OUT):
+                self.attempts.labels(action=action, verdict=verdict)
+        for result in ("accepted", "resolved", "stale", "set_aside"):
+            self.alerts.labels(result=result, reason="")
+
+    def skipped(self, reason: Reason) -> None:
+        """Count an alert that was not for us."""
+        self.alerts.labels(result="skipped", reason=reason).inc()
+
+    def render(self) -> bytes:
+        """All series in Prometheus' text format."""
+        return generate_latest(self.registry)

@@ -1,0 +1,146 @@
+"""
+The loop: claim what is due, run a step, idle until the next.
+
+* Fair: the longest due first; a target that waits delays no other, since a wait is a due
+  time in the store and not a sleep in here.
+* Stingy: one step of a target at a time; a second worker is kept off by the lease.
+* Stopping: claims nothing more, lets running steps end, cancels those that do not.
+
+It knows nothing of remediation: it is handed a step.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from datetime import datetime, timedelta
+from typing import Final
+
+import structlog
+
+from app.controller.telemetry import Telemetry
+from app.errors import LeaseLost, Transient
+from app.ports import Claim, Clock, Schedule
+
+log: Final = structlog.get_logger("relevo.worker")
+
+#: Insurance, not a schedule: a missed wake-up or a write by another replica is noticed
+#: within this time at the latest.
+MAX_IDLE: Final = timedelta(seconds=10)
+#: A step without an action takes as long as its slowest look; an action extends its lease.
+LEASE: Final = timedelta(seconds=30)
+#: Steps at once: enough that slow restarts of some do not delay the looks at others.
+PARALLEL: Final = 64
+#: How soon a store that did not answer is asked again.
+RETRY: Final = timedelta(seconds=1)
+
+Step = Callable[[Claim, datetime], Awaitable[None]]
+
+
+class Worker:
+    """See the module."""
+
+    def __init__(
+        self,
+        schedule: Schedule,
+        clock: Clock,
+        step: Step,
+        telemetry: Telemetry,
+        *,
+        parallel: int = PARALLEL,
+        lease: timedelta = LEASE,
+    ) -> None:
+        self._schedule = schedule
+        self._clock = clock
+        self._step = step
+        self._telemetry = telemetry
+        self._parallel = parallel
+        self._lease = lease
+        self._wakeup = asyncio.Event()
+        self._stopping = False
+        self._running: set[asyncio.Task[None]] = set()
+        #: What each target's last step failed with: only a changed failure is news.
+        self._failures: dict[str, str] = {}
+
+    def wake(self) -> None:
+        """Look at the schedule now: something new may be due."""
+        self._wakeup.set()
+
+    def stop(self) -> None:
+        """Claim nothing more; `run` returns once the running steps have ended."""
+        self._stopping = True
+        self._wakeup.set()
+
+    async def run(self) -> None:
+        """Run until stopped or cancelled."""
+        try:
+            while not self._stopping:
+                self._wakeup.clear()
+                wait = await self._claim()
+                await self._idle(wait)
+            if self._running:
+                await asyncio.wait(self._running)
+        finally:
+            # Copied: a task takes itself out of the set as it ends.
+            running = tuple(self._running)
+            for task in running:
+                task.cancel()
+            await asyncio.gather(*running, return_exceptions=True)
+
+    async def _claim(self) -> timedelta:
+        """Start what is due; answer how long nothing else will be."""
+        free = self._parallel - len(self._running)
+        if free <= 0:
+            return MAX_IDLE  # a step that ends wakes us
+        now = self._clock.now()
+        try:
+            claimed = await self._schedule.claim(now=now, lease=self._lease, limit=free)
+        except Transient as exc:
+            self._failed("the schedule", exc)
+            return RETRY
+        self._failures.pop("the schedule", None)
+        for claim in claimed.claims:
+            task = asyncio.create_task(self._guarded(claim, now), name=f"step {claim.target}")
+            self._running.add(task)
+            task.add_done_callback(self._ended)
+        if claimed.next_due is None:
+            return MAX_IDLE
+        return min(claimed.next_due - self._clock.now(), MAX_IDLE)
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        self._running.discard(task)
+        # Its note may have made a target due sooner than what we are waiting for.
+        self._wakeup.set()
+
+    async def _idle(self, wait: timedelta) -> None:
+        if wait <= timedelta(0) or self._stopping:
+            await asyncio.sleep(0)
+            return
+        try:
+            async with asyncio.timeout(wait.total_seconds()):
+                await self._wakeup.wait()
+        except TimeoutError:
+            pass
+
+    async def _guarded(self, claim: Claim, now: datetime) -> None:
+        """Run one step; one bad target cannot end the loop. Its lease brings it back."""
+        try:
+            await self._step(claim, now)
+        except LeaseLost:
+            log.info("another worker has the step", target=claim.target)
+        except Transient as exc:
+            self._failed(claim.target, exc)
+        except Exception as exc:  # noqa: BLE001 - the boundary: logged, counted, repeated
+            self._failed(claim.target, exc, unexpected=True)
+        else:
+            self._failures.pop(claim.target, None)
+
+    def _failed(self, what: str, exc: Exception, *, unexpected: bool = False) -> None:
+        error = f"{type(exc).__name__}: {exc}"
+        self._telemetry.step_errors.labels(error=type(exc).__name__).inc()
+        if self._failures.get(what) == error:
+            log.debug("step failed again", what=what, error=error)
+            return
+        self._failures[what] = error
+        if unexpected:
+            log.error("step failed unexpectedly, will be repeated", what=what, exc_info=exc)
+        else:
+            log.warning("step failed, will be repeated", what=what, error=error)

@@ -1,0 +1,176 @@
+"""Is the target ill: active, suppressed, absent, or nobody can tell."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from app.domain.alert import Alert, AlertStatus, KnownAlert, ListedAlert, ListedState
+from app.domain.duration import parse_duration
+from app.domain.observation import Sickness, Symptom
+from app.policies.spec import Patience
+
+_SETTLE = "relevo_settle"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pulled:
+    """What Alertmanager's API says of one target."""
+
+    #: Alerts about the target's own container.
+    on_source: tuple[ListedAlert, ...] = ()
+    #: Alerts about its clones.
+    on_clones: tuple[ListedAlert, ...] = ()
+    #: Why the absence of an alert proves nothing; None while the pipeline is alive.
+    dead: str | None = None
+
+    @property
+    def fingerprints(self) -> frozenset[str]:
+        """Of all alerts that are listed."""
+        return frozenset(alert.fingerprint for alert in (*self.on_source, *self.on_clones))
+
+
+@dataclass(frozen=True, slots=True)
+class Unreachable:
+    """An API is configured, and does not answer."""
+
+    why: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Evidence:
+    """All that is known of the symptom of one target."""
+
+    #: Alerts by their last notices.
+    known: tuple[KnownAlert, ...]
+    #: Fingerprints of known alerts that are about a clone.
+    on_clones: frozenset[str] = frozenset()
+    #: None: no API is configured.
+    pulled: Pulled | Unreachable | None
+    #: Why the target's samples are not fresh; None when they are or cannot be asked for.
+    stale: str | None = None
+
+
+def sickness(evidence: Evidence, *, now: datetime, expiry: timedelta) -> Sickness:
+    """
+    Judge the symptom (semantics, section 3).
+
+    An alert that the API has listed once is the API's to tell; any other follows its own
+    notices, and expires `expiry` after the last one.
+    """
+    pulled = evidence.pulled
+    listed = pulled.fingerprints if isinstance(pulled, Pulled) else frozenset()
+    by_notice = tuple(
+        known
+        for known in evidence.known
+        if known.alert.fingerprint not in listed
+        and (pulled is None or not known.listed)
+        and known.alert.status is AlertStatus.FIRING
+        and now < known.notified_at + expiry
+    )
+    settle = _settle(evidence, pulled)
+
+    if isinstance(pulled, Unreachable):
+        return _without_answer(evidence, pulled, settle)
+
+    on_source: list[Alert | ListedAlert] = []
+    on_clones: list[Alert | ListedAlert] = []
+    for known in by_notice:
+        on_clone = known.alert.fingerprint in evidence.on_clones
+        (on_clones if on_clone else on_source).append(known.alert)
+    silenced = False
+    if pulled is not None:
+        silenced = any(
+            a.state is ListedState.SUPPRESSED for a in (*pulled.on_source, *pulled.on_clones)
+        )
+        on_source += [a for a in pulled.on_source if a.state is ListedState.ACTIVE]
+        on_clones += [a for a in pulled.on_clones if a.state is ListedState.ACTIVE]
+
+    active = (*on_source, *on_clones)
+    told_by_api = bool(listed) or any(k.listed for k in evidence.known)
+    # Old data prove nothing either way: neither that it is ill nor that it is well.
+    if evidence.stale is not None and told_by_api and not by_notice:
+        return Sickness(symptom=Symptom.UNKNOWN, settle=settle, doubt=evidence.stale)
+    if active:
+        return Sickness(
+            symptom=Symptom.ACTIVE,
+            alerts=tuple(sorted({alert.labels.get("alertname", "") for alert in active})),
+            on_source=bool(on_source),
+            since=_since(evidence.known, active),
+            settle=settle,
+        )
+    if silenced:
+        return Sickness(symptom=Symptom.SUPPRESSED, settle=settle)
+    if told_by_api and isinstance(pulled, Pulled) and pulled.dead is not None:
+        return Sickness(symptom=Symptom.UNKNOWN, settle=settle, doubt=pulled.dead)
+    return Sickness(symptom=Symptom.ABSENT, resolved=_all_resolved(evidence.known), settle=settle)
+
+
+def _without_answer(evidence: Evidence, pulled: Unreachable, settle: timedelta | None) -> Sickness:
+    """Judge while a configured API is silent: only resolved posted alerts can be believed."""
+    posted = all(not known.listed for known in evidence.known)
+    if posted and _all_resolved(evidence.known):
+        return Sickness(symptom=Symptom.ABSENT, resolved=True, settle=settle)
+    return Sickness(symptom=Symptom.UNKNOWN, settle=settle, doubt=pulled.why)
+
+
+def pipeline_doubt(
+    *,
+    up_since: datetime,
+    watchdog: bool,
+    watchdog_seen_before: bool,
+    now: datetime,
+    patience: Patience,
+) -> str | None:
+    """
+    Tell why the absence of an alert would prove nothing; None while the pipeline is alive.
+
+    A dead Prometheus, a cut link and a restarted Alertmanager (it forgets its alerts) all look
+    like recovery otherwise. Where the watchdog was never seen, its rule is not installed.
+    """
+    if now - up_since < patience.alertmanager_up:
+        return "Alertmanager has just started and may not have its alerts back yet"
+    if not watchdog and watchdog_seen_before:
+        return "RelevoWatchdog is not firing: Prometheus, or the link to Alertmanager, is down"
+    return None
+
+
+def sample_doubt(newest: datetime | None, *, now: datetime, patience: Patience) -> str | None:
+    """Tell why the samples of a container prove nothing; None when fresh or not measured there."""
+    if newest is None or now - newest <= patience.fresh_within:
+        return None
+    age = round((now - newest).total_seconds())
+    return f"the newest sample of the container is {age} s old: its collector is down"
+
+
+def newly_listed(
+    known: Iterable[KnownAlert], pulled: Pulled | Unreachable | None
+) -> tuple[str, ...]:
+    """List the known alerts that the API has listed for the first time."""
+    if not isinstance(pulled, Pulled):
+        return ()
+    fingerprints = pulled.fingerprints
+    return tuple(
+        k.alert.fingerprint for k in known if not k.listed and k.alert.fingerprint in fingerprints
+    )
+
+
+def _all_resolved(known: tuple[KnownAlert, ...]) -> bool:
+    return bool(known) and all(k.alert.status is AlertStatus.RESOLVED for k in known)
+
+
+def _since(known: tuple[KnownAlert, ...], active: Iterable[Alert | ListedAlert]) -> datetime | None:
+    fingerprints = {alert.fingerprint for alert in active}
+    return min((k.received_at for k in known if k.alert.fingerprint in fingerprints), default=None)
+
+
+def _settle(evidence: Evidence, pulled: Pulled | Unreachable | None) -> timedelta | None:
+    annotations: list[Mapping[str, str]] = [k.alert.alert_annotations for k in evidence.known]
+    if isinstance(pulled, Pulled):
+        annotations += [a.alert_annotations for a in (*pulled.on_source, *pulled.on_clones)]
+    found = []
+    for each in annotations:
+        try:
+            found.append(parse_duration(each[_SETTLE]))
+        except (KeyError, ValueError):
+            continue  # a rule without it, or with something else in it: the policy's holds
+    return max(found, default=None)

@@ -1,0 +1,205 @@
+"""How an attempt ended, by evidence: never by the answer of the API call."""
+
+from datetime import datetime, timedelta
+
+from app.domain.container import Container, Health, HealthCheck, RunState
+from app.domain.decision import Conclude, Confirm, Reason, Verdict, Watch
+from app.domain.duration import format_duration
+from app.domain.observation import EngineView, Observation, Symptom
+from app.domain.remediation import Attempt, Remediation
+from app.policies.spec import Patience, Policy
+
+#: A probe that is due just now may still be running.
+_PROBE_MARGIN = timedelta(seconds=5)
+
+
+def judge(
+    seen: Observation,
+    remediation: Remediation,
+    attempt: Attempt,
+    policy: Policy,
+    patience: Patience,
+    *,
+    now: datetime,
+) -> Watch | Conclude | Confirm:
+    """
+    Judge a restart that has been carried out (`attempt.acted_at` is set).
+
+    Answers the verdict, or when to look again.
+    """
+    assert attempt.acted_at is not None
+    acted_at = attempt.acted_at
+    if seen.view is EngineView.GONE or seen.container is None:
+        return Conclude(Verdict.VANISHED, Reason.NO_SUCH_TARGET, "the container is gone")
+    container = seen.container
+    if container.id != attempt.container_id:
+        return Conclude(Verdict.VANISHED, Reason.NEW_INCARNATION, "the container was replaced")
+
+    failed = _broken(container, attempt) or _sick_by_probe(container, now=now, since=acted_at)
+    if failed is not None:
+        return failed
+
+    sick = seen.sickness
+    poll_at = now + policy.verify.poll
+    match sick.symptom:
+        case Symptom.SUPPRESSED:
+            return Conclude(Verdict.CANCELLED, Reason.SILENCED, "the alert was silenced meanwhile")
+        case Symptom.UNKNOWN:
+            since = remediation.unknown_since or now
+            if now - since >= patience.unknown:
+                return Conclude(
+                    Verdict.UNKNOWN,
+                    Reason.UNKNOWN_TOO_LONG,
+                    f"nobody could tell for {format_duration(now - since)}: {sick.doubt}",
+                )
+            return Watch(poll_at, Reason.NO_FRESH_DATA)
+        case Symptom.ACTIVE:
+            if remediation.absent_since is not None:
+                away = format_duration(now - remediation.absent_since)
+                return Conclude(
+                    Verdict.SYMPTOM_PERSISTS,
+                    Reason.SETTLING,
+                    f"the alert went and came back within {away}, before it had settled",
+                )
+            deadline = acted_at + _deadline(container, policy)
+            if now >= deadline:
+                return Conclude(
+                    Verdict.SYMPTOM_PERSISTS,
+                    Reason.DEADLINE,
+                    f"the alert is still active {format_duration(now - acted_at)} after the action",
+                )
+            return Watch(min(poll_at, deadline), Reason.DEADLINE)
+        case Symptom.ABSENT:
+            return _settling(seen, remediation, container, policy, now=now)
+
+
+def judge_scale_out(
+    seen: Observation,
+    remediation: Remediation,
+    attempt: Attempt,
+    policy: Policy,
+    patience: Patience,
+    *,
+    now: datetime,
+) -> Watch | Conclude | Confirm:
+    """Judge a scale-out: first that the clone comes up and stays up, then that it relieves."""
+    assert attempt.acted_at is not None
+    clone = seen.group.fresh_clone
+    if clone is None:
+        return Conclude(Verdict.VANISHED, Reason.NO_SUCH_TARGET, "the clone is gone")
+    scaled_out_at = remediation.scaled_out_at
+    if scaled_out_at is None or scaled_out_at < attempt.acted_at:
+        failed = _broken(clone, attempt) or _sick_by_probe(clone, now=now, since=attempt.acted_at)
+        if failed is not None:
+            return failed
+        warm_at = attempt.acted_at + policy.scale_out.warm_up
+        if now < warm_at or clone.health is Health.STARTING:
+            return Watch(
+                min(now + policy.verify.poll, max(warm_at, now + timedelta(seconds=1))),
+                Reason.WARM_UP,
+            )
+        return Confirm(Reason.WARM_UP)
+
+    poll_at = now + policy.verify.poll
+    over_at = scaled_out_at + policy.scale_out.cooldown
+    match seen.sickness.symptom:
+        case Symptom.ABSENT:
+            since = remediation.absent_since or now
+            settle = seen.sickness.settle or policy.verify.settle
+            if now - since >= settle:
+                return Conclude(
+                    Verdict.RELIEVED,
+                    Reason.SETTLED,
+                    f"no alert of the group for {format_duration(now - since)}",
+                )
+            return Watch(min(poll_at, since + settle), Reason.RELIEF)
+        case Symptom.SUPPRESSED:
+            return Conclude(Verdict.CANCELLED, Reason.SILENCED, "the alert was silenced meanwhile")
+        case Symptom.UNKNOWN:
+            since = remediation.unknown_since or now
+            if now - since >= patience.unknown:
+                return Conclude(
+                    Verdict.UNKNOWN,
+                    Reason.UNKNOWN_TOO_LONG,
+                    f"nobody could tell for {format_duration(now - since)}: {seen.sickness.doubt}",
+                )
+            return Watch(poll_at, Reason.NO_FRESH_DATA)
+        case Symptom.ACTIVE:
+            if now >= over_at:
+                return Conclude(
+                    Verdict.SYMPTOM_PERSISTS,
+                    Reason.STILL_NEEDED,
+                    f"still needed {format_duration(now - scaled_out_at)} after the clone was up",
+                )
+            return Watch(min(poll_at, over_at), Reason.RELIEF)
+
+
+def _settling(
+    seen: Observation,
+    remediation: Remediation,
+    container: Container,
+    policy: Policy,
+    *,
+    now: datetime,
+) -> Watch | Conclude:
+    since = remediation.absent_since or now
+    settle = seen.sickness.settle or policy.verify.settle
+    if now - since < settle:
+        return Watch(min(now + policy.verify.poll, since + settle), Reason.SETTLING)
+    if container.health is Health.STARTING:
+        return Watch(now + policy.verify.poll, Reason.SETTLING)
+    return Conclude(
+        Verdict.RECOVERED,
+        Reason.SETTLED,
+        f"the alert has stayed away for {format_duration(now - since)}",
+    )
+
+
+def _broken(container: Container, attempt: Attempt) -> Conclude | None:
+    """Tell whether the container itself did not keep running since the action."""
+    if container.state is RunState.RESTARTING or container.restart_count > attempt.restarts_after:
+        return Conclude(
+            Verdict.CRASH_LOOP,
+            Reason.NOT_RUNNING,
+            f"the engine restarted it by itself (exit code {container.exit_code})",
+        )
+    if container.oom_killed:
+        return Conclude(Verdict.EXITED, Reason.NOT_RUNNING, "it ran out of memory and was killed")
+    if container.state not in (RunState.RUNNING, RunState.PAUSED):
+        return Conclude(
+            Verdict.EXITED,
+            Reason.NOT_RUNNING,
+            f"it is {container.state} with exit code {container.exit_code}",
+        )
+    if attempt.started_after is not None and container.started_at != attempt.started_after:
+        return Conclude(
+            Verdict.CANCELLED, Reason.RESTARTED_MEANWHILE, "somebody else restarted it meanwhile"
+        )
+    return None
+
+
+def _sick_by_probe(container: Container, *, now: datetime, since: datetime) -> Conclude | None:
+    """Tell whether the container's own health check says that it is ill."""
+    if container.health is Health.UNHEALTHY:
+        return Conclude(Verdict.UNHEALTHY, Reason.DEADLINE, "its health check says unhealthy")
+    if container.health is Health.STARTING and container.health_check is not None:
+        patient = _time_to_health(container.health_check)
+        if now - since > patient:
+            return Conclude(
+                Verdict.UNHEALTHY,
+                Reason.DEADLINE,
+                f"its health check has not passed for {format_duration(now - since)}",
+            )
+    return None
+
+
+def _time_to_health(check: HealthCheck) -> timedelta:
+    return check.start_period + (check.interval + check.timeout) * check.retries + _PROBE_MARGIN
+
+
+def _deadline(container: Container, policy: Policy) -> timedelta:
+    """A container may take its health start period and three probes to become itself."""
+    check = container.health_check
+    if check is None:
+        return policy.verify.deadline
+    return max(policy.verify.deadline, check.start_period + 3 * check.interval)

@@ -1,0 +1,35 @@
+#!/usr/bin/env bash
+# Makes the tokens and passwords once; never overwrites one.
+#
+# The directory keeps everybody else on this machine out (0700); the files inside are readable (0644),
+# because each is mounted by itself into containers whose users are not yours.
+set -euo pipefail
+here="$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)"
+. "$here/common.sh"
+
+dir="${RELEVO_SECRETS_DIR:-${here%/airgap}/secrets}"
+mkdir -p "$dir"
+chmod 0700 "$dir"
+
+make_once() { # NAME VALUE
+    if [ -s "$dir/$1" ]; then return; fi
+    # Written whole or not at all, and never with another file's mode.
+    (umask 022 && printf '%s' "$2" >"$dir/.$1.new" && mv "$dir/.$1.new" "$dir/$1")
+    say "made $dir/$1"
+}
+random() { od -An -N32 -tx1 /dev/urandom | tr -d ' \n'; }
+
+make_once relevo_token_ingest "$(random)"
+make_once relevo_token_read "$(random)"
+make_once relevo_token_operate "$(random)"
+# Redis and Relevo must know the same password: both files are made together, or neither.
+if [ ! -s "$dir/redis_conf" ] || [ ! -s "$dir/relevo_redis_url" ]; then
+    rm -f "$dir/redis_conf" "$dir/relevo_redis_url"
+    password="$(random)"
+    make_once redis_conf "requirepass $password"$'\n'
+    make_once relevo_redis_url "redis://:$password@redis:6379/0"
+fi
+make_once grafana_password "$(random)"
+# Alertmanager wants a URL here before anybody has a webhook. This one is Alertmanager's own address
+# without a page: each message to Slack fails once with a 404 in its log, and nothing leaves the host.
+make_once slack_url 'http://127.0.0.1:9093/no-slack-webhook-is-set'

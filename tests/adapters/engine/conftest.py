@@ -1,0 +1,66 @@
+"""Both far sides: a fake daemon over a real socket, and a corner of the real engine."""
+
+import asyncio
+from collections.abc import AsyncIterator, Iterator
+from datetime import timedelta
+
+import pytest
+
+from app.adapters.engine.connection import Bounds
+from app.adapters.engine.docker import DockerEngine
+from tests.adapters.engine.fake_daemon import FakeDaemon, fake_daemon
+from tests.engine_lab import SOCKET, EngineLab, busybox_image, engine_lab
+from tests.parts import require
+
+#: Long enough for a loaded machine, short enough to wait for.
+IMPATIENT = Bounds(
+    read=timedelta(milliseconds=300),
+    changes=timedelta(milliseconds=300),
+    slack=timedelta(milliseconds=300),
+    step=timedelta(milliseconds=300),
+)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def no_stray_loop() -> None:
+    """
+    Say that there is no current event loop, so that nobody makes one by asking.
+
+    looptime asks the policy for the loop before each async test; where none was ever set,
+    asyncio makes one, nobody closes it, and its ResourceWarning fails some later test.
+    """
+    asyncio.set_event_loop(None)
+
+
+@pytest.fixture
+async def daemon() -> AsyncIterator[FakeDaemon]:
+    """A fake engine over a real socket."""
+    async with fake_daemon() as far_side:
+        yield far_side
+
+
+@pytest.fixture
+async def impatient(daemon: FakeDaemon) -> AsyncIterator[DockerEngine]:
+    """Our side of the fake daemon, that waits 0.3 s where it would wait 10 to 60."""
+    async with DockerEngine(daemon.url, bounds=IMPATIENT) as engine:
+        yield engine
+
+
+@pytest.fixture(scope="session")
+def image() -> str:
+    """The lab's image on the real engine."""
+    return busybox_image(require("docker"))
+
+
+@pytest.fixture
+def lab(image: str) -> Iterator[EngineLab]:
+    """A corner of the real engine."""
+    with engine_lab(image) as corner:
+        yield corner
+
+
+@pytest.fixture
+async def engine() -> AsyncIterator[DockerEngine]:
+    """Our side of the real engine."""
+    async with DockerEngine(SOCKET) as opened:
+        yield opened

@@ -1,0 +1,133 @@
+"""Values for the store's tests: nouns with overrides, times in seconds after `START`."""
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from app.domain.activity import Activity, ActivityKind, ActivityStatus
+from app.domain.alert import Alert, AlertStatus
+from app.domain.decision import Outcome, Reason
+from app.domain.remediation import Action, Attempt, LogEntry, Remediation, State
+from app.ports import Aside, Claim, Notice, Store
+
+START = datetime(2026, 3, 1, 12, tzinfo=UTC)
+LEASE = timedelta(seconds=30)
+WINDOW = timedelta(hours=1)
+WEB = "host:web"
+GROUP = "host:web-group"
+_MS = timedelta(milliseconds=1)
+
+
+def at(seconds: float) -> datetime:
+    return START + timedelta(seconds=seconds)
+
+
+def just_before(moment: datetime) -> datetime:
+    return moment - _MS
+
+
+def alert(fingerprint: str = "f1", *, starts: float = 0, resolved: bool = False) -> Alert:
+    return Alert(
+        fingerprint=fingerprint,
+        status=AlertStatus.RESOLVED if resolved else AlertStatus.FIRING,
+        labels={"alertname": "ContainerCpuHigh", "name": "web"},
+        alert_annotations={"summary": "çpu | 97 %", "relevo_settle": "240"},
+        starts_at=at(starts),
+        ends_at=at(starts + 60) if resolved else None,
+    )
+
+
+def notice(
+    fingerprint: str = "f1",
+    *,
+    target: str = WEB,
+    starts: float = 0,
+    resolved: bool = False,
+    listed: bool = False,
+) -> Notice:
+    return Notice(
+        target=target,
+        alert=alert(fingerprint, starts=starts, resolved=resolved),
+        listed=listed,
+    )
+
+
+def attempt(number: int = 1, **overrides: Any) -> Attempt:
+    values: dict[str, Any] = {
+        "id": f"r1:{number}",
+        "action": Action.RESTART,
+        "reason": Reason.FIRST_NEED,
+        "container_id": "c" * 64,
+        "started_before": "2026-03-01T11:00:00.123456789Z",
+        "intent_at": at(60),
+    }
+    return Attempt(**(values | overrides))
+
+
+def remediation(remediation_id: str = "r1", *, opened: float = 0, **overrides: Any) -> Remediation:
+    values: dict[str, Any] = {
+        "id": remediation_id,
+        "target": WEB,
+        "group": GROUP,
+        "container": "web",
+        "incarnation": "sha256:1",
+        "policy": "default",
+        "state": State.WAITING,
+        "reason": Reason.FIRST_NEED,
+        "opened_at": at(opened) + timedelta(microseconds=7),
+        "alerts": ("ContainerCpuHigh",),
+        "needed_since": at(opened),
+        "planned_started_at": "2026-03-01T11:00:00.123456789Z",
+        "attempts": (attempt(),),
+        "log": (LogEntry(at=at(opened), decision="wait", reason=Reason.FIRST_NEED),),
+    }
+    return Remediation(**(values | overrides))
+
+
+def closed(remediation_id: str = "r1", *, opened: float = 0, **overrides: Any) -> Remediation:
+    over = {
+        "state": State.CLOSED,
+        "reason": Reason.SETTLED,
+        "outcome": Outcome.RECOVERED,
+        "closed_at": at(opened + 600),
+    }
+    return remediation(remediation_id, opened=opened, **(over | overrides))
+
+
+def activity(
+    activity_id: str = "a1", *, started: float = 0, group: str = GROUP, **overrides: Any
+) -> Activity:
+    values: dict[str, Any] = {
+        "id": activity_id,
+        "group": group,
+        "kind": ActivityKind.SCALE_OUT,
+        "cause": "three failed restarts within an hour",
+        "status": ActivityStatus.IN_PROGRESS,
+        "container": None,
+        "started_at": at(started),
+    }
+    return Activity(**(values | overrides))
+
+
+def aside(number: int = 0, *, seconds: float = 0) -> Aside:
+    return Aside(
+        at=at(seconds), reason="set_aside", detail=f"no. {number}", excerpt='{"labels": 1}'
+    )
+
+
+async def claimed(store: Store, seconds: float = 0, *, target: str = WEB) -> Claim:
+    """Let an alert of a target arrive and its step be claimed."""
+    await store.inbox.accept([notice(target=target, listed=True)], (), now=at(seconds))
+    return await claim_of(store, seconds, target=target)
+
+
+async def claim_of(store: Store, seconds: float, *, target: str = WEB) -> Claim:
+    """Claim what is due; `target` must be all of it."""
+    (claim,) = (await store.schedule.claim(now=at(seconds), lease=LEASE, limit=10)).claims
+    assert claim.target == target
+    return claim
+
+
+async def due(store: Store, seconds: float, *, limit: int = 100) -> list[str]:
+    """Claim all that is due, and name it."""
+    found = await store.schedule.claim(now=at(seconds), lease=LEASE, limit=limit)
+    return [claim.target for claim in found.claims]

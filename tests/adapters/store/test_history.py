@@ -1,0 +1,85 @@
+"""What happened, for people; and the small facts."""
+
+import pytest
+
+from app.domain.remediation import Remediation, State
+from app.ports import Entry, RemediationFilter, Store
+from tests.adapters.store.builders import START, WEB, activity, at, claimed, closed, remediation
+
+OLD = closed("r1", opened=0)
+DB = remediation("r2", opened=100, target="host:db", state=State.QUARANTINED)
+NEW = remediation("r3", opened=200)
+
+
+async def write(store: Store, *remediations: Remediation) -> None:
+    for one in remediations:
+        claim = await claimed(store, 0, target=one.target)
+        await store.records.note(claim, Entry(remediation=one, due=None), now=START)
+
+
+@pytest.mark.parametrize(
+    ("which", "expected"),
+    [
+        pytest.param(RemediationFilter(), (NEW, DB, OLD), id="all-newest-first"),
+        pytest.param(RemediationFilter(limit=2), (NEW, DB), id="limited"),
+        pytest.param(RemediationFilter(target=WEB), (NEW, OLD), id="one-target"),
+        pytest.param(RemediationFilter(target="host:none"), (), id="unknown-target"),
+        pytest.param(RemediationFilter(state=State.QUARANTINED), (DB,), id="one-state"),
+        pytest.param(RemediationFilter(state=State.CLOSED), (OLD,), id="closed"),
+        pytest.param(RemediationFilter(state=State.HELD), (), id="nobody-in-that-state"),
+        pytest.param(RemediationFilter(target=WEB, state=State.CLOSED), (OLD,), id="both"),
+        pytest.param(RemediationFilter(since=at(100)), (NEW, DB), id="since-inclusive"),
+        pytest.param(RemediationFilter(since=at(101)), (NEW,), id="since-later"),
+    ],
+)
+async def test_lists_remediations(
+    store: Store, which: RemediationFilter, expected: tuple[Remediation, ...]
+) -> None:
+    await write(store, OLD, DB, NEW)
+
+    assert await store.history.remediations(which) == expected
+
+
+async def test_lists_a_remediation_once_however_often_it_is_written(store: Store) -> None:
+    await write(store, remediation("r1"), remediation("r1"), closed("r1"))
+
+    assert await store.history.remediations(RemediationFilter()) == (closed("r1"),)
+
+
+async def test_a_filter_looks_further_than_the_first_page(store: Store) -> None:
+    await write(store, OLD, *(remediation(f"n{n}", opened=n + 1) for n in range(130)))
+
+    assert await store.history.remediations(RemediationFilter(state=State.CLOSED)) == (OLD,)
+    everything = await store.history.remediations(RemediationFilter(limit=1000))
+    assert len(everything) == 131
+
+
+async def test_unknown_ids_are_none(store: Store) -> None:
+    assert await store.history.remediation("never") is None
+    assert await store.history.activity("never") is None
+
+
+async def test_lists_activities_newest_first(store: Store) -> None:
+    claim = await claimed(store)
+    for number, group in enumerate(("host:a", "host:b", "host:a")):
+        one = activity(f"a{number}", started=number, group=group)
+        await store.records.intend(
+            claim, remediation(), now=START, lease=at(30) - START, activity=one
+        )
+
+    async def ids(group: str | None = None, limit: int = 100) -> list[str]:
+        return [one.id for one in await store.history.activities(group=group, limit=limit)]
+
+    assert await ids() == ["a2", "a1", "a0"]
+    assert await ids(limit=1) == ["a2"]
+    assert await ids("host:a") == ["a2", "a0"]
+    assert await ids("host:none") == []
+
+
+async def test_facts_are_remembered(store: Store) -> None:
+    assert await store.facts.get("watchdog_seen") is None
+
+    await store.facts.put("watchdog_seen", "ja, gesehen")
+    await store.facts.put("watchdog_seen", "seen")
+
+    assert await store.facts.get("watchdog_seen") == "seen"

@@ -1,0 +1,164 @@
+"""A call whose answer was lost has often been applied: every script may be repeated blindly."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from pathlib import Path
+from uuid import uuid4
+
+import pytest
+
+from app.adapters.store import open_store
+from app.errors import StoreUnavailable
+from app.ports import Claim, Cooldown, Entry, Store, Taken
+from tests.adapters.store.builders import (
+    GROUP,
+    LEASE,
+    START,
+    WEB,
+    WINDOW,
+    activity,
+    aside,
+    at,
+    claim_of,
+    claimed,
+    due,
+    notice,
+    remediation,
+)
+from tests.adapters.store.far_sides import LossyLine, lossy_line
+from tests.adapters.store.server import RedisServer
+
+pytestmark = pytest.mark.redis
+
+#: Losing one answer is made good by the call's own repetition, losing both is not.
+ONE, BOTH = 1, 2
+
+
+@pytest.fixture
+async def line(shared_server: RedisServer, short_dir: Path) -> AsyncIterator[LossyLine]:
+    async with lossy_line(short_dir / uuid4().hex[:8], shared_server.socket) as line:
+        yield line
+
+
+@pytest.fixture
+async def store(line: LossyLine, namespace: str) -> AsyncIterator[Store]:
+    async with open_store(f"unix://{line.path}", namespace=namespace) as store:
+        await store.facts.get("connect")
+        yield store
+
+
+async def test_a_notice_is_taken_once(store: Store, line: LossyLine) -> None:
+    line.lose = ONE
+
+    taken = await store.inbox.accept([notice()], [aside()], now=START)
+
+    # The repetition finds what the first try has stored; both count as accepted.
+    assert taken == (Taken.DUPLICATE,)
+    assert await due(store, 0) == [WEB]
+    assert await store.history.asides() == (aside(),)
+
+
+async def test_a_notice_without_an_answer_is_sent_again(store: Store, line: LossyLine) -> None:
+    line.lose = BOTH
+    with pytest.raises(StoreUnavailable):
+        await store.inbox.accept([notice()], [aside()], now=START)
+
+    assert await store.inbox.accept([notice()], [aside()], now=at(1)) == (Taken.DUPLICATE,)
+
+    assert await due(store, 1) == [WEB]
+
+
+async def test_a_claim_is_given_out_once(store: Store, line: LossyLine) -> None:
+    await store.inbox.accept([notice(), notice(target="host:db")], (), now=START)
+    line.lose = ONE
+
+    assert sorted(await due(store, 0)) == ["host:db", WEB]
+    assert await due(store, 0) == []
+
+
+async def test_a_claim_without_an_answer_is_given_out_by_the_next(
+    store: Store, line: LossyLine
+) -> None:
+    await store.inbox.accept([notice()], (), now=START)
+    line.lose = BOTH
+    with pytest.raises(StoreUnavailable):
+        await store.schedule.claim(now=START, lease=LEASE, limit=1)
+    await store.inbox.accept([notice(target="host:db")], (), now=at(5))
+
+    found = await store.schedule.claim(now=at(6), lease=LEASE, limit=10)
+
+    # Within the lease that nobody knows of, which begins anew.
+    assert [claim.target for claim in found.claims] == [WEB, "host:db"]
+    assert await due(store, 35) == []
+    assert sorted(await due(store, 36)) == ["host:db", WEB]
+
+
+async def test_a_claim_that_another_worker_took_over_is_not_given_out_again(
+    store: Store, line: LossyLine, shared_server: RedisServer, namespace: str
+) -> None:
+    await store.inbox.accept([notice()], (), now=START)
+    line.lose = BOTH
+    with pytest.raises(StoreUnavailable):
+        await store.schedule.claim(now=START, lease=LEASE, limit=1)
+    async with open_store(shared_server.url, namespace=namespace) as other:
+        await claim_of(other, 30)
+
+    assert await due(store, 31) == []
+
+
+async def test_a_cancelled_claim_is_given_out_by_the_next(store: Store, line: LossyLine) -> None:
+    await store.inbox.accept([notice()], (), now=START)
+    call = asyncio.create_task(store.schedule.claim(now=START, lease=LEASE, limit=1))
+    await asyncio.sleep(0)  # it has begun, and has no answer
+    call.cancel()
+    await asyncio.wait({call})
+
+    assert await due(store, 0) == [WEB]
+
+
+async def test_two_claims_at_once_share_nothing(store: Store) -> None:
+    await store.inbox.accept([notice(target=f"host:{n}") for n in range(9)], (), now=START)
+
+    halves = await asyncio.gather(*(due(store, 0, limit=3) for _ in range(3)))
+
+    assert sorted(target for half in halves for target in half) == [f"host:{n}" for n in range(9)]
+
+
+async def test_an_intent_holds(store: Store, line: LossyLine) -> None:
+    claim = await claimed(store)
+    cooldown = Cooldown(group=GROUP, attempt_id="r1:1", until=at(600))
+    line.lose = ONE
+
+    await store.records.intend(
+        claim, remediation(), now=START, lease=LEASE, activity=activity(), cooldown=cooldown
+    )
+
+    assert await store.records.remediation_of(WEB) == remediation()
+    assert await store.history.activities() == (activity(),)
+
+
+@pytest.mark.parametrize("lost", [ONE, BOTH])
+async def test_a_note_is_written_once(store: Store, line: LossyLine, lost: int) -> None:
+    claim = await claimed(store)
+    entry = Entry(remediation=remediation(), due=at(60), failed_attempt="r1:1", activity=activity())
+    line.lose = lost
+    if lost == BOTH:
+        with pytest.raises(StoreUnavailable):
+            await store.records.note(claim, entry, now=START)
+
+    await store.records.note(claim, entry, now=at(1))
+
+    claim = await claim_of(store, 60)
+    dossier = await store.records.read(claim, group=GROUP, now=at(60), window=WINDOW)
+    assert (dossier.remediation, dossier.failures) == (remediation(), 1)
+
+
+async def test_a_read_is_repeated(store: Store, line: LossyLine) -> None:
+    claim = Claim(target=WEB, fence=1)
+    for call in (
+        store.records.read(claim, group=GROUP, now=START, window=WINDOW),
+        store.history.asides(),
+        store.schedule.overdue(now=START),
+    ):
+        line.lose = ONE
+        await call

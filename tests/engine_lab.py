@@ -1,0 +1,170 @@
+"""
+A corner of the real engine for tests: busybox containers, networks and an image of our own.
+
+Everything carries the label ``relevo-lab=<random>`` and a name that begins with it, and is
+removed by that label; nothing else on the engine is touched. No registry is needed: the image
+is imported from the host's static busybox, under one tag for all runs (it is 2 MB, and
+importing takes a fifth of a second).
+"""
+
+import io
+import json
+import secrets
+import subprocess
+import tarfile
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from tests.parts import require
+
+SOCKET = "unix:///var/run/docker.sock"
+LABEL = "relevo-lab"
+
+_APPLETS = ("sh", "sleep", "nc", "httpd", "cat", "echo", "touch", "mkdir", "nslookup", "true",
+            "false", "env", "id", "wget", "hostname", "trap", "ls", "rm", "tail")  # fmt: skip
+
+
+@dataclass
+class EngineLab:
+    """What one test has on the engine. Removed by `close`, whatever became of it."""
+
+    docker: str
+    image: str
+    mark: str = field(default_factory=lambda: f"lab{secrets.token_hex(4)}")
+
+    def run(self, *options: str, command: Sequence[str] = ("sleep", "600"), name: str = "") -> str:
+        """Start a container; return its full id. `name` gets the lab's mark in front."""
+        return self._docker("run", "-d", *self._tags(name), *options, self.image, *command)
+
+    def create(
+        self, *options: str, command: Sequence[str] = ("sleep", "600"), name: str = ""
+    ) -> str:
+        """Create a container without starting it; return its full id."""
+        return self._docker("create", *self._tags(name), *options, self.image, *command)
+
+    def network(self, name: str, *options: str) -> str:
+        """Make a network; return its full name."""
+        full = self.name(name)
+        self._docker("network", "create", "--label", f"{LABEL}={self.mark}", *options, full)
+        return full
+
+    def volume(self, name: str) -> str:
+        """Make a named volume; return its full name."""
+        full = self.name(name)
+        self._docker("volume", "create", "--label", f"{LABEL}={self.mark}", full)
+        return full
+
+    def connect(self, network: str, container: str, *options: str) -> None:
+        """Connect a container to a network."""
+        self._docker("network", "connect", *options, network, container)
+
+    def name(self, name: str) -> str:
+        """Return a name that is the lab's own."""
+        return f"{self.mark}-{name}"
+
+    def inspect(self, container: str) -> dict[str, Any]:
+        """Return what the engine says of a container."""
+        (seen,) = json.loads(self._docker("inspect", "--type", "container", container))
+        return dict(seen)
+
+    def execute(self, container: str, *command: str) -> str:
+        """Run a command in a container; return what it printed."""
+        return self._docker("exec", container, *command)
+
+    def do(self, *command: str) -> str:
+        """Run any docker command on what the lab made."""
+        return self._docker(*command)
+
+    def ids(self) -> set[str]:
+        """Return the ids of all containers of the lab (clones inherit its label)."""
+        return set(self._listed("ps", "-a"))
+
+    def close(self) -> None:
+        """Remove everything that carries the lab's mark."""
+        if containers := self._listed("ps", "-a"):
+            self._docker("rm", "-f", "-v", *containers)
+        if networks := self._listed("network", "ls"):
+            self._docker("network", "rm", *networks)
+        if volumes := self._docker("volume", "ls", "-q", "-f", f"label={LABEL}={self.mark}"):
+            self._docker("volume", "rm", "-f", *volumes.split())
+
+    def _tags(self, name: str) -> tuple[str, ...]:
+        return ("--name", self.name(name or secrets.token_hex(3)), "-l", f"{LABEL}={self.mark}")
+
+    def _listed(self, *what: str) -> list[str]:
+        return self._docker(*what, "-q", "--no-trunc", "-f", f"label={LABEL}={self.mark}").split()
+
+    def _docker(self, *arguments: str) -> str:
+        return run_docker(self.docker, *arguments)
+
+
+def run_docker(docker: str, *arguments: str, given: bytes | None = None) -> str:
+    """Run the docker client; its complaint is the error's message."""
+    done = subprocess.run(
+        [docker, *arguments], input=given, capture_output=True, timeout=60, check=False
+    )
+    if done.returncode != 0:
+        raise RuntimeError(f"docker {' '.join(arguments[:3])} …: {done.stderr.decode().strip()}")
+    return done.stdout.decode().strip()
+
+
+def busybox_image(docker: str, *, changes: Sequence[str] = (), tag: str = "relevo-lab:1") -> str:
+    """
+    Import the host's busybox as an image; return its tag.
+
+    :param changes: Dockerfile lines, such as ``ENTRYPOINT ["/entry"]``
+    """
+    archive = io.BytesIO()
+    with tarfile.open(fileobj=archive, mode="w") as tar:
+        _add(tar, "bin/busybox", Path(require("busybox")).read_bytes(), mode=0o755)
+        for applet in _APPLETS:
+            _link(tar, f"bin/{applet}", "busybox")
+        _add(tar, "etc/passwd", b"root:x:0:0::/root:/bin/sh\nnobody:x:65534:65534::/:/bin/sh\n")
+        _add(tar, "etc/app.conf", b"of the image\n")
+        _folder(tar, "tmp", mode=0o1777)
+    options = [part for change in ("ENV PATH=/bin", *changes) for part in ("--change", change)]
+    run_docker(docker, "import", *options, "-", tag, given=archive.getvalue())
+    return tag
+
+
+def _add(tar: tarfile.TarFile, path: str, content: bytes, *, mode: int = 0o644) -> None:
+    entry = tarfile.TarInfo(path)
+    entry.size, entry.mode = len(content), mode
+    tar.addfile(entry, io.BytesIO(content))
+
+
+def _link(tar: tarfile.TarFile, path: str, target: str) -> None:
+    entry = tarfile.TarInfo(path)
+    entry.type, entry.linkname = tarfile.SYMTYPE, target
+    tar.addfile(entry)
+
+
+def _folder(tar: tarfile.TarFile, path: str, *, mode: int) -> None:
+    entry = tarfile.TarInfo(path)
+    entry.type, entry.mode = tarfile.DIRTYPE, mode
+    tar.addfile(entry)
+
+
+@contextmanager
+def engine_lab(image: str) -> Iterator[EngineLab]:
+    """Open a lab, and leave nothing of it behind."""
+    lab = EngineLab(docker=require("docker"), image=image)
+    try:
+        yield lab
+    finally:
+        lab.close()
+
+
+def labels(prefix: str, **values: str) -> tuple[str, ...]:
+    """Return ``-l prefix.key=value`` options for the docker client."""
+    return tuple(
+        part for key, value in values.items() for part in ("-l", f"{prefix}.{key}={value}")
+    )
+
+
+def environment(values: Mapping[str, str]) -> tuple[str, ...]:
+    """Return ``-e KEY=value`` options for the docker client."""
+    return tuple(part for key, value in values.items() for part in ("-e", f"{key}={value}"))

@@ -1,0 +1,156 @@
+"""
+Containers that the tests make on the real engine, and what the engine says of them.
+
+Through the docker command, not through Relevo's own adapter: the engine is the witness here.
+Touched is only what carries the label of the one lab that made it.
+"""
+
+import asyncio
+import json
+import subprocess
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+IMAGE = "relevo-busybox:1"
+_HERE = Path(__file__).resolve().parent
+_SCRIPT = _HERE / "patient.sh"
+_MAKE_IMAGE = _HERE.parents[1] / "deploy" / "airgap" / "images.sh"
+
+
+class DockerFailed(AssertionError):
+    """The docker command did not do what the test needs."""
+
+
+async def docker(*argv: str) -> str:
+    """Run a docker command; return what it printed."""
+    process = await asyncio.create_subprocess_exec(
+        "docker", *argv, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    )
+    out, err = await process.communicate()
+    if process.returncode != 0:
+        raise DockerFailed(f"docker {' '.join(argv[:3])}: {err.decode().strip()}")
+    return out.decode().strip()
+
+
+async def ensure_image() -> None:
+    """Make the image of the patients where it is missing (two seconds, once)."""
+    process = await asyncio.create_subprocess_exec(
+        str(_MAKE_IMAGE), "workload", stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+    )
+    out, _ = await process.communicate()
+    if process.returncode != 0:
+        raise DockerFailed(f"{_MAKE_IMAGE.name} workload: {out.decode().strip()}")
+
+
+def _time(text: str) -> datetime:
+    """Read the engine's times: RFC 3339 with up to nine digits, of which Python takes six."""
+    head, _, fraction = text.rstrip("Z").partition(".")
+    return datetime.fromisoformat(f"{head}.{fraction[:6]:0<6}+00:00")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Illness:
+    """What a container does in its first, second, … life; the last value repeats."""
+
+    #: CPU it uses, as a share of its limit; above 1 is all that it can get.
+    cpu: Sequence[float] = (0,)
+    #: Seconds without any use at the beginning of a life.
+    quiet: Sequence[float] = (0,)
+    #: Memory it grows to, as a share of its limit.
+    memory: Sequence[float] = (0,)
+    #: Its limits: cores, and MiB. Small, so that several labs fit on two cores.
+    cpus: float = 0.12
+    mib: int = 64
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """As patient.sh wants it."""
+        return {
+            "MILLICORES": " ".join(str(round(share * self.cpus * 1000)) for share in self.cpu),
+            "QUIET": " ".join(f"{seconds:g}" for seconds in self.quiet),
+            "MEGABYTES": " ".join(str(round(share * self.mib)) for share in self.memory),
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Patient:
+    """One container of a test."""
+
+    name: str
+    id: str
+    created: datetime
+
+    async def inspect(self) -> dict[str, Any]:
+        """What the engine knows of it."""
+        found: dict[str, Any] = json.loads(await docker("inspect", self.id))[0]
+        return found
+
+    async def running(self) -> bool:
+        """Whether it runs."""
+        return bool((await self.inspect())["State"]["Running"])
+
+    async def restarts(self) -> list[datetime]:
+        """When it was restarted through the engine's API: inspect's RestartCount is blind to it."""
+        lines = await docker(
+            *("events", "--since", self.created.isoformat(), "--until", "0s"),
+            *("--filter", f"container={self.id}", "--filter", "event=restart"),
+            *("--format", "{{json .}}"),
+        )
+        events = [json.loads(line) for line in lines.splitlines()]
+        return [
+            datetime.fromtimestamp(0, UTC) + timedelta(microseconds=event["timeNano"] // 1000)
+            for event in events
+        ]
+
+    async def fall_quiet(self) -> None:
+        """End its use of CPU from outside, without a restart."""
+        await docker("exec", self.id, "touch", "/tmp/quiet")
+
+
+class Ward:
+    """All containers of one lab."""
+
+    def __init__(self, *, label_prefix: str) -> None:
+        self._prefix = label_prefix
+        self._mine = f"{label_prefix}.lab"
+
+    async def admit(
+        self, name: str, illness: Illness, *, labels: Mapping[str, str] | None = None
+    ) -> Patient:
+        """Start a container that is opted in and falls ill as told."""
+        full_name = f"{self._prefix}-{name}"
+        labels = {
+            self._mine: "1",
+            f"{self._prefix}.enable": "true",
+            **(labels or {}),
+        }
+        container_id = await docker(
+            *("run", "--detach", "--name", full_name, "--stop-timeout", "1"),
+            *("--cpus", f"{illness.cpus:g}", "--memory", f"{illness.mib}m"),
+            *(part for key, value in labels.items() for part in ("--label", f"{key}={value}")),
+            *(
+                part
+                for key, value in illness.environment.items()
+                for part in ("--env", f"{key}={value}")
+            ),
+            *("--volume", f"{_SCRIPT}:/patient.sh:ro", IMAGE, "sh", "/patient.sh"),
+        )
+        created = await docker("inspect", "--format", "{{.Created}}", container_id)
+        return Patient(name=full_name, id=container_id, created=_time(created))
+
+    async def clones(self) -> list[str]:
+        """Names of the containers that Relevo made here."""
+        listed = await docker(
+            *("ps", "--all", "--format", "{{.Names}}"),
+            *("--filter", f"label={self._prefix}.clone-of"),
+        )
+        return listed.split()
+
+    async def discharge(self) -> None:
+        """Remove them all, and the clones (which carry their source's labels)."""
+        listed = await docker("ps", "--all", "--quiet", "--filter", f"label={self._mine}")
+        if listed:
+            await docker("rm", "--force", "--volumes", *listed.split())

@@ -1,0 +1,230 @@
+"""
+The whole chain on loopback: what a host with Relevo runs, as processes of one test.
+
+Prometheus and Alertmanager run the shipped configuration, twenty times faster (deploy/demo/scale.py
+makes the copy for each lab). Slack's far side is a fake over a real socket; containers are real.
+Everything listens on free ports, and every lab has an engine name and a label prefix of its own:
+labs, the demo and other people's containers on the same engine never meet.
+"""
+
+import os
+import secrets
+import shutil
+import sys
+from collections.abc import Sequence
+from contextlib import AsyncExitStack
+from pathlib import Path
+from typing import Self
+
+import httpx
+from ruamel.yaml import YAML
+
+from deploy.demo import scale
+from tests.parts import require
+from tests.stack.answers import Answers, Json
+from tests.stack.containers import Ward, ensure_image
+from tests.stack.program import Program, free_port
+from tests.stack.slack import FakeSlack
+from tests.stack.wait import eventually
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+FACTOR = scale.FACTOR
+
+#: A program answers this soon after its start: an interpreter's start-up takes 2 s on a busy core.
+STARTS_WITHIN = 30.0
+
+
+def policies_of(path: Path, extra: Sequence[Json]) -> None:
+    """Add policies to a scaled policy file; their durations are meant as they are written."""
+    yaml = YAML()
+    document = yaml.load(path.read_text(encoding="utf-8"))
+    document["policies"] = list(extra)
+    with path.open("w", encoding="utf-8") as out:
+        yaml.dump(document, out)
+
+
+class Lab(Answers):
+    """Build, run and take down one chain."""
+
+    def __init__(
+        self,
+        home: Path,
+        *,
+        policies: Sequence[Json] = (),
+        environment: dict[str, str] | None = None,
+        own_redis: bool = False,
+        late: Sequence[str] = (),
+    ) -> None:
+        """
+        Prepare; nothing runs yet.
+
+        :param policies: put before the shipped defaults
+        :param environment: more of it for Relevo's processes
+        :param own_redis: a server of its own, as in compose, instead of the embedded one
+        :param late: names of programs that the test starts itself, later
+        """
+        self.home = home
+        self.engine = f"relevo-lab-{secrets.token_hex(4)}"
+        self.slack = FakeSlack()
+        self.ward = Ward(label_prefix=self.engine)
+        self._policies = policies
+        self._late = late
+        self._extra_environment = dict(environment or {})
+        self._ports = {name: free_port() for name in ("prom", "am", "relevo", "collect", "redis")}
+        self.tokens = {name: secrets.token_hex(16) for name in ("ingest", "read", "operate")}
+        self._config = home / "config"
+        self._stack = AsyncExitStack()
+        self.relevo_url = f"http://127.0.0.1:{self._ports['relevo']}"
+        self.prometheus_url = f"http://127.0.0.1:{self._ports['prom']}"
+        self.alertmanager_url = f"http://127.0.0.1:{self._ports['am']}"
+        self.collector_url = f"http://127.0.0.1:{self._ports['collect']}"
+        self.redis: Program | None = None
+        if own_redis:
+            self.redis = self._program("redis", self._redis_argv())
+            redis_url = f"redis://127.0.0.1:{self._ports['redis']}/0"
+            self._extra_environment["RELEVO_REDIS_URL"] = redis_url
+        self.prometheus = self._program("prometheus", self._prometheus_argv())
+        self.alertmanager = self._program("alertmanager", self._alertmanager_argv())
+        self.collector = self._relevo("collect")
+        self.controller = self._relevo("serve")
+
+    # -------------------------------------------------------------------- its parts
+
+    def _program(self, name: str, argv: Sequence[str | Path]) -> Program:
+        return Program(name, argv, log=self.home / f"{name}.log")
+
+    def _prometheus_argv(self) -> list[str | Path]:
+        return [
+            require("prometheus"),
+            f"--config.file={self._config}/prometheus/prometheus.yml",
+            f"--storage.tsdb.path={self.home}/prometheus",
+            f"--web.listen-address=127.0.0.1:{self._ports['prom']}",
+            *scale.prometheus_flags(FACTOR),
+        ]
+
+    def _alertmanager_argv(self) -> list[str | Path]:
+        return [
+            require("alertmanager"),
+            f"--config.file={self._config}/alertmanager/alertmanager.yml",
+            f"--storage.path={self.home}/alertmanager",
+            f"--web.listen-address=127.0.0.1:{self._ports['am']}",
+            "--cluster.listen-address=",
+        ]
+
+    def _redis_argv(self) -> list[str | Path]:
+        return [
+            require("redis"),
+            *("--port", str(self._ports["redis"]), "--bind", "127.0.0.1"),
+            *("--dir", self.home, "--appendonly", "yes", "--appendfsync", "always"),
+            *("--maxmemory-policy", "noeviction", "--save", ""),
+        ]
+
+    def _relevo(self, command: str) -> Program:
+        return Program(
+            f"relevo-{command}",
+            [sys.executable, "-m", "app", command],
+            log=self.home / f"relevo-{command}.log",
+            env=self._environment(),
+            cwd=REPOSITORY,
+        )
+
+    def _environment(self) -> dict[str, str]:
+        inherited = {k: v for k, v in os.environ.items() if not k.startswith("RELEVO_")}
+        return inherited | {
+            "RELEVO_LISTEN": f"127.0.0.1:{self._ports['relevo']}",
+            "RELEVO_COLLECT_LISTEN": f"127.0.0.1:{self._ports['collect']}",
+            "RELEVO_URL": self.relevo_url,
+            "RELEVO_ENGINE_NAME": self.engine,
+            "RELEVO_LABEL_PREFIX": self.engine,
+            "RELEVO_DATA_DIR": str(self.home / "data"),
+            "RELEVO_POLICIES": str(self._config / "relevo" / "policies.yml"),
+            "RELEVO_ALERTMANAGER_URL": self.alertmanager_url,
+            "RELEVO_PROMETHEUS_URL": self.prometheus_url,
+            "RELEVO_TIME_FACTOR": f"{FACTOR:g}",
+            **{f"RELEVO_TOKEN_{k.upper()}_FILE": str(self._token_file(k)) for k in self.tokens},
+            **self._extra_environment,
+        }
+
+    def _token_file(self, name: str) -> Path:
+        return self.home / f"relevo_token_{name}"
+
+    def _write_configuration(self) -> None:
+        for name, token in self.tokens.items():
+            self._token_file(name).write_text(token, encoding="utf-8")
+        slack_url = self.home / "slack_url"
+        slack_url.write_text(self.slack.url, encoding="utf-8")
+        scale.write(
+            self._config,
+            wiring=scale.Wiring(
+                hosts={
+                    "relevo:5000": f"127.0.0.1:{self._ports['relevo']}",
+                    "container-metrics:5001": f"127.0.0.1:{self._ports['collect']}",
+                    "alertmanager:9093": f"127.0.0.1:{self._ports['am']}",
+                    "localhost:9090": f"127.0.0.1:{self._ports['prom']}",
+                    "node-exporter:9100": None,  # context for people; nothing here reads it
+                },
+                files={
+                    "/run/secrets/relevo_token_read": str(self._token_file("read")),
+                    "/run/secrets/relevo_token_ingest": str(self._token_file("ingest")),
+                    "/run/secrets/slack_url": str(slack_url),
+                },
+            ),
+        )
+        if self._policies:
+            policies_of(self._config / "relevo" / "policies.yml", self._policies)
+
+    @property
+    def programs(self) -> tuple[Program, ...]:
+        """All of them, in the order in which they start."""
+        chain = (self.prometheus, self.alertmanager, self.collector, self.controller)
+        return chain if self.redis is None else (self.redis, *chain)
+
+    # -------------------------------------------------------------------- up and down
+
+    async def __aenter__(self) -> Self:
+        await ensure_image()
+        async with AsyncExitStack() as stack:
+            self.http = await stack.enter_async_context(httpx.AsyncClient(timeout=10))
+            await self.slack.start()
+            stack.push_async_callback(self.slack.stop)
+            self._write_configuration()
+            for program in self.programs:
+                stack.push_async_callback(program.stop)
+                if program.name not in self._late:
+                    await program.start()
+            stack.push_async_callback(self.ward.discharge)
+            if not self._late:
+                await self.until_up()
+            self._stack = stack.pop_all()
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self._stack.aclose()
+
+    async def until_up(self) -> None:
+        """Wait until every program says that it is ready."""
+        for url in (self.prometheus_url, self.alertmanager_url, self.relevo_url):
+            await self.until_answers(f"{url}/-/ready")
+        await self.until_answers(f"{self.collector_url}/-/healthy")
+
+    async def until_answers(self, url: str, status: int = 200) -> None:
+        """Wait for one page."""
+
+        async def look() -> bool:
+            for program in self.programs:
+                if program.ended:
+                    raise AssertionError(f"{program.name} has ended:\n{program.last_words()}")
+            return (await self.http.get(url)).status_code == status
+
+        await eventually(look, within=STARTS_WITHIN, what=f"{url} answers {status}")
+
+    def remove_traces(self) -> None:
+        """Remove logs and data of a lab that nobody needs to look at."""
+        shutil.rmtree(self.home, ignore_errors=True)
+
+    def story(self) -> str:
+        """What a person needs to see when a test has failed here."""
+        parts = [f"logs and data: {self.home}"]
+        for program in self.programs:
+            parts += ["", f"--- {program.name}, {program.log}", program.last_words()]
+        return "\n".join(parts)
