@@ -21,6 +21,7 @@ from app.adapters.engine.docker import DockerEngine
 from app.adapters.policy_file import load_rulebook
 from app.adapters.prometheus import PrometheusSamples
 from app.adapters.store import open_store
+from app.adapters.store.embedded import embedded_server
 from app.api.app import create_app
 from app.api.deps import Parts, Scope, Tokens
 from app.controller.act import Actor
@@ -63,8 +64,6 @@ async def open_controller(settings: Settings, rulebook: Rulebook) -> AsyncIterat
         patience = Patience().divided_by(settings.time_factor)
         redis_url = _revealed(settings.redis_url)
         if redis_url is None:
-            from app.adapters.store.embedded import embedded_server
-
             redis_url = await stack.enter_async_context(embedded_server(settings.data_dir))
         store = await stack.enter_async_context(open_store(redis_url))
         engine = await stack.enter_async_context(

@@ -6,171 +6,22 @@ out at night.
 """
 
 from dataclasses import replace
-from datetime import timedelta
 from importlib import resources
 from pathlib import Path
-from typing import Annotated, Any, Final, Literal
+from typing import Any, Final
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints
 from pydantic import ValidationError as PydanticError
 from ruamel.yaml import YAML
 from ruamel.yaml.comments import CommentedMap, CommentedSeq
 from ruamel.yaml.constructor import DuplicateKeyError
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
 
-from app.domain.duration import parse_duration
+from app.adapters.policy_schema import FileIn, GuardsIn, RulesIn, Section
 from app.errors import BadConfiguration
 from app.policies import spec
 
 #: A policy file of a thousand policies has 200 kB.
 _LARGEST: Final = 1024 * 1024
-
-
-def _duration(value: object) -> object:
-    # A bare 0 means the same everywhere; any other bare number hides its unit.
-    if value == 0 and not isinstance(value, bool):
-        return timedelta(0)
-    if isinstance(value, str):
-        return parse_duration(value)
-    raise ValueError(f"{value!r} is not a duration: write it like 90s, 5m or 1h30m")
-
-
-def _share(value: object) -> object:
-    if isinstance(value, str) and value.strip().endswith("%"):
-        try:
-            return float(value.strip()[:-1]) / 100
-        except ValueError:
-            pass
-    raise ValueError(f"{value!r} is not a share: write it like 25%")
-
-
-def _stop_grace(value: object) -> object:
-    if value == "container":
-        return None
-    try:
-        return _duration(value)
-    except ValueError as exc:
-        raise ValueError(f"{exc}; or write container, for the container's own") from exc
-
-
-Duration = Annotated[timedelta, BeforeValidator(_duration)]
-Some = Annotated[timedelta, BeforeValidator(_duration), Field(gt=timedelta(0))]
-Share = Annotated[float, BeforeValidator(_share), Field(ge=0, le=1)]
-Jitter = Annotated[float, BeforeValidator(_share), Field(ge=0, le=0.25)]
-Name = Annotated[str, StringConstraints(min_length=1, max_length=200)]
-
-
-class _Section(BaseModel):
-    """A part of the file: only known keys, every one of them optional."""
-
-    model_config = ConfigDict(extra="forbid")
-
-    def values(self) -> dict[str, Any]:
-        """The keys that were written."""
-        return {name: getattr(self, name) for name in self.model_fields_set}
-
-
-class _Restart(_Section):
-    delays: Annotated[list[Duration], Field(min_length=1, max_length=20)] | None = None
-    max_failed: Annotated[int, Field(ge=1, le=100)] | None = None
-    window: Some | None = None
-    jitter: Jitter | None = None
-    stop_grace: Annotated[timedelta | None, BeforeValidator(_stop_grace)] = None
-    start_grace: Duration | None = None
-
-
-class _Verify(_Section):
-    deadline: Some | None = None
-    settle: Some | None = None
-    poll: Some | None = None
-    relapse_window: Duration | None = None
-
-
-class _Chronic(_Section):
-    restarts: Annotated[int, Field(ge=1)] | None = None
-    window: Some | None = None
-
-
-class _ScaleOut(_Section):
-    enabled: bool | None = None
-    max_instances: Annotated[int, Field(ge=1, le=1000)] | None = None
-    cooldown: Duration | None = None
-    warm_up: Duration | None = None
-    host_ports: spec.HostPorts | None = None
-    shared_volumes: spec.Sharing | None = None
-    shared_devices: spec.Sharing | None = None
-    host_network: spec.Sharing | None = None
-    source: spec.SourceAfterwards | None = None
-    isolate_for: Duration | None = None
-    traffic_proof: Duration | None = None
-
-
-class _ScaleIn(_Section):
-    after: Duration | None = None
-    every: Duration | None = None
-    drain: Duration | None = None
-
-
-class _Rules(_Section):
-    mode: spec.Mode | None = None
-    strategy: spec.Strategy | None = None
-    restart: _Restart | None = None
-    verify: _Verify | None = None
-    chronic: _Chronic | None = None
-    scale_out: _ScaleOut | None = None
-    scale_in: _ScaleIn | None = None
-
-
-class _Match(_Section):
-    labels: dict[str, str] = {}
-    alerts: list[Name] = []
-
-
-class _Named(_Rules):
-    name: Name
-    match: _Match = _Match()
-
-
-class _Enable(_Section):
-    project: Name | None = None
-    service: Name | None = None
-    name: Name | None = None
-
-
-class _Reserve(_Section):
-    memory: Share | None = None
-    cpus: Annotated[float, Field(ge=0)] | None = None
-
-
-class _Brake(_Section):
-    targets: Annotated[int, Field(ge=1)] | None = None
-    share: Share | None = None
-    window: Some | None = None
-    thaw: Duration | None = None
-    action: Literal["freeze", "alert"] | None = None
-
-
-class _Guards(_Section):
-    concurrent: Annotated[int, Field(ge=1)] | None = None
-    burst: Annotated[int, Field(ge=1)] | None = None
-    per_hour: Annotated[int, Field(ge=1)] | None = None
-    max_clones: Annotated[int, Field(ge=0)] | None = None
-    reserve: _Reserve | None = None
-    deploy_hold: Duration | None = None
-    protected: list[Name] | None = None
-    brake: _Brake | None = None
-
-
-class _File(_Section):
-    version: Literal[1] = 1
-    defaults: _Rules = _Rules()
-    enable: list[_Enable] = []
-    policies: list[_Named] = []
-    pull: Some | None = None
-    alert_expiry: Some | None = None
-    instances: list[Name] | None = None
-    target_labels: Annotated[list[Name], Field(min_length=1)] | None = None
-    guards: _Guards = _Guards()
 
 
 def load_rulebook(path: Path | None) -> spec.Rulebook:
@@ -201,7 +52,7 @@ def parse_rulebook(text: str, source: str) -> spec.Rulebook:
     """Read the text of a policy file. :raises BadConfiguration:"""
     tree = _parse(text, source)
     try:
-        file = _File.model_validate(_plain(tree))
+        file = FileIn.model_validate(_plain(tree))
     except PydanticError as exc:
         lines = []
         for error in exc.errors(include_url=False, include_input=False):
@@ -297,7 +148,7 @@ def _said(error: Any) -> str:
     return str(error["msg"]).removeprefix("Value error, ")
 
 
-def _rulebook(file: _File) -> spec.Rulebook:
+def _rulebook(file: FileIn) -> spec.Rulebook:
     defaults = _policy(spec.Policy(), file.defaults)
     values = {
         name: value
@@ -325,7 +176,7 @@ def _rulebook(file: _File) -> spec.Rulebook:
     )
 
 
-def _policy(base: spec.Policy, rules: _Rules) -> spec.Policy:
+def _policy(base: spec.Policy, rules: RulesIn) -> spec.Policy:
     restart = _written(rules.restart)
     if "delays" in restart:
         restart["delays"] = tuple(restart["delays"])
@@ -344,7 +195,7 @@ def _policy(base: spec.Policy, rules: _Rules) -> spec.Policy:
     )
 
 
-def _guards(guards: _Guards) -> spec.Guards:
+def _guards(guards: GuardsIn) -> spec.Guards:
     base = spec.Guards()
     values = _written(guards)
     if "protected" in values:
@@ -357,7 +208,7 @@ def _guards(guards: _Guards) -> spec.Guards:
     return replace(base, **values)
 
 
-def _written(section: _Section | None) -> dict[str, Any]:
+def _written(section: Section | None) -> dict[str, Any]:
     """The keys of a section that were written, and not as an empty value."""
     if section is None:
         return {}

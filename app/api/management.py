@@ -24,7 +24,10 @@ async def ready(parts: PartsDep) -> JSONResponse:
     status = await parts.desk.status()
     body = ReadyOut(
         ready=not status.store_trouble and not status.engine_trouble,
-        store=PartOut(ok=not status.store_trouble, trouble=list(status.store_trouble)),
+        store=PartOut(
+            ok=not status.store_trouble,
+            trouble=[*status.store_trouble, *status.store_warnings],
+        ),
         container_engine=PartOut(ok=not status.engine_trouble, trouble=list(status.engine_trouble)),
     )
     return JSONResponse(body.model_dump(), status_code=200 if body.ready else 503)

@@ -1,31 +1,13 @@
 """What goes over the wire. The shapes that tools rely on; the docstrings are OpenAPI text."""
 
 from datetime import UTC, datetime
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Literal, Self
 
-from pydantic import (
-    AfterValidator,
-    AwareDatetime,
-    BaseModel,
-    ConfigDict,
-    Field,
-    PlainSerializer,
-    StringConstraints,
-    TypeAdapter,
-    ValidationError,
-)
+from pydantic import BaseModel, Field, PlainSerializer
 
-from app.controller.intake import Counts, Unreadable
+from app.controller.intake import Counts
 from app.domain.activity import Activity
-from app.domain.alert import Alert, AlertStatus
 from app.domain.remediation import Attempt, Remediation
-
-#: Go's zero time: "not set" in everything that Alertmanager sends.
-_ZERO_YEAR = 1
-#: security.md 5: limits of what one alert may hold.
-MAX_ALERTS = 10_000
-_MAX_LABELS = 64
-_EXCERPT = 500
 
 
 def _rfc3339(moment: datetime) -> str:
@@ -34,118 +16,6 @@ def _rfc3339(moment: datetime) -> str:
 
 
 Moment = Annotated[datetime, PlainSerializer(_rfc3339, return_type=str)]
-
-
-def _no_nul(text: str) -> str:
-    if "\x00" in text:
-        raise ValueError("holds a NUL character")
-    return text
-
-
-LabelName = Annotated[str, StringConstraints(max_length=256), AfterValidator(_no_nul)]
-LabelValue = Annotated[str, StringConstraints(max_length=2048), AfterValidator(_no_nul)]
-
-
-class AlertIn(BaseModel):
-    """One alert of a notification. Unknown fields are ignored: upstream adds some."""
-
-    # strict: a label that is a number is a mistake somewhere, and is said to be one.
-    model_config = ConfigDict(extra="ignore", strict=True)
-
-    status: Literal["firing", "resolved"]
-    labels: dict[LabelName, LabelValue] = Field(max_length=_MAX_LABELS)
-    annotations: dict[LabelName, str] = Field(default_factory=dict, max_length=_MAX_LABELS)
-    starts_at: Annotated[AwareDatetime, Field(alias="startsAt", strict=False)]
-    ends_at: Annotated[AwareDatetime | None, Field(alias="endsAt", strict=False)] = None
-    fingerprint: Annotated[str, StringConstraints(min_length=1, max_length=256)]
-
-    def to_domain(self) -> Alert:
-        """
-        Turn it into our words.
-
-        :raises ValueError: it says that it began in the year 1, Go's word for "not set"
-        """
-        if self.starts_at.year <= _ZERO_YEAR:
-            raise ValueError("startsAt: is not set (year 0001)")
-        ends_at = self.ends_at
-        return Alert(
-            fingerprint=self.fingerprint,
-            status=AlertStatus(self.status),
-            labels=self.labels,
-            alert_annotations={name: text[:2048] for name, text in self.annotations.items()},
-            starts_at=self.starts_at.astimezone(UTC),
-            ends_at=None if ends_at is None or ends_at.year <= _ZERO_YEAR else ends_at,
-        )
-
-
-_ALERT_IN: TypeAdapter[AlertIn] = TypeAdapter(AlertIn)
-
-
-class WebhookIn(BaseModel):
-    """
-    One notification of Alertmanager, payload version 4.
-
-    Grafana Alerting sends the same shape with more fields. Each alert is taken by its own
-    status and labels; one that cannot be read is set aside and its neighbours are taken.
-    """
-
-    model_config = ConfigDict(
-        extra="ignore",
-        json_schema_extra={
-            "examples": [
-                {
-                    "version": "4",
-                    "groupKey": '{}:{alertname="ContainerHighCPU"}',
-                    "truncatedAlerts": 0,
-                    "status": "firing",
-                    "receiver": "relevo",
-                    "groupLabels": {"alertname": "ContainerHighCPU"},
-                    "commonLabels": {"severity": "critical"},
-                    "commonAnnotations": {},
-                    "externalURL": "http://alertmanager:9093",
-                    "alerts": [
-                        {
-                            "status": "firing",
-                            "labels": {
-                                "alertname": "ContainerHighCPU",
-                                "engine": "host1",
-                                "name": "shop-web-1",
-                                "severity": "critical",
-                            },
-                            "annotations": {"relevo_settle": "4m"},
-                            "startsAt": "2026-11-22T10:00:00Z",
-                            "endsAt": "0001-01-01T00:00:00Z",
-                            "fingerprint": "b1946ac92492d234",
-                        }
-                    ],
-                }
-            ]
-        },
-    )
-
-    version: Annotated[Literal["4"], Field(description="Payload version; only 4 is known.")]
-    group_key: Annotated[str, Field(alias="groupKey")] = ""
-    truncated_alerts: Annotated[int, Field(alias="truncatedAlerts", ge=0)] = 0
-    receiver: str = ""
-    alerts: Annotated[
-        list[Any],
-        Field(max_length=MAX_ALERTS, description="Each with its own status, labels and times."),
-    ]
-
-    def read_alerts(self) -> list[Alert | Unreadable]:
-        """Read each alert by itself: a bad one never loses its neighbours."""
-        return [_read(raw) for raw in self.alerts]
-
-
-def _read(raw: object) -> Alert | Unreadable:
-    try:
-        return _ALERT_IN.validate_python(raw).to_domain()
-    except ValidationError as exc:
-        first = exc.errors(include_url=False, include_input=False)[0]
-        where = ".".join(str(part) for part in first["loc"])
-        return Unreadable(detail=f"{where}: {first['msg']}", excerpt=repr(raw)[:_EXCERPT])
-    except (ValueError, OverflowError) as exc:
-        return Unreadable(detail=str(exc), excerpt=repr(raw)[:_EXCERPT])
 
 
 class Accepted(BaseModel):

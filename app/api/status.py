@@ -19,7 +19,10 @@ async def show_status(parts: PartsDep) -> StatusOut:
         engine=status.engine,
         mode=status.mode,
         now=parts.clock.now(),
-        store=PartOut(ok=not status.store_trouble, trouble=list(status.store_trouble)),
+        store=PartOut(
+            ok=not status.store_trouble,
+            trouble=[*status.store_trouble, *status.store_warnings],
+        ),
         container_engine=PartOut(ok=not status.engine_trouble, trouble=list(status.engine_trouble)),
         targets=dict(status.states),
         failing_targets=status.failing_targets,

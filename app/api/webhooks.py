@@ -9,7 +9,8 @@ from pydantic import ValidationError
 from app.api.body import read_body
 from app.api.deps import Parts, Require, Scope, get_parts
 from app.api.errors import documented, first_fault
-from app.api.schemas import Accepted, WebhookIn
+from app.api.notification import WebhookIn
+from app.api.schemas import Accepted
 
 router = APIRouter(prefix="/api/v1/webhooks", tags=["receiver"])
 

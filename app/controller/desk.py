@@ -130,7 +130,8 @@ class Desk:
         except EngineUnavailable as exc:
             engine_trouble = (str(exc),)
         try:
-            warnings = await self._store.health.check()
+            health = self._store.health
+            warnings = (*await health.check(), *await health.remarks())
             failing = await self._failing()
             if roster is not None:
                 states = await self._states(roster)

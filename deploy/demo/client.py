@@ -84,7 +84,7 @@ class Client:
         self._in_flight: Counter[str] = Counter()
         self._second = Second()
         self._running: set[asyncio.Task[None]] = set()
-        self._random = random.Random()  # noqa: S311 - spreads load, keeps no secret
+        self._random = random.Random()
 
     async def run(self) -> None:
         """Send until cancelled."""

@@ -1,4 +1,4 @@
-"""What the demo's visitor sees: plain lines, and one line of progress that is rewritten in place."""
+"""What the visitor sees: plain lines, and one line of progress that is rewritten in place."""
 
 import os
 import shutil

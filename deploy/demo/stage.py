@@ -24,6 +24,8 @@ _PROJECT = "com.docker.compose.project"
 _SERVICE = "com.docker.compose.service"
 #: Of the visitor's own settings, these concern the machine and not Relevo's behaviour.
 _KEPT = {"RELEVO_AIRGAP", "RELEVO_NO_BUILD", "RELEVO_IMAGE", "RELEVO_ENGINE_STATE"}
+#: Demos at the same time.
+_MOST = 9
 _PORTS = ("RELEVO", "PROMETHEUS", "ALERTMANAGER", "NODE_EXPORTER", "COLLECTOR", "GRAFANA")
 
 
@@ -49,11 +51,27 @@ class Stage:
     @classmethod
     def free(cls) -> "Stage":
         """Return the first stage that nobody stands on: an earlier demo may have been kept."""
-        for number in range(1, 100):
+        for number in range(1, _MOST + 1):
             stage = cls(number)
-            if not any(listed("container", f"{_PROJECT}={name}") for name in stage.projects):
+            if not stage.is_taken:
                 return stage
-        raise Failed("99 demos are standing around: deploy/demo/demo.py --down")
+        raise Failed(
+            f"{_MOST} demos are up already: take them down with deploy/demo/demo.py --down"
+        )
+
+    @classmethod
+    def standing(cls) -> list["Stage"]:
+        """Return all stages on which something stands."""
+        return [stage for number in range(1, _MOST + 1) if (stage := cls(number)).is_taken]
+
+    @property
+    def is_taken(self) -> bool:
+        """Something of it is there."""
+        return any(
+            listed(kind, f"{_PROJECT}={project}")
+            for project in self.projects
+            for kind in ("container", "network", "volume")
+        )
 
     @property
     def projects(self) -> tuple[str, str]:
@@ -106,7 +124,7 @@ class Stage:
         :raises Failed:
         """
         with self.log.open("w", encoding="utf-8") as log:
-            process = subprocess.Popen(  # noqa: S603 - our own script
+            process = subprocess.Popen(
                 [str(DEPLOY / "up.sh")], env=self._environment(), stdout=log, stderr=log
             )
         try:
@@ -179,7 +197,7 @@ class Stage:
             for container in listed("container", f"{_PROJECT}={project}"):
                 name = inspect(container)["Name"].lstrip("/")
                 with (logs / f"{name}.log").open("w", encoding="utf-8") as out:
-                    subprocess.run(  # noqa: S603 - our own words, no shell
+                    subprocess.run(
                         [shutil.which("docker") or "docker", "logs", container],
                         stdout=out,
                         stderr=out,

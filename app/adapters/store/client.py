@@ -85,6 +85,8 @@ class Line:
 
         :raises StoreUnavailable: for whatever went wrong; it may have been applied nevertheless
         """
+        task = asyncio.current_task()
+        cancels = task.cancelling() if task else 0
         try:
             async with asyncio.timeout(_CALL_S):
                 if not self._is_ours:
@@ -97,6 +99,10 @@ class Line:
             if "closed" not in str(exc):
                 raise
             raise StoreUnavailable(f"Redis closed the connection: {exc}") from exc
+        if task and task.cancelling() > cancels:
+            # redis-py sends within asyncio.wait_for, which in Python 3.11 drops a cancellation
+            # that comes as the sending ends (cpython#86296): a loop would never stop.
+            raise asyncio.CancelledError
 
     async def _check_schema(self) -> None:
         """Refuse what a newer Relevo has written: we would misread it, and write over it."""

@@ -62,7 +62,11 @@ class FakeDaemon:
     @property
     def acts(self) -> list[str]:
         """The requests that would change something, without version."""
-        return [_VERSIONED.sub("", one) for one in self.requests if not one.startswith("GET ")]
+        return [
+            _VERSIONED.sub("", one)
+            for one in self.requests
+            if not one.startswith(("GET ", "HEAD "))
+        ]
 
     def release(self) -> None:
         """Let everything that hangs end."""

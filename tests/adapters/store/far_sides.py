@@ -26,8 +26,8 @@ class LossyLine:
                     break
                 writer.write(answer)
                 await writer.drain()
-        except OSError:
-            pass
+        except (OSError, asyncio.CancelledError):
+            pass  # the test is over
         finally:
             upwards.cancel()
             for one in (to_server, writer):
@@ -53,7 +53,7 @@ async def same_answer(path: Path, answer: bytes) -> AsyncIterator[None]:
     """Answer whatever is asked with the same bytes; with none: not at all."""
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        with suppress(OSError):
+        with suppress(OSError, asyncio.CancelledError):
             while await reader.read(65536):
                 writer.write(answer)
         writer.close()

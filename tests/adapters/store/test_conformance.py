@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Callable, Coroutine
 from contextlib import AsyncExitStack
 from datetime import timedelta
+from functools import partial
 from typing import Any
 from uuid import uuid4
 
@@ -13,6 +14,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule, run_state_machine_as_test
 
 from app.adapters.store import open_store
+from app.domain.remediation import Remediation
 from app.errors import CoolingDown, LeaseLost
 from app.ports import Claim, Cooldown, Entry, RemediationFilter, Store
 from tests.adapters.store.builders import (
@@ -42,9 +44,9 @@ notices = st.builds(
     resolved=st.booleans(),
     listed=st.booleans(),
 )
-ids = st.sampled_from(("r1", "r2"))
-remediations = st.builds(remediation, ids, opened=st.integers(0, 5), target=targets) | st.builds(
-    closed, ids, opened=st.integers(0, 5), target=targets
+#: To be made for the target of the claim that writes them.
+remediations = st.tuples(
+    st.sampled_from((remediation, closed)), st.sampled_from("123"), st.integers(0, 5)
 )
 activities = st.none() | st.builds(
     activity, st.sampled_from(("a1", "a2")), started=st.integers(0, 5), group=st.just(GROUPS[0])
@@ -108,7 +110,7 @@ class Comparison(RuleBasedStateMachine):
         self.both(
             lambda store: store.records.intend(
                 claim,
-                what,
+                _made(what, claim),
                 now=at(self.now),
                 lease=LEASE,
                 activity=shown,
@@ -132,8 +134,8 @@ class Comparison(RuleBasedStateMachine):
         claim = self.some_claim(data)
         seen = self.dossier(claim.target).alerts
         entry = Entry(
-            remediation=what["what"],
-            amended=tuple(what["amended"]),
+            remediation=_made(what["what"], claim) if what["what"] else None,
+            amended=tuple(_made(one, claim) for one in what["amended"]),
             due=None if what["due"] is None else at(self.now + what["due"]),
             failed_attempt=what["failed"],
             window=WINDOW,
@@ -166,12 +168,23 @@ class Comparison(RuleBasedStateMachine):
         now = at(self.now)
         for target in TARGETS:
             self.dossier(target)
-            self.both(lambda store, target=target: store.records.remediation_of(target))
+            self.both(partial(_remediation_of, target=target))
         self.both(lambda store: store.schedule.overdue(now=now))
         self.both(lambda store: store.failures.failing_targets(now=now, window=LEASE))
         self.both(lambda store: store.history.remediations(RemediationFilter()))
         self.both(lambda store: store.history.activities())
         self.both(lambda store: store.history.asides())
+
+
+def _remediation_of(store: Store, target: str) -> Coroutine[Any, Any, Any]:
+    return store.records.remediation_of(target)
+
+
+def _made(what: Any, claim: Claim) -> Remediation:
+    build, number, opened = what
+    made = build(f"{claim.target}:{number}", opened=opened, target=claim.target)
+    assert isinstance(made, Remediation)
+    return made
 
 
 async def _outcome(asked: Coroutine[Any, Any, Any]) -> Any:

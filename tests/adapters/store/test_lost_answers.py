@@ -48,6 +48,7 @@ async def store(line: LossyLine, namespace: str) -> AsyncIterator[Store]:
 
 
 async def test_a_notice_is_taken_once(store: Store, line: LossyLine) -> None:
+    await store.inbox.accept((), [aside(seconds=-1)], now=at(-1))  # Redis knows the script now
     line.lose = ONE
 
     taken = await store.inbox.accept([notice()], [aside()], now=START)
@@ -55,7 +56,7 @@ async def test_a_notice_is_taken_once(store: Store, line: LossyLine) -> None:
     # The repetition finds what the first try has stored; both count as accepted.
     assert taken == (Taken.DUPLICATE,)
     assert await due(store, 0) == [WEB]
-    assert await store.history.asides() == (aside(),)
+    assert await store.history.asides() == (aside(), aside(seconds=-1))
 
 
 async def test_a_notice_without_an_answer_is_sent_again(store: Store, line: LossyLine) -> None:
@@ -106,13 +107,21 @@ async def test_a_claim_that_another_worker_took_over_is_not_given_out_again(
     assert await due(store, 31) == []
 
 
-async def test_a_cancelled_claim_is_given_out_by_the_next(store: Store, line: LossyLine) -> None:
+@pytest.mark.parametrize("turns", range(5))
+async def test_a_cancelled_claim_is_given_out_by_the_next(
+    store: Store, line: LossyLine, turns: int
+) -> None:
+    """Wherever it was cancelled; and no cancellation is lost on its way."""
     await store.inbox.accept([notice()], (), now=START)
     call = asyncio.create_task(store.schedule.claim(now=START, lease=LEASE, limit=1))
-    await asyncio.sleep(0)  # it has begun, and has no answer
+    for _ in range(turns):
+        await asyncio.sleep(0)
+    assert not call.done()
+
     call.cancel()
     await asyncio.wait({call})
 
+    assert call.cancelled()
     assert await due(store, 0) == [WEB]
 
 

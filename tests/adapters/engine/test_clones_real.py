@@ -1,0 +1,464 @@
+"""Clones on the real engine: as like their sources as can be, or not at all."""
+
+import asyncio
+from collections.abc import Mapping
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+
+from app.adapters.engine.docker import DockerEngine
+from app.domain.container import Container, RunState
+from app.domain.fidelity import Fate
+from app.errors import CloneRefused, EngineRefused
+from app.policies.spec import HostPorts, ScaleOutRules, Sharing
+from app.ports import CloneResult
+from tests.engine_lab import EngineLab, busybox_image, run_docker
+
+pytestmark = pytest.mark.docker
+
+AT = datetime(2026, 11, 22, 3, 0, 0, tzinfo=UTC)
+#: What of Config and HostConfig may differ: who it is, and what the test asked to differ.
+OF_ITS_OWN = {"Config.Hostname", "Config.Image", "Config.Labels"}
+
+
+async def clone(
+    engine: DockerEngine,
+    source_id: str,
+    *,
+    attempt_id: str = "01J",
+    dry_run: bool = False,
+    **rules: Any,
+) -> CloneResult:
+    return await engine.clone(
+        source_id,
+        attempt_id=attempt_id,
+        rules=replace(ScaleOutRules(), **rules),
+        at=AT,
+        dry_run=dry_run,
+    )
+
+
+async def made(engine: DockerEngine, source_id: str, **more: Any) -> Container:
+    result = await clone(engine, source_id, **more)
+    assert result.clone is not None
+    return result.clone
+
+
+def differences(one: Mapping[str, Any], other: Mapping[str, Any]) -> set[str]:
+    """Return the fields of Config and HostConfig in which two inspects differ."""
+    return {
+        f"{part}.{key}"
+        for part in ("Config", "HostConfig")
+        for key in one[part] | other[part]
+        if one[part].get(key) != other[part].get(key)
+    }
+
+
+def identity(seen: Mapping[str, Any]) -> object:
+    """Return all that a clone must not change of its source."""
+    return (seen["State"], seen["NetworkSettings"], seen["HostConfig"], seen["Config"])
+
+
+# ---------------------------------------------------------------- faithful
+
+
+async def test_is_equal_field_by_field(engine: DockerEngine, lab: EngineLab) -> None:
+    source_id = lab.run(
+        *("-e", "A=1", "-e", "EMPTY=", "-l", "team=shop", "-l", "relevo.enable=true"),
+        *("--memory", "32m", "--cpus", "0.5", "--pids-limit", "50", "--shm-size", "8m"),
+        *("--cap-drop", "ALL", "--cap-add", "NET_ADMIN", "--security-opt", "no-new-privileges"),
+        *("--sysctl", "net.core.somaxconn=512", "--ulimit", "nofile=512:1024"),
+        *("--log-driver", "json-file", "--log-opt", "max-size=1m"),
+        *("--restart", "on-failure:5", "--init", "--read-only", "--tmpfs", "/tmp:size=1m"),
+        *("--health-cmd", "true", "--health-interval", "1s", "--health-retries", "2"),
+        *("--stop-timeout", "4", "--stop-signal", "SIGINT", "--workdir", "/work", "--user", "0:0"),
+        *("--add-host", "db:10.0.0.2", "--dns", "10.0.0.1", "--oom-score-adj", "200"),
+        *("--entrypoint", "sh", "--expose", "81", "--group-add", "9"),
+        command=("-c", "sleep 600"),
+        name="web",
+    )
+
+    clone_of_it = await made(engine, source_id)
+
+    source, other = lab.inspect(source_id), lab.inspect(clone_of_it.id)
+    assert differences(source, other) == OF_ITS_OWN
+    assert clone_of_it.name == lab.name("web_new")
+    assert clone_of_it.is_running
+    assert other["Image"] == source["Image"]
+    assert other["Config"]["Labels"] == {
+        **source["Config"]["Labels"],
+        "relevo.clone-of": lab.name("web"),
+        "relevo.attempt": "01J",
+        "relevo.created-at": "2026-11-22T03:00:00Z",
+    }
+
+
+async def test_repeats_what_the_image_gives_and_what_was_given_instead(
+    engine: DockerEngine, lab: EngineLab
+) -> None:
+    changes = (
+        'ENTRYPOINT ["sh", "-c"]',
+        'CMD ["sleep 600"]',
+        "ENV LANG=C",
+        "USER nobody",
+        "LABEL vendor=shop stage=prod",
+        "HEALTHCHECK CMD true",
+        "EXPOSE 80",
+    )
+    rich = busybox_image(lab.docker, changes=changes, tag=f"{lab.mark}:rich")
+    cunning = replace(lab, image=rich)
+    try:
+        sources = [
+            cunning.run(command=()),
+            cunning.run("-e", "LANG=de", "-l", "stage=test", "-u", "0", command=("sleep 500",)),
+            cunning.run("--entrypoint", "sleep", "--no-healthcheck", command=("400",)),
+            cunning.run("--entrypoint", "", command=("sleep", "300")),
+        ]
+        for source_id in sources:
+            clone_of_it = await made(engine, source_id, attempt_id=source_id[:6])
+            found = differences(lab.inspect(source_id), lab.inspect(clone_of_it.id))
+            assert found == OF_ITS_OWN
+    finally:
+        lab.close()
+        run_docker(lab.docker, "image", "rm", rich)
+
+
+async def test_answers_under_the_same_alias_on_every_network(
+    engine: DockerEngine, lab: EngineLab
+) -> None:
+    front, back, aux = lab.network("front"), lab.network("back"), lab.network("aux")
+    source_id = lab.run("--network", front, "--network-alias", "web", name="web")
+    lab.connect(back, source_id, "--alias", "api", "--alias", "web")
+    lab.connect(aux, source_id)
+    asking = lab.run("--network", front)
+    lab.connect(back, asking)
+
+    result = await clone(engine, source_id)
+
+    assert result.clone is not None
+    assert result.report.traffic == "alias"
+    assert set(result.clone.networks) == {front, back, aux}
+    networks = lab.inspect(result.clone.id)["NetworkSettings"]["Networks"]
+    theirs = lab.inspect(source_id)["NetworkSettings"]["Networks"]
+    for name, aliases in ((front, {"web"}), (back, {"web", "api"}), (aux, set[str]())):
+        assert set(networks[name]["Aliases"]) - {result.clone.id[:12]} == aliases
+    assert addresses(lab, asking, "api") == {
+        networks[back]["IPAddress"],
+        theirs[back]["IPAddress"],
+    }
+    # Of the two networks that know the alias one answers, with both of its addresses.
+    assert len(addresses(lab, asking, "web")) == 2
+    assert addresses(lab, asking, source_id[:12]).isdisjoint(
+        {networks[front]["IPAddress"], networks[back]["IPAddress"]}
+    )
+
+
+def addresses(lab: EngineLab, asking: str, name: str) -> set[str]:
+    """Resolve a name from within a container."""
+    answer = lab.execute(asking, "nslookup", name, "127.0.0.11")
+    _, _, found = answer.partition("Name:")
+    return {line.split()[-1] for line in found.splitlines() if line.strip().startswith("Address")}
+
+
+async def test_drops_static_addresses_and_a_fixed_port_that_an_alias_makes_superfluous(
+    engine: DockerEngine, lab: EngineLab
+) -> None:
+    network = lab.network("fixed", "--subnet", "10.213.77.0/24")
+    source_id = lab.run(
+        *("--network", network, "--network-alias", "web", "--ip", "10.213.77.9"),
+        *("--mac-address", "02:42:0a:d5:4d:99", "-p", "127.0.0.1:0:80", "-p", "127.0.0.1:47613:81"),
+    )
+
+    result = await clone(engine, source_id)
+
+    assert result.clone is not None
+    dropped = {item.field for item in result.report.items if item.fate is Fate.DROPPED}
+    assert dropped == {
+        f"NetworkSettings.Networks.{network}.IPAMConfig",
+        "Config.MacAddress",
+        "HostConfig.PortBindings",
+    }
+    other = lab.inspect(result.clone.id)
+    endpoint = other["NetworkSettings"]["Networks"][network]
+    assert endpoint["IPAddress"] not in ("", "10.213.77.9")
+    assert endpoint["MacAddress"] != "02:42:0a:d5:4d:99"
+    assert set(other["HostConfig"]["PortBindings"]) == {"80/tcp"}
+
+
+async def test_a_fixed_port_becomes_a_free_one_where_the_policy_says_so(
+    engine: DockerEngine, lab: EngineLab
+) -> None:
+    source_id = lab.run("-p", "127.0.0.1:47614:80")
+
+    with pytest.raises(CloneRefused, match="fixed_host_port"):
+        await clone(engine, source_id)
+    result = await clone(engine, source_id, host_ports=HostPorts.EPHEMERAL)
+
+    assert result.clone is not None
+    assert result.report.traffic == "host_port"
+    (binding,) = lab.inspect(result.clone.id)["NetworkSettings"]["Ports"]["80/tcp"]
+    assert binding["HostIp"] == "127.0.0.1"
+    assert binding["HostPort"] not in ("", "47614")
+
+
+async def test_gives_a_fresh_volume_and_takes_it_away_again(
+    engine: DockerEngine, lab: EngineLab
+) -> None:
+    source_id = lab.run(
+        "-v", "/data", "-v", f"{lab.volume('conf')}:/conf:ro", "--stop-timeout", "0"
+    )
+    stateless_id = lab.run(
+        *("-l", "relevo.stateless=true", "-v", "/data", "--volumes-from", f"{source_id}:ro")
+    )
+
+    with pytest.raises(CloneRefused, match="data_in_anonymous_volume"):
+        await clone(engine, source_id)
+    clone_of_it = await made(engine, stateless_id)
+
+    own = {m["Destination"]: m["Name"] for m in lab.inspect(stateless_id)["Mounts"]}
+    fresh = {m["Destination"]: m["Name"] for m in lab.inspect(clone_of_it.id)["Mounts"]}
+    assert fresh["/conf"] == own["/conf"] == lab.name("conf")
+    assert fresh["/data"] != own["/data"]
+    await engine.remove_clone(clone_of_it.id, attempt_id="01J")
+    volumes = set(lab.do("volume", "ls", "-q").split())
+    assert fresh["/data"] not in volumes
+    assert {own["/data"], own["/conf"]} <= volumes
+
+
+async def test_keeps_the_legacy_links_of_the_default_network(
+    engine: DockerEngine, lab: EngineLab
+) -> None:
+    lab.run(name="db")
+    source_id = lab.run("--link", f"{lab.name('db')}:database", name="web")
+
+    clone_of_it = await made(engine, source_id)
+
+    assert "database" in lab.execute(clone_of_it.id, "cat", "/etc/hosts")
+    assert lab.inspect(clone_of_it.id)["HostConfig"]["Links"] == [
+        f"/{lab.name('db')}:/{clone_of_it.name}/database"
+    ]
+
+
+async def test_is_called_as_compose_would_call_it(engine: DockerEngine, lab: EngineLab) -> None:
+    labels = {
+        "com.docker.compose.project": lab.mark,
+        "com.docker.compose.service": "web",
+        "com.docker.compose.version": "2.29.1",
+    }
+    numbers = [("1", "web-1"), ("7", "web-7")]
+    options = [part for key, value in labels.items() for part in ("-l", f"{key}={value}")]
+    first, _ = [
+        lab.run(*options, "-l", f"com.docker.compose.container-number={n}", name=name)
+        for n, name in numbers
+    ]
+
+    clone_of_it = await made(engine, first)
+
+    assert clone_of_it.name == lab.name("web-8")
+    assert clone_of_it.labels["com.docker.compose.container-number"] == "8"
+
+
+# ---------------------------------------------------------------- the writable layer
+
+
+async def test_a_service_that_writes_only_scratch_can_be_cloned(
+    engine: DockerEngine, lab: EngineLab
+) -> None:
+    source_id = lab.run(
+        *("--workdir", "/srv/app", "-v", f"{lab.volume('x')}:/deep/down/x:ro"),
+        command=(
+            "sh",
+            "-c",
+            "mkdir -p __pycache__ /run /root/.cache; touch __pycache__/a.pyc /tmp/x /run/a.pid "
+            "/root/.cache/y server.log; echo x >> /etc/app.conf; rm /etc/passwd; touch /tmp/ready;"
+            " sleep 600",
+        ),
+    )
+    await until_written(engine, lab, source_id)
+
+    result = await clone(engine, source_id, dry_run=True)
+
+    assert [item.detail for item in result.report.refusals] == []
+
+
+async def test_a_service_that_writes_data_into_itself_cannot(
+    engine: DockerEngine, lab: EngineLab
+) -> None:
+    source_id = lab.run(
+        command=("sh", "-c", "mkdir /data; echo 1 > /data/orders; touch /tmp/ready; sleep 600")
+    )
+    await until_written(engine, lab, source_id)
+
+    with pytest.raises(CloneRefused, match=r"data_in_layer: /data/orders"):
+        await clone(engine, source_id)
+
+    assert lab.ids() == {source_id}
+
+
+async def test_a_config_that_compose_copied_in_is_seen_by_its_mode(
+    engine: DockerEngine, lab: EngineLab
+) -> None:
+    command = ("sh", "-c", "echo x > /etc/app.conf; chmod 444 /etc/app.conf; touch /tmp/ready; "
+               "echo y > /etc/own.conf; sleep 600")  # fmt: skip
+    options = ("-l", "com.docker.compose.project=shop", "-l", "com.docker.compose.version=2.29.1")
+    source_id = lab.run(*options, command=command)
+    await until_written(engine, lab, source_id)
+
+    result = await clone(engine, source_id, dry_run=True)
+
+    (refusal,) = result.report.refusals
+    assert refusal.reason == "compose_configs"
+    assert refusal.detail.startswith("/etc/app.conf: ")
+
+
+async def until_written(engine: DockerEngine, lab: EngineLab, container_id: str) -> None:
+    """Wait until the container's command has written its last file."""
+    async with asyncio.timeout(10):
+        while "/tmp/ready" not in lab.do("diff", container_id):
+            await asyncio.sleep(0.02)
+
+
+# ---------------------------------------------------------------- when it fails
+
+
+@pytest.fixture
+def crowded(lab: EngineLab) -> str:
+    """A source whose clone cannot start: both of its ports are given by hand, one is taken."""
+    network = lab.network("front")
+    source_id = lab.run("--network", network, "-p", "127.0.0.1:47615:80", name="web")
+    lab.connect(lab.network("back"), source_id)
+    return source_id
+
+
+async def test_a_clone_that_cannot_start_is_removed_and_the_source_untouched(
+    engine: DockerEngine, lab: EngineLab, crowded: str
+) -> None:
+    # The host's port is taken by the source, and on the host's network by nobody's leave;
+    # a range of one is the engine's choice among one.
+    before = lab.inspect(crowded)
+    narrow = lab.run("-p", "127.0.0.1:47616-47616:80", name="narrow")
+    loose = lab.inspect(narrow)
+
+    with pytest.raises(CloneRefused):
+        await clone(engine, crowded)
+
+    assert identity(lab.inspect(crowded)) == identity(before)
+    assert identity(lab.inspect(narrow)) == identity(loose)
+
+
+async def test_a_command_that_is_gone_from_the_image(engine: DockerEngine, lab: EngineLab) -> None:
+    """
+    The source runs what it copied into its own layer, which the clone would lack.
+
+    Labelled stateless by mistake: the clone is made, cannot start, and leaves.
+    """
+    network = lab.network("front")
+    source_id = lab.create(
+        *("-l", "relevo.stateless=true", "--network", network),
+        command=("/opt/tool", "sleep", "600"),
+        name="web",
+    )
+    lab.connect(lab.network("back"), source_id)
+    lab.do("cp", "/bin/busybox" if False else "/usr/bin/busybox", f"{source_id}:/opt/tool")
+    lab.do("start", source_id)
+    before = lab.inspect(source_id)
+
+    with pytest.raises(EngineRefused) as caught:
+        await clone(engine, source_id)
+
+    assert caught.value.status >= 400
+    assert lab.ids() == {source_id}
+    assert identity(lab.inspect(source_id)) == identity(before)
+
+
+async def test_a_name_that_is_taken_is_passed_over(engine: DockerEngine, lab: EngineLab) -> None:
+    source_id = lab.run(name="web")
+    lab.create(name="web_new")
+
+    clone_of_it = await made(engine, source_id)
+
+    assert clone_of_it.name == lab.name("web_new2")
+
+
+async def test_adopts_the_half_made_clone_of_the_same_attempt(
+    engine: DockerEngine, lab: EngineLab
+) -> None:
+    front, back = lab.network("front"), lab.network("back")
+    source_id = lab.run("--network", front, "--network-alias", "web", name="web")
+    lab.connect(back, source_id, "--alias", "api")
+    half_made = lab.create(
+        *("--network", front, "--network-alias", "web"),
+        *("-l", f"relevo.clone-of={lab.name('web')}", "-l", "relevo.attempt=01J"),
+        name="web_new",
+    )
+
+    adopted = await made(engine, source_id)
+    again = await made(engine, source_id)
+    another = await made(engine, source_id, attempt_id="01K")
+
+    assert adopted.id == again.id == half_made
+    assert adopted.is_running
+    assert adopted.started_at == again.started_at
+    assert set(adopted.networks) == {front, back}
+    assert "api" in lab.inspect(half_made)["NetworkSettings"]["Networks"][back]["Aliases"]
+    assert another.id not in (source_id, half_made)
+
+
+async def test_a_clone_has_no_clones(engine: DockerEngine, lab: EngineLab) -> None:
+    clone_of_it = await made(engine, lab.run())
+
+    with pytest.raises(CloneRefused, match="is_clone"):
+        await clone(engine, clone_of_it.id, attempt_id="01K")
+
+
+async def test_cancelled_at_any_time_it_leaves_nothing(
+    engine: DockerEngine, lab: EngineLab
+) -> None:
+    source_id = lab.run("--network", lab.network("front"), name="web")
+    lab.connect(lab.network("back"), source_id)
+    before = lab.inspect(source_id)
+
+    for milliseconds in (5, 30, 60, 100, 150, 220):
+        making = asyncio.create_task(clone(engine, source_id))
+        _, pending = await asyncio.wait({making}, timeout=milliseconds / 1000)
+        making.cancel()
+        if pending:
+            with pytest.raises(asyncio.CancelledError):
+                await making
+            assert lab.ids() == {source_id}
+
+    assert identity(lab.inspect(source_id)) == identity(before)
+
+
+# ---------------------------------------------------------------- removing
+
+
+async def test_removes_only_clones(engine: DockerEngine, lab: EngineLab) -> None:
+    source_id = lab.run("--stop-timeout", "0")
+    clone_of_it = await made(engine, source_id)
+
+    with pytest.raises(EngineRefused, match="no clone of ours"):
+        await engine.remove_clone(source_id, attempt_id="01J")
+    await engine.remove_clone(clone_of_it.id, attempt_id="01J")
+    await engine.remove_clone(clone_of_it.id, attempt_id="01J")
+
+    assert lab.ids() == {source_id}
+    assert (await engine.inspect(source_id)).state is RunState.RUNNING
+
+
+async def test_shares_the_hosts_network_where_the_policy_says_so(
+    engine: DockerEngine, lab: EngineLab
+) -> None:
+    source_id = lab.run("--network", "host")
+
+    with pytest.raises(CloneRefused, match="host_network"):
+        await clone(engine, source_id)
+    clone_of_it = await made(engine, source_id, host_network=Sharing.ALLOW)
+
+    assert clone_of_it.is_running
+    # The host's name is told by inspect for both, and was not asked for.
+    assert differences(lab.inspect(source_id), lab.inspect(clone_of_it.id)) == OF_ITS_OWN - {
+        "Config.Hostname"
+    }

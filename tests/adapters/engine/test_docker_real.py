@@ -1,0 +1,202 @@
+"""The adapter at the real engine."""
+
+import asyncio
+import time
+from datetime import timedelta
+
+import pytest
+
+from app.adapters.engine.docker import DockerEngine
+from app.domain.container import Health, HealthCheck, RunState
+from app.errors import ContainerGone, EngineRefused, StartedMeanwhile
+from tests.engine_lab import EngineLab
+
+pytestmark = pytest.mark.docker
+
+#: Ends at once on SIGTERM; `sleep` as PID 1 ignores it and has to be killed.
+OBEDIENT = ("sh", "-c", "trap 'exit 0' TERM; while :; do sleep 600 & wait $!; done")
+
+
+async def restart(engine: DockerEngine, container_id: str, *, grace: timedelta) -> None:
+    seen = await engine.inspect(container_id)
+    await engine.restart(
+        container_id, attempt_id="01J", expected_started_at=seen.started_at, stop_grace=grace
+    )
+
+
+async def test_tells_who_the_engine_is(engine: DockerEngine) -> None:
+    who = await engine.identity()
+
+    assert who.api_version >= (1, 41)
+    assert who.cpus >= 1
+    assert who.memory_bytes > 2**28
+    assert who.version
+
+
+async def test_lists_running_and_stopped_containers(engine: DockerEngine, lab: EngineLab) -> None:
+    running = lab.run("-l", "relevo.enable=true", name="web")
+    created = lab.create(name="idle")
+
+    found = {one.id: one for one in await engine.containers()}
+
+    assert found[running].name == lab.name("web")
+    assert found[running].labels["relevo.enable"] == "true"
+    assert found[running].image == lab.image
+    assert found[running].image_id.startswith("sha256:")
+    assert (found[running].state, found[created].state) == (RunState.RUNNING, RunState.CREATED)
+
+
+async def test_a_linked_container_keeps_its_own_name(engine: DockerEngine, lab: EngineLab) -> None:
+    linked = lab.run(name="zz-db")
+    lab.run("--link", f"{lab.name('zz-db')}:backend", name="aa-web")
+
+    found = {one.id: one for one in await engine.containers()}
+
+    assert found[linked].name == lab.name("zz-db")
+
+
+async def test_inspects_a_container(engine: DockerEngine, lab: EngineLab) -> None:
+    network = lab.network("front")
+    container_id = lab.run(
+        *("--network", network, "--stop-timeout", "7"),
+        *("--health-cmd", "true", "--health-interval", "500ms", "--health-start-period", "2s"),
+    )
+
+    seen = await engine.inspect(container_id)
+
+    assert seen.state is RunState.RUNNING
+    assert seen.is_running
+    assert seen.started_at == lab.inspect(container_id)["State"]["StartedAt"]
+    assert seen.stop_grace == timedelta(seconds=7)
+    assert seen.health in (Health.STARTING, Health.HEALTHY)
+    assert seen.health_check == HealthCheck(
+        interval=timedelta(milliseconds=500),
+        timeout=timedelta(seconds=30),
+        retries=3,
+        start_period=timedelta(seconds=2),
+    )
+    assert seen.networks == (network,)
+
+
+async def test_tells_how_a_container_ended(engine: DockerEngine, lab: EngineLab) -> None:
+    container_id = lab.run(command=("sh", "-c", "exit 3"))
+    lab.do("wait", container_id)
+
+    seen = await engine.inspect(container_id)
+
+    assert (seen.state, seen.exit_code) == (RunState.EXITED, 3)
+
+
+async def test_restarts(engine: DockerEngine, lab: EngineLab) -> None:
+    container_id = lab.run(command=OBEDIENT)
+    before = await engine.inspect(container_id)
+
+    await restart(engine, container_id, grace=timedelta(seconds=10))
+
+    after = await engine.inspect(container_id)
+    assert after.is_running
+    assert after.started_at > before.started_at
+    # The engine's own counter is of its own restarts.
+    assert after.restart_count == 0
+
+
+async def test_kills_when_the_stop_grace_is_over(engine: DockerEngine, lab: EngineLab) -> None:
+    container_id = lab.run(command=("sleep", "600"))
+    before = time.monotonic()
+
+    await restart(engine, container_id, grace=timedelta(seconds=2))
+
+    assert 2 <= time.monotonic() - before < 8
+    assert (await engine.inspect(container_id)).is_running
+
+
+async def test_a_restart_goes_on_although_nobody_waits_for_it(
+    engine: DockerEngine, lab: EngineLab
+) -> None:
+    container_id = lab.run(command=("sleep", "600"))
+    before = await engine.inspect(container_id)
+    restarting = asyncio.create_task(restart(engine, container_id, grace=timedelta(seconds=1)))
+    # A kill that was sent shows in the container's own state, not in ours: cancel in mid-stop.
+    await asyncio.sleep(0.3)
+
+    restarting.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await restarting
+
+    async with asyncio.timeout(10):
+        while (await engine.inspect(container_id)).started_at == before.started_at:
+            await asyncio.sleep(0.05)
+
+
+async def test_leaves_alone_what_somebody_else_restarted(
+    engine: DockerEngine, lab: EngineLab
+) -> None:
+    container_id = lab.run(command=OBEDIENT)
+    seen = await engine.inspect(container_id)
+    lab.do("restart", container_id)
+    now = await engine.inspect(container_id)
+
+    with pytest.raises(StartedMeanwhile):
+        await engine.restart(
+            container_id,
+            attempt_id="01J",
+            expected_started_at=seen.started_at,
+            stop_grace=timedelta(seconds=1),
+        )
+
+    assert (await engine.inspect(container_id)).started_at == now.started_at
+
+
+async def test_leaves_a_paused_container_paused(engine: DockerEngine, lab: EngineLab) -> None:
+    container_id = lab.run()
+    lab.do("pause", container_id)
+
+    with pytest.raises(EngineRefused) as caught:
+        await restart(engine, container_id, grace=timedelta(seconds=1))
+
+    assert caught.value.status == 409
+    assert (await engine.inspect(container_id)).state is RunState.PAUSED
+
+
+async def test_a_container_that_is_gone_is_gone(engine: DockerEngine, lab: EngineLab) -> None:
+    container_id = lab.run()
+    seen = await engine.inspect(container_id)
+    lab.do("rm", "-f", container_id)
+
+    with pytest.raises(ContainerGone):
+        await engine.inspect(container_id)
+    with pytest.raises(ContainerGone):
+        await engine.start(container_id, attempt_id="01J")
+    with pytest.raises(ContainerGone):
+        await engine.restart(
+            container_id,
+            attempt_id="01J",
+            expected_started_at=seen.started_at,
+            stop_grace=timedelta(0),
+        )
+
+
+async def test_starts_what_is_stopped_and_leaves_what_runs(
+    engine: DockerEngine, lab: EngineLab
+) -> None:
+    container_id = lab.create()
+
+    await engine.start(container_id, attempt_id="01J")
+    first = await engine.inspect(container_id)
+    await engine.start(container_id, attempt_id="01J")
+
+    assert first.is_running
+    assert (await engine.inspect(container_id)).started_at == first.started_at
+
+
+async def test_a_network_that_is_gone_is_not_the_container(
+    engine: DockerEngine, lab: EngineLab
+) -> None:
+    network = lab.network("short-lived")
+    container_id = lab.create("--network", network)
+    lab.do("network", "rm", network)
+
+    with pytest.raises(EngineRefused) as caught:
+        await engine.start(container_id, attempt_id="01J")
+
+    assert caught.value.status == 404

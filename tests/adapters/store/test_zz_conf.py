@@ -1,0 +1,213 @@
+"""Whatever is done to them, the store in memory and the one in Redis answer the same."""
+
+import asyncio
+from collections.abc import Callable, Coroutine
+from contextlib import AsyncExitStack
+from datetime import timedelta
+from functools import partial
+from typing import Any
+from uuid import uuid4
+
+import pytest
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, rule, run_state_machine_as_test
+
+from app.adapters.store import open_store
+from app.domain.remediation import Remediation
+from app.errors import CoolingDown, LeaseLost
+from app.ports import Claim, Cooldown, Entry, RemediationFilter, Store
+from tests.adapters.store.builders import (
+    LEASE,
+    WINDOW,
+    activity,
+    aside,
+    at,
+    closed,
+    notice,
+    remediation,
+)
+from tests.adapters.store.server import RedisServer
+from tests.memory_store import make_store
+
+TARGETS = ("host:a", "host:b", "host:c")
+GROUPS = ("host:g1", "host:g2")
+FINGERPRINTS = ("f1", "f2")
+
+targets = st.sampled_from(TARGETS)
+seconds = st.integers(min_value=0, max_value=90).map(lambda half: half / 2)
+notices = st.builds(
+    notice,
+    st.sampled_from(FINGERPRINTS),
+    target=targets,
+    starts=st.sampled_from((0, 30, 60)),
+    resolved=st.booleans(),
+    listed=st.booleans(),
+)
+#: To be made for the target of the claim that writes them.
+remediations = st.tuples(
+    st.sampled_from((remediation, closed)), st.sampled_from("123"), st.integers(0, 5)
+)
+activities = st.none() | st.builds(
+    activity, st.sampled_from(("a1", "a2")), started=st.integers(0, 5), group=st.just(GROUPS[0])
+)
+attempts = st.sampled_from(("r1:1", "r1:2", "r2:1"))
+cooldowns = st.none() | st.builds(
+    Cooldown,
+    group=st.sampled_from(GROUPS),
+    attempt_id=attempts,
+    until=st.none() | seconds.map(at),
+)
+Call = Callable[[Store], Coroutine[Any, Any, Any]]
+
+
+class Comparison(RuleBasedStateMachine):
+    """The same calls to both, and the same answers or errors from both."""
+
+    url: str
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.runner = asyncio.Runner()
+        self.stack = AsyncExitStack()
+        self.memory = make_store()
+        self.redis = self.runner.run(
+            self.stack.enter_async_context(open_store(self.url, namespace=f"{uuid4().hex}:"))
+        )
+        self.now = 0.0
+        #: All that were ever given out, those that are no longer valid as well.
+        self.claims: list[Claim] = []
+
+    def teardown(self) -> None:
+        self.runner.run(self.stack.aclose())
+        self.runner.close()
+
+    def both(self, call: Call) -> Any:
+        """Ask both the same thing."""
+        answer = self.runner.run(_outcome(call(self.memory)))
+        assert self.runner.run(_outcome(call(self.redis))) == answer
+        return answer
+
+    @rule(by=seconds)
+    def wait(self, by: float) -> None:
+        self.now += by
+
+    @rule(some=st.lists(notices, max_size=4), how_many_asides=st.integers(0, 2))
+    def accept(self, some: list[Any], how_many_asides: int) -> None:
+        asides = [aside(number, seconds=self.now) for number in range(how_many_asides)]
+        self.both(lambda store: store.inbox.accept(some, asides, now=at(self.now)))
+
+    @rule(limit=st.integers(0, 3))
+    def claim(self, limit: int) -> None:
+        found = self.both(
+            lambda store: store.schedule.claim(now=at(self.now), lease=LEASE, limit=limit)
+        )
+        self.claims += found.claims
+
+    @rule(data=st.data(), what=remediations, shown=activities, cooldown=cooldowns)
+    def intend(self, data: Any, what: Any, shown: Any, cooldown: Any) -> None:
+        claim = self.some_claim(data)
+        self.both(
+            lambda store: store.records.intend(
+                claim,
+                _made(what, claim),
+                now=at(self.now),
+                lease=LEASE,
+                activity=shown,
+                cooldown=cooldown,
+            )
+        )
+
+    @rule(
+        data=st.data(),
+        what=st.none() | remediations,
+        amended=st.lists(remediations, max_size=1),
+        due=st.none() | seconds,
+        failed=st.none() | attempts,
+        consumed=st.lists(targets, max_size=1),
+        listed=st.lists(st.sampled_from(FINGERPRINTS), max_size=1),
+        shown=activities,
+        cooldown=cooldowns,
+        twice=st.booleans(),
+    )
+    def note(self, data: Any, twice: bool, **what: Any) -> None:
+        claim = self.some_claim(data)
+        seen = self.dossier(claim.target).alerts
+        entry = Entry(
+            remediation=_made(what["what"], claim) if what["what"] else None,
+            amended=tuple(_made(one, claim) for one in what["amended"]),
+            due=None if what["due"] is None else at(self.now + what["due"]),
+            failed_attempt=what["failed"],
+            window=WINDOW,
+            consumed=tuple(what["consumed"]),
+            listed=tuple(what["listed"]),
+            over=tuple(data.draw(st.lists(st.sampled_from(seen), max_size=1))) if seen else (),
+            activity=what["shown"],
+            cooldown=what["cooldown"],
+        )
+        for _ in range(2 if twice else 1):
+            self.both(lambda store: store.records.note(claim, entry, now=at(self.now)))
+
+    def some_claim(self, data: Any) -> Claim:
+        # Mostly the newest: the others are refused.
+        newest_first = [Claim(target="host:a", fence=99), *self.claims][::-1]
+        claim = data.draw(st.sampled_from(newest_first))
+        assert isinstance(claim, Claim)
+        return claim
+
+    def dossier(self, target: str) -> Any:
+        claim = Claim(target=target, fence=0)
+        return self.both(
+            lambda store: store.records.read(
+                claim, group=GROUPS[0], now=at(self.now), window=timedelta(minutes=1)
+            )
+        )
+
+    @invariant()
+    def tell_the_same(self) -> None:
+        now = at(self.now)
+        for target in TARGETS:
+            self.dossier(target)
+            self.both(partial(_remediation_of, target=target))
+        self.both(lambda store: store.schedule.overdue(now=now))
+        self.both(lambda store: store.failures.failing_targets(now=now, window=LEASE))
+        self.both(lambda store: store.history.remediations(RemediationFilter()))
+        self.both(lambda store: store.history.activities())
+        self.both(lambda store: store.history.asides())
+
+
+def _remediation_of(store: Store, target: str) -> Coroutine[Any, Any, Any]:
+    return store.records.remediation_of(target)
+
+
+def _made(what: Any, claim: Claim) -> Remediation:
+    build, number, opened = what
+    made = build(f"{claim.target}:{number}", opened=opened, target=claim.target)
+    assert isinstance(made, Remediation)
+    return made
+
+
+async def _outcome(asked: Coroutine[Any, Any, Any]) -> Any:
+    try:
+        return await asked
+    except CoolingDown as exc:
+        return exc.until
+    except LeaseLost:
+        return LeaseLost
+
+
+@pytest.mark.redis
+def test_both_stores_answer_the_same(shared_server: RedisServer) -> None:
+    class OnThisServer(Comparison):
+        url = shared_server.url
+
+    run_state_machine_as_test(
+        OnThisServer,
+        settings=settings(
+            max_examples=600,
+            stateful_step_count=40,
+            deadline=None,
+            database=None,
+            suppress_health_check=list(HealthCheck),
+        ),
+    )
