@@ -1,0 +1,50 @@
+"""
+What the controller needs of the outside, in our words, with our errors.
+
+Adapters implement these; tests pass in working fakes. Nothing here knows Docker's,
+Redis' or Alertmanager's own words.
+"""
+
+from app.ports.clock import Clock
+from app.ports.engine import CloneResult, ContainerEngine
+from app.ports.history import Facts, FailureWindow, History, RemediationFilter, StoreHealth
+from app.ports.records import (
+    Aside,
+    Claim,
+    Claimed,
+    Cooldown,
+    Dossier,
+    Entry,
+    Inbox,
+    Notice,
+    Records,
+    Schedule,
+    Taken,
+)
+from app.ports.sources import AlertSource, SampleSource
+from app.ports.store import Store
+
+__all__ = [
+    "AlertSource",
+    "Aside",
+    "Claim",
+    "Claimed",
+    "Clock",
+    "CloneResult",
+    "ContainerEngine",
+    "Cooldown",
+    "Dossier",
+    "Entry",
+    "Facts",
+    "FailureWindow",
+    "History",
+    "Inbox",
+    "Notice",
+    "Records",
+    "RemediationFilter",
+    "SampleSource",
+    "Schedule",
+    "Store",
+    "StoreHealth",
+    "Taken",
+]

@@ -1,0 +1,88 @@
+"""The container engine, spoken to in intentions."""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Protocol
+
+from app.domain.container import Container, EngineIdentity, Listed
+from app.domain.fidelity import FidelityReport
+from app.policies.spec import ScaleOutRules
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CloneResult:
+    """What became of the wish for a clone."""
+
+    report: FidelityReport
+    #: The running clone; None for a dry run.
+    clone: Container | None
+
+
+class ContainerEngine(Protocol):
+    """
+    One container engine, spoken to in intentions.
+
+    A container is named by the 64-hex id of the engine's own listing, never by anything
+    that came from outside; anything else is a ValueError before a request is made.
+
+    Every method may raise EngineUnavailable, and EngineSilent where the engine took a
+    request and did not answer in time: then what was asked for may still happen.
+    """
+
+    async def identity(self) -> EngineIdentity:
+        """Ask the engine who it is."""
+        ...
+
+    async def containers(self) -> tuple[Listed, ...]:
+        """List all containers, running or not."""
+        ...
+
+    async def inspect(self, container_id: str) -> Container:
+        """Look at one container. :raises ContainerGone:"""
+        ...
+
+    async def restart(
+        self, container_id: str, *, attempt_id: str, expected_started_at: str, stop_grace: timedelta
+    ) -> None:
+        """
+        Restart a container if nobody else started it since `expected_started_at`.
+
+        :raises StartedMeanwhile: somebody did
+        :raises ContainerGone:
+        :raises EngineRefused: the engine answered an error for this container
+        """
+        ...
+
+    async def start(self, container_id: str, *, attempt_id: str) -> None:
+        """Start a stopped container; one that runs already is fine. Errors as `restart`."""
+        ...
+
+    async def clone(
+        self,
+        source_id: str,
+        *,
+        attempt_id: str,
+        rules: ScaleOutRules,
+        at: datetime,
+        dry_run: bool = False,
+    ) -> CloneResult:
+        """
+        Make another instance of a container: created, connected, started, not yet verified.
+
+        Adopts a half-made clone of the same attempt. On any error what was made is removed
+        again; the source is never touched. A dry run only reports.
+
+        :param at: the time that the clone's labels say it was made
+        :raises CloneRefused: the report says why; never for a dry run
+        :raises ContainerGone:
+        :raises EngineRefused:
+        """
+        ...
+
+    async def remove_clone(self, container_id: str, *, attempt_id: str) -> None:
+        """
+        Stop and remove a clone of ours; one that is gone already is fine.
+
+        :raises EngineRefused: it is not a clone of ours, or the engine answered an error
+        """
+        ...

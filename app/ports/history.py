@@ -1,0 +1,93 @@
+"""The store for people: what happened, and whether it can keep its word."""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Protocol
+
+from app.domain.activity import Activity
+from app.domain.remediation import Remediation, State
+from app.ports.records import Aside
+
+
+class FailureWindow(Protocol):
+    """Failed restarts in a sliding window."""
+
+    async def count(self, target: str, *, now: datetime, window: timedelta) -> int:
+        """Count failures of a target in ``(now - window, now]``."""
+        ...
+
+    async def failing_targets(self, *, now: datetime, window: timedelta) -> int:
+        """
+        Count distinct targets whose last failure lies in ``(now - window, now]``.
+
+        Failures that a scale-out has consumed count here: many of them are a storm, too.
+        """
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RemediationFilter:
+    """Which remediations to list."""
+
+    target: str | None = None
+    state: State | None = None
+    since: datetime | None = None
+    limit: int = 100
+
+
+class History(Protocol):
+    """What happened, for people."""
+
+    async def remediation(self, remediation_id: str) -> Remediation | None:
+        """Read one remediation, open or closed."""
+        ...
+
+    async def remediations(self, which: RemediationFilter) -> tuple[Remediation, ...]:
+        """List remediations, newest first."""
+        ...
+
+    async def activities(
+        self, *, group: str | None = None, limit: int = 100
+    ) -> tuple[Activity, ...]:
+        """List scaling activities, newest first."""
+        ...
+
+    async def activity(self, activity_id: str) -> Activity | None:
+        """Read one scaling activity."""
+        ...
+
+    async def asides(self, *, limit: int = 100) -> tuple[Aside, ...]:
+        """List alerts that were not taken on, newest first."""
+        ...
+
+
+class Facts(Protocol):
+    """Small facts about the chain that must outlive a restart."""
+
+    async def get(self, name: str) -> str | None:
+        """Read a fact; None where it was never told."""
+        ...
+
+    async def put(self, name: str, value: str) -> None:
+        """Remember a fact."""
+        ...
+
+
+class StoreHealth(Protocol):
+    """Whether the store can keep its word."""
+
+    async def check(self) -> tuple[str, ...]:
+        """
+        Name what keeps it from keeping its word, a sentence each; empty when nothing does.
+
+        :raises StoreUnavailable: it does not answer
+        """
+        ...
+
+    async def remarks(self) -> tuple[str, ...]:
+        """
+        Name what is allowed and still weaker than what Relevo ships, a sentence each.
+
+        :raises StoreUnavailable: it does not answer
+        """
+        ...

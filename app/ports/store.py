@@ -1,0 +1,19 @@
+"""All parts of one store."""
+
+from dataclasses import dataclass
+
+from app.ports.history import Facts, FailureWindow, History, StoreHealth
+from app.ports.records import Inbox, Records, Schedule
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Store:
+    """All parts of one store."""
+
+    inbox: Inbox
+    schedule: Schedule
+    records: Records
+    failures: FailureWindow
+    history: History
+    facts: Facts
+    health: StoreHealth
