@@ -36,6 +36,7 @@ from app.controller.telemetry import Telemetry
 from app.controller.worker import Worker
 from app.policies.spec import Patience, Rulebook
 from app.settings import Settings
+from app.web import docs
 
 log: Final = structlog.get_logger("relevo")
 
@@ -121,7 +122,7 @@ async def serve(settings: Settings) -> None:
     async with open_controller(settings, rulebook) as controller:
         server = _Server(
             uvicorn.Config(
-                create_app(controller.parts),
+                create_app(controller.parts, docs.router),
                 host=settings.listen.host,
                 port=settings.listen.port,
                 log_config=None,

@@ -4,6 +4,8 @@ Rules of the house that no linter knows; run by ``make check`` as ``python -m te
 Each rule says what it forbids and why; a finding names file and line.
 """
 
+import hashlib
+import json
 import re
 import subprocess
 import sys
@@ -16,6 +18,19 @@ LONGEST_MODULE = 300
 
 
 _SLEEP = re.compile(r"\btime\.sleep\([1-9]|asyncio\.sleep\([1-9]")
+
+
+def vendored_files_are_what_they_say() -> Iterator[str]:
+    """Each vendored file is listed with its version, and is what was listed."""
+    listing = ROOT / "app/web/static/vendor/vendor.json"
+    for name, entry in json.loads(listing.read_text(encoding="utf-8")).items():
+        found = {path.name for path in (listing.parent / name).iterdir()}
+        for unlisted in found ^ set(entry["files"]):
+            yield f"vendored {name}/{unlisted}: is not as vendor.json lists it"
+        for file, digest in entry["files"].items():
+            path = listing.parent / name / file
+            if path.exists() and hashlib.sha256(path.read_bytes()).hexdigest() != digest:
+                yield f"{path.relative_to(ROOT)}: has changed since it was vendored"
 
 
 def tracked(*patterns: str) -> list[Path]:
@@ -103,6 +118,7 @@ RULES = (
     scripts_say_what_they_take,
     no_fixed_sleeps,
     no_paths_of_one_machine,
+    vendored_files_are_what_they_say,
 )
 
 

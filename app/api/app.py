@@ -1,6 +1,6 @@
 """The HTTP application, made of parts that somebody else opened."""
 
-from fastapi import FastAPI
+from fastapi import APIRouter, FastAPI
 
 from app import __version__
 from app.api import errors, management, remediations, status, targets, webhooks
@@ -15,11 +15,26 @@ in the metrics. Times are RFC 3339 in UTC. Errors are RFC 9457 problem documents
 """
 
 
-def create_app(parts: Parts) -> FastAPI:
-    """Make the application. The receiver's route comes first: it is the one in a hurry."""
-    app = FastAPI(title="Relevo", version=__version__, description=_DESCRIPTION)
+def create_app(parts: Parts, *pages: APIRouter) -> FastAPI:
+    """
+    Make the application.
+
+    The receiver's route comes first: it is the one in a hurry.
+
+    :param pages: routers of pages, beside the API
+    """
+    app = FastAPI(
+        title="Relevo",
+        version=__version__,
+        description=_DESCRIPTION,
+        # FastAPI's own pages load their scripts from somebody else's server.
+        docs_url=None,
+        redoc_url=None,
+    )
     app.state.parts = parts
     errors.install(app)
     for module in (webhooks, targets, remediations, status, management):
         app.include_router(module.router)
+    for page in pages:
+        app.include_router(page)
     return app

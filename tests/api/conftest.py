@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator
 
 import httpx
 import pytest
-from fastapi import FastAPI
+from fastapi import APIRouter, FastAPI
 
 from app.adapters.clock import LoopClock
 from app.api.app import create_app
@@ -29,7 +29,9 @@ async def house(store: Store) -> House:
     return build(store, clock, engine)
 
 
-def application(house: House, tokens: dict[Scope, list[str]] | None = None) -> FastAPI:
+def application(
+    house: House, tokens: dict[Scope, list[str]] | None = None, *pages: APIRouter
+) -> FastAPI:
     """The application of a house, with these tokens or open."""
     return create_app(
         Parts(
@@ -38,7 +40,8 @@ def application(house: House, tokens: dict[Scope, list[str]] | None = None) -> F
             telemetry=house.telemetry,
             clock=house.clock,
             tokens=Tokens(tokens or {}),
-        )
+        ),
+        *pages,
     )
 
 

@@ -1,0 +1,1 @@
+"""Pages. All they need is vendored: no request leaves the origin."""
