@@ -7,7 +7,9 @@ deploy="$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)"
 . "$deploy/airgap/common.sh"
 to="${1:?usage: config.sh FOLDER}"
 
+# The folders themselves stay: running containers have them mounted.
 mkdir -p "$to"
+find "$to" -type f -delete
 cp -r "$deploy/prometheus" "$deploy/alertmanager" "$deploy/relevo" "$to"
 
 url="${RELEVO_EXTERNAL_URL:-http://localhost:${RELEVO_PORT:-5000}}"

@@ -17,9 +17,10 @@ compose() { "$deploy/compose.sh" "$@"; }
 
 # What the committed configuration cannot know goes into a copy of it, made anew each time.
 if [ -z "${RELEVO_CONFIG_DIR:-}" ]; then
-    rm -rf "$deploy/run/config"
     if [ "${RELEVO_METRICS:-collector}" = cadvisor ] || [ -n "${RELEVO_EXTERNAL_URL:-}" ] || [ -n "${RELEVO_PORT:-}" ]; then
         "$deploy/config.sh" "$deploy/run/config"
+    else
+        rm -rf "$deploy/run/config"
     fi
 fi
 
@@ -63,7 +64,7 @@ while [ -n "$(unhealthy)" ]; do
     sleep 0.5
 done
 # Changed rules and routes are taken up without a restart.
-compose kill --signal HUP prometheus alertmanager >/dev/null 2>&1
+compose kill -s HUP prometheus alertmanager >/dev/null 2>&1
 
 secrets="${RELEVO_SECRETS_DIR:-$deploy/secrets}"
 cat <<END

@@ -151,21 +151,22 @@ class Desk:
         """Bring the gauges up to date, for a scrape; what cannot be read keeps its last value."""
         telemetry = self._telemetry
         status = await self.status()
-        telemetry.store_up.set(not status.store_trouble)
-        telemetry.engine_up.set(not status.engine_trouble)
+        # Empty until the engine has told its name, which is the same as no label.
+        engine = status.engine or ""
+        telemetry.up(engine, store=not status.store_trouble, engine_up=not status.engine_trouble)
         if status.store_trouble:
             return
-        telemetry.failing_targets.set(status.failing_targets)
+        telemetry.failing_targets.labels(engine=engine).set(status.failing_targets)
         for state in State:
             if state is not State.CLOSED:
-                telemetry.targets.labels(state=state).set(status.states.get(state, 0))
+                count = status.states.get(state, 0)
+                telemetry.targets.labels(engine=engine, state=state).set(count)
         try:
-            now = self._clock.now()
-            overdue = await self._store.schedule.overdue(now=now)
-            telemetry.overdue_seconds.set(overdue.total_seconds())
+            overdue = await self._store.schedule.overdue(now=self._clock.now())
+            telemetry.overdue_seconds.labels(engine=engine).set(overdue.total_seconds())
             await self._measure_failures()
         except StoreUnavailable:
-            telemetry.store_up.set(0)
+            telemetry.up(engine, store=False, engine_up=not status.engine_trouble)
 
     async def _measure_failures(self) -> None:
         roster = self._census.last

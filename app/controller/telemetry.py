@@ -58,11 +58,15 @@ class Telemetry:
             registry=self.registry,
         )
         self.targets = Gauge(
-            "relevo_targets", "Opted-in targets by state.", ["state"], registry=self.registry
+            "relevo_targets",
+            "Opted-in targets by state.",
+            ["engine", "state"],
+            registry=self.registry,
         )
         self.failing_targets = Gauge(
             "relevo_failing_targets",
             "Distinct targets with a failed restart within the last hour.",
+            ["engine"],
             registry=self.registry,
         )
         self.failures_in_window = Gauge(
@@ -74,13 +78,17 @@ class Telemetry:
         self.overdue_seconds = Gauge(
             "relevo_overdue_seconds",
             "How long the longest due step has been waiting for somebody to run it.",
+            ["engine"],
             registry=self.registry,
         )
         self.store_up = Gauge(
-            "relevo_store_up", "Whether the store answers.", registry=self.registry
+            "relevo_store_up", "Whether the store answers.", ["engine"], registry=self.registry
         )
         self.engine_up = Gauge(
-            "relevo_engine_up", "Whether the container engine answers.", registry=self.registry
+            "relevo_engine_up",
+            "Whether the container engine answers.",
+            ["engine"],
+            registry=self.registry,
         )
         # Series exist from the first scrape on, so that rate() sees the first event.
         for verdict in Verdict:
@@ -88,6 +96,12 @@ class Telemetry:
                 self.attempts.labels(action=action, verdict=verdict)
         for result in ("accepted", "resolved", "stale", "set_aside"):
             self.alerts.labels(result=result, reason="")
+
+    def up(self, engine: str, *, store: bool, engine_up: bool) -> None:
+        """Say whether the store and the engine answer; under the one name that we know now."""
+        for gauge, answers in ((self.store_up, store), (self.engine_up, engine_up)):
+            gauge.clear()
+            gauge.labels(engine=engine).set(answers)
 
     def skipped(self, reason: Reason) -> None:
         """Count an alert that was not for us."""

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from deploy.demo.host import Failed, happened, inspect
+from deploy.demo.host import Failed, inspect
 from deploy.demo.stage import Stage
 
 #: The rule's own threshold (deploy/prometheus/alert_rules.yml).
@@ -75,17 +75,19 @@ class Closing:
     def _ask(self, what: str, who: str, check: Callable[[], tuple[bool, str]]) -> Finding:
         try:
             holds, seen = check()
-        except (Failed, OSError, ValueError, KeyError, IndexError) as exc:
+        except Failed as exc:
+            holds, seen = False, str(exc)
+        except (OSError, ValueError, KeyError) as exc:
             holds, seen = False, f"{type(exc).__name__}: {exc}"
         return Finding(holds, what, who, seen)
 
     def _restarts(self) -> tuple[bool, str]:
-        moments = happened(self._began, self._stage.web, "restart")
+        moments = self._stage.events.restarts(self._stage.web)
         after = ", ".join(f"{(at - self._began).total_seconds():.0f}" for at in moments)
         return len(moments) == 3, f"{len(moments)} restarts, at {after} s" if moments else "none"
 
     def _answers(self, clones: list[dict[str, Any]]) -> tuple[bool, str]:
-        (clone,) = clones
+        clone = _only(clones)
         answers = self._stage.probe()
         own = {network["IPAddress"] for network in networks(clone).values()}
         served = [
@@ -98,7 +100,7 @@ class Closing:
         return len(answers) == 2 and bool(served) and served[0] > 0, said
 
     def _share(self, source: dict[str, Any], clones: list[dict[str, Any]]) -> tuple[bool, str]:
-        (clone,) = clones
+        clone = _only(clones)
         reports = self._stage.last_seconds(5)
         total = {
             who: sum(report["answered"].get(who, 0) for report in reports)
@@ -108,11 +110,11 @@ class Closing:
         everything = sum(total.values())
         share = total[instance(clone)] / everything if everything else 0.0
         said = f"{share:.0%} of {everything} in 5 s; {lost} were lost"
-        # A random half: 175 of 350 give or take 9, so a quarter is never an accident.
+        # A random half: 150 of 300 give or take 9, so a quarter is never an accident.
         return share > 0.25 and everything > 0, said
 
     def _cpu(self, source: dict[str, Any], clones: list[dict[str, Any]]) -> tuple[bool, str]:
-        (clone,) = clones
+        clone = _only(clones)
         used = {}
         for container in (source, clone):
             series = self._stage.query(
@@ -135,13 +137,19 @@ class Closing:
         return not found, ", ".join(found) or "none active"
 
 
+def _only(clones: list[dict[str, Any]]) -> dict[str, Any]:
+    if len(clones) != 1:
+        raise Failed("there is no clone" if not clones else f"there are {len(clones)} clones")
+    return clones[0]
+
+
 def _one_runs(clones: list[dict[str, Any]]) -> tuple[bool, str]:
     said = ", ".join(f"{name(clone)} {clone['State']['Status']}" for clone in clones)
     return len(clones) == 1 and clones[0]["State"]["Running"], said or "there is none"
 
 
 def _same_networks(source: dict[str, Any], clones: list[dict[str, Any]]) -> tuple[bool, str]:
-    (clone,) = clones
+    clone = _only(clones)
     ours, theirs = networks(source), networks(clone)
     missing = [
         f"{alias} on {network}"

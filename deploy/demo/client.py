@@ -5,7 +5,7 @@ People do not click more slowly because a server is slow; so neither does this. 
 to one of *all* addresses that the name has at that moment, picked at random: only a client that
 looks at all of them gives a second instance its share of the load.
 
-    client.py URL [--rate 70]      sends until stopped; one JSON line a second about the last second
+    client.py URL [--rate 60]      sends until stopped; one JSON line a second about the last second
     client.py URL --probe          asks every address of the name once, and prints who answered
 """
 
@@ -175,7 +175,7 @@ def main() -> None:
     """Send, or probe."""
     parser = argparse.ArgumentParser(description="A fixed rate of requests to all instances.")
     parser.add_argument("url", help="such as http://web:8000")
-    parser.add_argument("--rate", type=float, default=70.0, help="a second (default: %(default)g)")
+    parser.add_argument("--rate", type=float, default=60.0, help="a second (default: %(default)g)")
     parser.add_argument("--probe", action="store_true", help="ask each address once")
     arguments = parser.parse_args()
     url = urlsplit(arguments.url)

@@ -67,7 +67,7 @@ def inspect(container: str) -> dict[str, Any]:
 
 def listed(kind: str, *filters: str) -> list[str]:
     """Ids of containers (running or not), networks or volumes with all of these labels."""
-    flags = ["--all"] if kind == "container" else []
+    flags = ["--all", "--no-trunc"] if kind == "container" else []
     wanted = [part for each in filters for part in ("--filter", f"label={each}")]
     return docker(kind, "ls", *flags, "--quiet", *wanted).split()
 
@@ -81,15 +81,46 @@ def moment(text: str) -> datetime:
     return datetime.fromisoformat(f"{head}.{digits[:6]:0<6}+00:00")
 
 
-def happened(since: datetime, container: str, event: str) -> list[datetime]:
-    """When something happened to a container, by the engine's own record."""
-    lines = docker(
-        *("events", "--since", since.isoformat(), "--until", "0s", "--format", "{{json .}}"),
-        *("--filter", f"container={container}", "--filter", f"event={event}"),
-    ).splitlines()
-    zero = datetime.fromtimestamp(0, UTC)
-    nanoseconds = [int(json.loads(line)["timeNano"]) for line in lines]
-    return [zero + timedelta(microseconds=each // 1000) for each in nanoseconds]
+class EventLog:
+    """
+    The engine's own record of what happened to containers, taken down from now on.
+
+    Asking afterwards (``docker events --since``) would not do: the engine remembers its last 256
+    events, and each health check makes three.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        """Begin to listen, from a moment ago on."""
+        path = shutil.which("docker") or "docker"
+        with self._path.open("wb") as out:
+            self._process = subprocess.Popen(
+                [
+                    *(path, "events", "--since", "1s", "--format", "{{json .}}"),
+                    *("--filter", "type=container", "--filter", "event=restart"),
+                ],
+                stdout=out,
+                stderr=subprocess.DEVNULL,
+            )
+
+    def stop(self) -> None:
+        """Listen no more."""
+        if self._process is not None:
+            self._process.terminate()
+            self._process.wait()
+
+    def restarts(self, container: str) -> list[datetime]:
+        """When a container was restarted through the engine's API."""
+        events = [json.loads(line) for line in self._path.read_text(encoding="utf-8").splitlines()]
+        zero = datetime.fromtimestamp(0, UTC)
+        return [
+            zero + timedelta(microseconds=event["timeNano"] // 1000)
+            for event in events
+            if event["id"] == container
+        ]
 
 
 def free_ports(count: int) -> list[int]:

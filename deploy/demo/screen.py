@@ -42,7 +42,8 @@ class Screen:
 
     def event(self, seconds: float, text: str, *, style: str = "") -> None:
         """Write one line of the timeline, wrapped below itself where it is long."""
-        lines = textwrap.wrap(text, WIDTH - _STAMP)
+        indent = " " * (len(text) - len(text.lstrip()))
+        lines = textwrap.wrap(text, WIDTH - _STAMP, subsequent_indent=indent)
         for index, part in enumerate(lines):
             stamp = f"{seconds:7.1f} s" if index == 0 else " " * 9
             self.line(f"{self.styled(stamp, 'dim')}  {self.styled(part, style)}")
@@ -54,7 +55,7 @@ class Screen:
             self._progress = text
             self._draw()
         elif text and time.monotonic() - self._last_output > SPARSE_S:
-            self.line(text.strip())
+            self.line(text)
 
     def styled(self, text: str, style: str) -> str:
         """Colour a text, where colours are welcome."""

@@ -19,7 +19,7 @@ import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 #: CPU time of one request, seconds.
-COST = float(os.environ.get("COST_MS", "4")) / 1000
+COST = float(os.environ.get("COST_MS", "3.3")) / 1000
 PORT = int(os.environ.get("PORT", "8000"))
 
 

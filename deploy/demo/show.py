@@ -77,7 +77,7 @@ class Show:
         self._began = moment(inspect(self._stage.customers)["State"]["StartedAt"])
         self._name = str(inspect(self._stage.web)["Name"]).lstrip("/")
         self._screen.event(
-            0.0, f"{self._name} (0.3 cores) gets 70 requests a second, 4 ms of CPU time each"
+            0.0, f"{self._name} (0.2 cores) gets 60 requests a second, 3.3 ms of CPU time each"
         )
 
     def _watch(self) -> Story:

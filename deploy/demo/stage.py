@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from deploy.demo import scale
-from deploy.demo.host import Failed, compose, docker, free_ports, inspect, listed, page
+from deploy.demo.host import EventLog, Failed, compose, docker, free_ports, inspect, listed, page
 
 DEPLOY = scale.REPOSITORY / "deploy"
 #: Runs, logs, tokens; ignored by git.
@@ -43,7 +43,8 @@ class Stage:
         self._ports = dict(zip(_PORTS, free_ports(len(_PORTS)), strict=True))
         #: Opt-in labels begin with this.
         self.prefix = "relevo"
-        #: Ids of the containers.
+        self.events = EventLog(self.home / "restarts.jsonl")
+        #: Ids of the containers, all 64 digits.
         self.web = ""
         self.customers = ""
         self._token = ""
@@ -148,6 +149,7 @@ class Stage:
 
     def open_shop(self) -> None:
         """Start the service that is too small for its load, and its customers."""
+        self.events.start()
         environment = self._environment() | {"COMPOSE_PROJECT_NAME": self.shop}
         compose(DEPLOY / "demo" / "compose.yaml", "up", "--detach", env=environment)
         (self.web,) = listed("container", f"{_PROJECT}={self.shop}", f"{_SERVICE}=web")
@@ -213,6 +215,7 @@ class Stage:
 
     def take_down(self) -> None:
         """Remove everything that was made here, clones included; what is gone already is fine."""
+        self.events.stop()
         for project in self.projects:
             label = f"{_PROJECT}={project}"
             if found := listed("container", label):

@@ -41,7 +41,7 @@ def seconds(duration: timedelta) -> str:
 def both_paces(duration: timedelta) -> str:
     """Write a wait as it is here, and as it is when nothing is sped up."""
     here = timedelta(seconds=round(duration.total_seconds()))
-    return f"{seconds(here)} (really {seconds(here * FACTOR)})"
+    return f"{seconds(here)} ({seconds(here * FACTOR)} in real time)"
 
 
 @dataclass(slots=True)
@@ -50,23 +50,32 @@ class Story:
 
     #: The name of the sick container, for people.
     name: str
-    #: The newest remediation as Relevo told it last.
-    remediation: Json | None = None
+    #: The remediations as Relevo told them last, oldest first. More than one where the alert was
+    #: quiet for a moment during a wait: on a machine that is too busy to make the service burn.
+    remediations: list[Json] = field(default_factory=list)
     #: Alerts on the sick container, now.
     alerts: list[Json] = field(default_factory=list)
     _told: set[tuple[object, ...]] = field(default_factory=set)
     _alert_since: dict[str, datetime] = field(default_factory=dict)
 
     @property
-    def has_ended(self) -> bool:
-        """Relevo has closed the story, or has called for a person."""
-        state = self.remediation["state"] if self.remediation else None
-        return state in {"closed", "quarantined"}
+    def remediation(self) -> Json | None:
+        """The newest one."""
+        return self.remediations[-1] if self.remediations else None
 
     @property
     def attempts(self) -> list[Json]:
         """All attempts, oldest first."""
-        return list(self.remediation["attempts"]) if self.remediation else []
+        return [attempt for told in self.remediations for attempt in told["attempts"]]
+
+    @property
+    def has_ended(self) -> bool:
+        """Relevo has scaled out and closed the story, or has called for a person."""
+        if self.remediation is None:
+            return False
+        scaled = any(attempt["action"] == "scale_out" for attempt in self.remediation["attempts"])
+        state = self.remediation["state"]
+        return state == "quarantined" or (state == "closed" and scaled)
 
     def update(
         self, remediations: list[Json], activities: list[Json], now: datetime
@@ -78,9 +87,11 @@ class Story:
         :param now: for what has no time of its own
         """
         events: list[Event] = []
-        for remediation in reversed(remediations):
-            self.remediation = remediation
-            events += self._unheard(_of_remediation(remediation))
+        self.remediations = list(reversed(remediations))
+        earlier = 0
+        for remediation in self.remediations:
+            events += self._unheard(_of_remediation(remediation, earlier))
+            earlier += len(remediation["attempts"])
         for activity in reversed(activities):
             events += self._unheard(_of_activity(activity))
         return sorted(events, key=lambda event: event.at)
@@ -114,16 +125,17 @@ class Story:
         return new
 
 
-def _of_remediation(story: Json) -> Iterator[tuple[tuple[object, ...], Event]]:
+def _of_remediation(story: Json, earlier: int) -> Iterator[tuple[tuple[object, ...], Event]]:
+    """:param earlier: attempts in stories before this one"""
     identity, attempts = story["id"], story["attempts"]
     base = moment(story["opened_at"])
-    for number, attempt in enumerate(attempts, start=1):
+    for number, attempt in enumerate(attempts, start=earlier + 1):
         yield from _of_attempt(identity, number, attempt)
         if attempt["finished_at"]:
             base = moment(attempt["finished_at"])
     if story["state"] == "waiting" and story["next_action"] and story["next_action_at"]:
         until = moment(story["next_action_at"])
-        what = _numbered(story["next_action"], len(attempts) + 1)
+        what = _numbered(story["next_action"], earlier + len(attempts) + 1)
         if until - base >= timedelta(seconds=1):
             text = f"wait {both_paces(until - base)} before {what}"
             # The planned moment may move by a poll: a wait is told once for each step.

@@ -166,8 +166,8 @@ async def test_status_answers_while_everything_is_down(
     assert status["store"] == {"ok": False, "trouble": ["connection refused"]}
     assert status["container_engine"]["ok"] is False
     metrics = (await http.get("/metrics")).text
-    assert "relevo_store_up 0.0" in metrics
-    assert "relevo_engine_up 0.0" in metrics
+    assert 'relevo_store_up{engine=""} 0.0' in metrics
+    assert 'relevo_engine_up{engine=""} 0.0' in metrics
 
 
 async def test_metrics_follow_what_happens(http: httpx.AsyncClient, house: House) -> None:
@@ -179,12 +179,12 @@ async def test_metrics_follow_what_happens(http: httpx.AsyncClient, house: House
         'relevo_alerts_total{reason="",result="accepted"} 1.0',
         'relevo_decisions_total{decision="restart",reason="first_need"} 1.0',
         'relevo_attempts_total{action="restart",verdict="symptom_persists"} 1.0',
-        'relevo_targets{state="waiting"} 1.0',
-        "relevo_failing_targets 1.0",
+        'relevo_targets{engine="host1",state="waiting"} 1.0',
+        'relevo_failing_targets{engine="host1"} 1.0',
         'relevo_failures_in_window{engine="host1",name="web"} 1.0',
-        "relevo_overdue_seconds 0.0",
-        "relevo_store_up 1.0",
-        "relevo_engine_up 1.0",
+        'relevo_overdue_seconds{engine="host1"} 0.0',
+        'relevo_store_up{engine="host1"} 1.0',
+        'relevo_engine_up{engine="host1"} 1.0',
     ):
         assert line in metrics
 

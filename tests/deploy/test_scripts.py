@@ -98,6 +98,17 @@ def test_the_configuration_of_this_machine(tmp_path: Path) -> None:
         assert (tmp_path / file).read_text() == (DEPLOY / file).read_text()
 
 
+def test_the_configuration_is_renewed_in_place(tmp_path: Path) -> None:
+    """Containers have these folders mounted: a new folder of the same name is not theirs."""
+    folder = tmp_path / "alertmanager"
+    assert bash(DEPLOY / "config.sh", str(tmp_path)).returncode == 0
+    before = folder.stat().st_ino
+    (folder / "templates" / "stale.tmpl").write_text("{{")
+    assert bash(DEPLOY / "config.sh", str(tmp_path)).returncode == 0
+    assert folder.stat().st_ino == before
+    assert not (folder / "templates" / "stale.tmpl").exists()
+
+
 @pytest.mark.parametrize("url", ["javascript:alert(1)", "http://x/}}{{ . }}", "relevo.example"])
 def test_an_address_that_is_none_is_refused(tmp_path: Path, url: str) -> None:
     done = bash(DEPLOY / "config.sh", str(tmp_path), RELEVO_EXTERNAL_URL=url)

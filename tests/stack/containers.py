@@ -82,6 +82,8 @@ class Patient:
     name: str
     id: str
     created: datetime
+    #: Where the lab takes down the engine's restart events.
+    events: Path
 
     async def inspect(self) -> dict[str, Any]:
         """What the engine knows of it."""
@@ -94,15 +96,12 @@ class Patient:
 
     async def restarts(self) -> list[datetime]:
         """When it was restarted through the engine's API: inspect's RestartCount is blind to it."""
-        lines = await docker(
-            *("events", "--since", self.created.isoformat(), "--until", "0s"),
-            *("--filter", f"container={self.id}", "--filter", "event=restart"),
-            *("--format", "{{json .}}"),
-        )
-        events = [json.loads(line) for line in lines.splitlines()]
+        lines = self.events.read_text(encoding="utf-8").splitlines()
+        events = [json.loads(line) for line in lines if line.startswith("{")]
         return [
             datetime.fromtimestamp(0, UTC) + timedelta(microseconds=event["timeNano"] // 1000)
             for event in events
+            if event["id"] == self.id
         ]
 
     async def fall_quiet(self) -> None:
@@ -113,9 +112,23 @@ class Patient:
 class Ward:
     """All containers of one lab."""
 
-    def __init__(self, *, label_prefix: str) -> None:
+    def __init__(self, *, label_prefix: str, events: Path) -> None:
         self._prefix = label_prefix
+        self._events = events
         self._mine = f"{label_prefix}.lab"
+
+    @property
+    def events_argv(self) -> list[str]:
+        """
+        The command that takes down every restart here, from its start on.
+
+        Asking afterwards (``--since``) would not do: the engine remembers its last 256 events, and
+        each health check of anybody's container makes three.
+        """
+        return [
+            *("docker", "events", "--format", "{{json .}}"),
+            *("--filter", "event=restart", "--filter", f"label={self._mine}"),
+        ]
 
     async def admit(
         self, name: str, illness: Illness, *, labels: Mapping[str, str] | None = None
@@ -139,7 +152,7 @@ class Ward:
             *("--volume", f"{_SCRIPT}:/patient.sh:ro", IMAGE, "sh", "/patient.sh"),
         )
         created = await docker("inspect", "--format", "{{.Created}}", container_id)
-        return Patient(name=full_name, id=container_id, created=_time(created))
+        return Patient(name=full_name, id=container_id, created=_time(created), events=self._events)
 
     async def clones(self) -> list[str]:
         """Names of the containers that Relevo made here."""

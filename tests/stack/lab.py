@@ -66,7 +66,7 @@ class Lab(Answers):
         self.home = home
         self.engine = f"relevo-lab-{secrets.token_hex(4)}"
         self.slack = FakeSlack()
-        self.ward = Ward(label_prefix=self.engine)
+        self.ward = Ward(label_prefix=self.engine, events=home / "docker-events.log")
         self._policies = policies
         self._late = late
         self._extra_environment = dict(environment or {})
@@ -83,6 +83,7 @@ class Lab(Answers):
             self.redis = self._program("redis", self._redis_argv())
             redis_url = f"redis://127.0.0.1:{self._ports['redis']}/0"
             self._extra_environment["RELEVO_REDIS_URL"] = redis_url
+        self.events = self._program("docker-events", self.ward.events_argv)
         self.prometheus = self._program("prometheus", self._prometheus_argv())
         self.alertmanager = self._program("alertmanager", self._alertmanager_argv())
         self.collector = self._relevo("collect")
@@ -176,7 +177,7 @@ class Lab(Answers):
     @property
     def programs(self) -> tuple[Program, ...]:
         """All of them, in the order in which they start."""
-        chain = (self.prometheus, self.alertmanager, self.collector, self.controller)
+        chain = (self.events, self.prometheus, self.alertmanager, self.collector, self.controller)
         return chain if self.redis is None else (self.redis, *chain)
 
     # -------------------------------------------------------------------- up and down

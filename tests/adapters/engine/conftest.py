@@ -59,6 +59,13 @@ def lab(image: str) -> Iterator[EngineLab]:
         yield corner
 
 
+@pytest.fixture(scope="session")
+def networks(image: str) -> Iterator[tuple[str, str, str]]:
+    """Three networks: front, back and aux. Making them takes longer than most tests."""
+    with engine_lab(image) as corner:
+        yield corner.network("front"), corner.network("back"), corner.network("aux")
+
+
 @pytest.fixture
 async def engine() -> AsyncIterator[DockerEngine]:
     """Our side of the real engine."""

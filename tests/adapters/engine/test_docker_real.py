@@ -9,7 +9,7 @@ import pytest
 from app.adapters.engine.docker import DockerEngine
 from app.domain.container import Health, HealthCheck, RunState
 from app.errors import ContainerGone, EngineRefused, StartedMeanwhile
-from tests.engine_lab import EngineLab
+from tests.engine_lab import EngineLab, until
 
 pytestmark = pytest.mark.docker
 
@@ -55,8 +55,10 @@ async def test_a_linked_container_keeps_its_own_name(engine: DockerEngine, lab: 
     assert found[linked].name == lab.name("zz-db")
 
 
-async def test_inspects_a_container(engine: DockerEngine, lab: EngineLab) -> None:
-    network = lab.network("front")
+async def test_inspects_a_container(
+    engine: DockerEngine, lab: EngineLab, networks: tuple[str, str, str]
+) -> None:
+    network = networks[0]
     container_id = lab.run(
         *("--network", network, "--stop-timeout", "7"),
         *("--health-cmd", "true", "--health-interval", "500ms", "--health-start-period", "2s"),
@@ -113,19 +115,23 @@ async def test_kills_when_the_stop_grace_is_over(engine: DockerEngine, lab: Engi
 async def test_a_restart_goes_on_although_nobody_waits_for_it(
     engine: DockerEngine, lab: EngineLab
 ) -> None:
-    container_id = lab.run(command=("sleep", "600"))
+    stubborn = "trap 'touch /tmp/told' TERM; while :; do sleep 600 & wait $!; done"
+    container_id = lab.run(command=("sh", "-c", stubborn))
     before = await engine.inspect(container_id)
     restarting = asyncio.create_task(restart(engine, container_id, grace=timedelta(seconds=1)))
-    # A kill that was sent shows in the container's own state, not in ours: cancel in mid-stop.
-    await asyncio.sleep(0.3)
 
+    async def told_to_stop() -> bool:
+        return "/tmp/told" in await asyncio.to_thread(lab.do, "diff", container_id)
+
+    async def started_again() -> bool:
+        return (await engine.inspect(container_id)).started_at != before.started_at
+
+    await until(told_to_stop)
     restarting.cancel()
     with pytest.raises(asyncio.CancelledError):
         await restarting
 
-    async with asyncio.timeout(10):
-        while (await engine.inspect(container_id)).started_at == before.started_at:
-            await asyncio.sleep(0.05)
+    await until(started_again)
 
 
 async def test_leaves_alone_what_somebody_else_restarted(

@@ -65,27 +65,24 @@ class Comparison(RuleBasedStateMachine):
     """The same calls to both, and the same answers or errors from both."""
 
     url: str
+    #: Of all examples: one loop, and what is to be closed at the end.
+    loop: asyncio.AbstractEventLoop
+    stack: AsyncExitStack
 
     def __init__(self) -> None:
         super().__init__()
-        self.runner = asyncio.Runner()
-        self.stack = AsyncExitStack()
         self.memory = make_store()
-        self.redis = self.runner.run(
+        self.redis = self.loop.run_until_complete(
             self.stack.enter_async_context(open_store(self.url, namespace=f"{uuid4().hex}:"))
         )
         self.now = 0.0
         #: All that were ever given out, those that are no longer valid as well.
         self.claims: list[Claim] = []
 
-    def teardown(self) -> None:
-        self.runner.run(self.stack.aclose())
-        self.runner.close()
-
     def both(self, call: Call) -> Any:
         """Ask both the same thing."""
-        answer = self.runner.run(_outcome(call(self.memory)))
-        assert self.runner.run(_outcome(call(self.redis))) == answer
+        answer = self.loop.run_until_complete(_outcome(call(self.memory)))
+        assert self.loop.run_until_complete(_outcome(call(self.redis))) == answer
         return answer
 
     @rule(by=seconds)
@@ -196,18 +193,28 @@ async def _outcome(asked: Coroutine[Any, Any, Any]) -> Any:
         return LeaseLost
 
 
+_SETTINGS = settings(
+    max_examples=40,
+    stateful_step_count=20,
+    deadline=None,
+    database=None,
+    suppress_health_check=list(HealthCheck),
+)
+
+
 @pytest.mark.redis
 def test_both_stores_answer_the_same(shared_server: RedisServer) -> None:
+    # Not asyncio.Runner: it would unset the loop that pytest-asyncio has set.
+    its_loop = asyncio.new_event_loop()
+    its_stack = AsyncExitStack()
+
     class OnThisServer(Comparison):
         url = shared_server.url
+        loop = its_loop
+        stack = its_stack
 
-    run_state_machine_as_test(
-        OnThisServer,
-        settings=settings(
-            max_examples=40,
-            stateful_step_count=20,
-            deadline=None,
-            database=None,
-            suppress_health_check=list(HealthCheck),
-        ),
-    )
+    try:
+        run_state_machine_as_test(OnThisServer, settings=_SETTINGS)
+    finally:
+        its_loop.run_until_complete(its_stack.aclose())
+        its_loop.close()
