@@ -31,13 +31,13 @@ class RelevoClient:
 
     async def overview(self) -> dict[str, Any]:
         """Ask for status and targets."""
-        status = await self._get("/api/v1/status")
+        status = await self._get("/api/v1/status", holds="container_engine")
         # Without an engine there is no list of targets, and the status says so.
         if status["engine"] is None:
             return {"status": status, "targets": []}
-        return {"status": status, **await self._get("/api/v1/targets")}
+        return {"status": status, **await self._get("/api/v1/targets", holds="targets")}
 
-    async def _get(self, path: str) -> dict[str, Any]:
+    async def _get(self, path: str, *, holds: str) -> dict[str, Any]:
         try:
             answer = await self._http.get(path)
             body = answer.json()
@@ -47,7 +47,8 @@ class RelevoClient:
             ) from exc
         except ValueError as exc:
             raise ApiError(f"{self._url} answers, but it is not Relevo") from exc
-        if answer.is_error or not isinstance(body, dict):
-            detail = body.get("detail", "") if isinstance(body, dict) else ""
-            raise ApiError(f"{self._url} answered {answer.status_code}: {detail}")
+        if answer.is_error and isinstance(body, dict) and "detail" in body:
+            raise ApiError(f"{self._url} answered {answer.status_code}: {body['detail']}")
+        if answer.is_error or not isinstance(body, dict) or holds not in body:
+            raise ApiError(f"{self._url} answers, but it is not Relevo")
         return body

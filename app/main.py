@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import signal
+import socket
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
@@ -34,6 +35,7 @@ from app.controller.readiness import Readiness
 from app.controller.reconcile import Reconciler
 from app.controller.telemetry import Telemetry
 from app.controller.worker import Worker
+from app.errors import BadConfiguration
 from app.policies.spec import Patience, Rulebook
 from app.settings import Settings
 from app.web import docs
@@ -100,7 +102,7 @@ async def open_controller(settings: Settings, rulebook: Rulebook) -> AsyncIterat
         )
         actor = Actor(engine, store.records, clock)
         notebook = Notebook(store.records, clock, telemetry)
-        reconciler = Reconciler(observer, actor, notebook, patience=patience)
+        reconciler = Reconciler(observer, actor, notebook, clock, patience=patience)
         worker = Worker(store.schedule, clock, reconciler.step, telemetry)
         intake = Intake(store.inbox, census, clock, telemetry, rulebook=rulebook, wake=worker.wake)
         desk = Desk(
@@ -166,6 +168,17 @@ class _Server(uvicorn.Server):
     @contextlib.contextmanager
     def capture_signals(self):  # type: ignore[no-untyped-def]
         yield
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Listen. :raises BadConfiguration: where the address is in use, or not ours"""
+        try:
+            await super().startup(sockets)
+        except SystemExit as exc:
+            # uvicorn's word for an address that it cannot listen on; it has no exception for it.
+            where = f"{self.config.host}:{self.config.port}"
+            raise BadConfiguration(
+                f"RELEVO_LISTEN: cannot listen on {where}: {exc.__context__}"
+            ) from exc.__context__
 
 
 def _revealed(secret: SecretStr | None) -> str | None:

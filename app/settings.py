@@ -5,9 +5,11 @@ A leaf: only the wiring places read it, and hand each part the two or three valu
 """
 
 import os
+import re
 from ipaddress import ip_address
 from pathlib import Path
 from typing import Annotated, Any
+from urllib.parse import urlsplit
 
 from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic.fields import FieldInfo
@@ -58,11 +60,15 @@ class _FileSource(PydanticBaseSettingsSource):
         if not path:
             return None, field_name, False
         try:
-            return Path(path).read_text(encoding="utf-8").rstrip(), field_name, False
+            held = Path(path).read_text(encoding="utf-8").rstrip()
         except (OSError, UnicodeDecodeError) as exc:
             raise BadConfiguration(
                 f"{PREFIX}{field_name.upper()}_FILE: cannot read {path}: {exc}"
             ) from exc
+        if not held:
+            # Taken for "unset", a token file that nobody filled would open every door.
+            raise BadConfiguration(f"{PREFIX}{field_name.upper()}_FILE: {path} is empty")
+        return held, field_name, False
 
     def __call__(self) -> dict[str, Any]:
         found = {}
@@ -121,6 +127,22 @@ class Settings(BaseSettings):
             return tuple(line.strip() for line in value.splitlines() if line.strip())
         return value
 
+    @field_validator("token", mode="before")
+    @classmethod
+    def _first_line(cls, value: object) -> object:
+        # The file may be the server's own, which holds several while they are rotated.
+        return value.strip().partition("\n")[0].strip() if isinstance(value, str) else value
+
+    @field_validator("token", "token_ingest", "token_read", "token_operate", "token_admin")
+    @classmethod
+    def _sendable(
+        cls, value: SecretStr | tuple[SecretStr, ...] | None
+    ) -> SecretStr | tuple[SecretStr, ...] | None:
+        for token in (value,) if isinstance(value, SecretStr) else value or ():
+            if re.fullmatch(r"[!-~]+", token.get_secret_value()) is None:
+                raise ValueError("a token holds visible ASCII characters only, and no blanks")
+        return value
+
     @field_validator("alertmanager_url", mode="before")
     @classmethod
     def _commas(cls, value: object) -> object:
@@ -134,6 +156,12 @@ class Settings(BaseSettings):
         for url in (value,) if isinstance(value, str) else value or ():
             if not url.startswith(("http://", "https://")):
                 raise ValueError(f"{url!r} must start with http:// or https://")
+            try:
+                is_whole = bool(urlsplit(url).hostname) and urlsplit(url).port != 0
+            except ValueError:
+                is_whole = False
+            if not is_whole:
+                raise ValueError(f"{url!r} must name a host, and a port up to 65535 if any")
         return value.rstrip("/") if isinstance(value, str) else value
 
     @field_validator("listen", "collect_listen", mode="before")
@@ -151,6 +179,13 @@ class Settings(BaseSettings):
             raise ValueError("may hold letters, digits, '_', '.' and '-' only")
         return value.rstrip(".")
 
+    @field_validator("docker_host")
+    @classmethod
+    def _engine_url(cls, value: str) -> str:
+        if not value.startswith(("unix://", "tcp://")):
+            raise ValueError(f"{value!r} must start with unix:// or tcp://")
+        return value
+
     @field_validator("engine_name")
     @classmethod
     def _engine(cls, value: str | None) -> str | None:
@@ -166,6 +201,15 @@ class Settings(BaseSettings):
                 "tokens. Set RELEVO_TOKEN_INGEST_FILE, RELEVO_TOKEN_READ_FILE and "
                 "RELEVO_TOKEN_OPERATE_FILE to files that hold one random token each "
                 "(openssl rand -hex 32), or listen on 127.0.0.1"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _no_tls_to_the_engine(self) -> "Settings":
+        if os.environ.get("DOCKER_TLS_VERIFY"):
+            raise ValueError(
+                "DOCKER_TLS_VERIFY: TLS to a remote engine is not supported yet; run Relevo on the "
+                "engine's own host, or reach its socket through a tunnel"
             )
         return self
 

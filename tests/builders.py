@@ -155,5 +155,6 @@ def seen(symptom: Symptom = Symptom.ACTIVE, **more: Any) -> Observation:
         "remediation": remediation(),
         "failures": 0,
         "group": group(),
+        "opted_in": True,
     }
     return replace(Observation(**values), **more)

@@ -16,6 +16,7 @@ import socket
 import subprocess
 import tarfile
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -98,8 +99,9 @@ class EngineLab:
 
     def close(self) -> None:
         """Remove everything that carries the lab's mark."""
-        if containers := self.ids():
-            self._docker("rm", "-f", "-v", *containers)
+        # Side by side: the client removes one after the other, a fifth of a second each.
+        with ThreadPoolExecutor(max_workers=4) as workers:
+            list(workers.map(lambda one: self._docker("rm", "-f", "-v", one), self.ids()))
         if self._networks and (left := self._docker("network", "ls", "-q", "-f", self._marked)):
             self._docker("network", "rm", *left.split())
         if self._volumes:

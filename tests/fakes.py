@@ -1,5 +1,6 @@
 """Working fakes of the outside, asserted by their state; virtual time, no I/O."""
 
+import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
@@ -49,6 +50,10 @@ class FakeEngine:
     report: FidelityReport = FAITHFUL
     #: What becomes of a clone once it is started.
     on_clone: Callable[[Container], Container] = lambda clone: clone
+    #: Every answer takes this long, and is then that there is none.
+    hangs: timedelta = timedelta(0)
+    #: Every action takes this long.
+    takes: timedelta = timedelta(0)
     _starts: int = 0
 
     def run(self, one: Container) -> Container:
@@ -69,17 +74,17 @@ class FakeEngine:
         return [at for kind, _, at in self.acts if kind == what]
 
     async def identity(self) -> EngineIdentity:
-        self._answer()
+        await self._answer()
         return EngineIdentity(
             name=ENGINE, api_version=(1, 41), version="20.10", cpus=2, memory_bytes=1 << 30
         )
 
     async def containers(self) -> tuple[Listed, ...]:
-        self._answer()
+        await self._answer()
         return tuple(self.inside.values())
 
     async def inspect(self, container_id: str) -> Container:
-        self._answer()
+        await self._answer()
         if container_id not in self.inside:
             raise ContainerGone(container_id)
         return self.inside[container_id]
@@ -90,11 +95,11 @@ class FakeEngine:
         one = await self.inspect(container_id)
         if one.started_at != expected_started_at:
             raise StartedMeanwhile(container_id)
-        self._act("restart", one, lambda: self.started(one.id))
+        await self._act("restart", one, lambda: self.started(one.id))
 
     async def start(self, container_id: str, *, attempt_id: str) -> None:
         one = await self.inspect(container_id)
-        self._act("start", one, lambda: self.started(one.id))
+        await self._act("start", one, lambda: self.started(one.id))
 
     async def clone(
         self,
@@ -111,20 +116,20 @@ class FakeEngine:
         if self.report.is_refused:
             raise CloneRefused("writes to volume data")
         number = len(self.inside) + 100
-        labels = {"relevo.clone-of": source.name, "relevo.attempt": attempt_id}
+        labels = {**source.labels, "relevo.clone-of": source.name, "relevo.attempt": attempt_id}
         clone = container(f"{source.name}_new{number}", number, labels=labels)
 
         def make() -> None:
             self.run(self.on_clone(clone))
 
-        self._act("clone", source, make)
+        await self._act("clone", source, make)
         return CloneResult(report=self.report, clone=self.inside[clone.id])
 
     async def remove_clone(self, container_id: str, *, attempt_id: str) -> None:
         one = await self.inspect(container_id)
         if "relevo.clone-of" not in one.labels:
             raise EngineRefused(403, "not a clone of ours")
-        self._act("remove", one, lambda: self.inside.pop(container_id))
+        await self._act("remove", one, lambda: self.inside.pop(container_id))
 
     def started(self, container_id: str, **more: object) -> None:
         """Have a container started by whoever."""
@@ -133,7 +138,8 @@ class FakeEngine:
         values = {"state": RunState.RUNNING, "started_at": f"start-{self._starts}"}
         self.inside[container_id] = replace(one, **(values | more))  # type: ignore[arg-type]
 
-    def _act(self, what: str, one: Container, effect: Callable[[], object]) -> None:
+    async def _act(self, what: str, one: Container, effect: Callable[[], object]) -> None:
+        await asyncio.sleep(self.takes.total_seconds())
         error = self.errors.pop(0) if self.errors else None
         if error is None or self.acts_anyway:
             self.acts.append((what, one.name, self.clock.now()))
@@ -141,7 +147,10 @@ class FakeEngine:
         if error is not None:
             raise error
 
-    def _answer(self) -> None:
+    async def _answer(self) -> None:
+        if self.hangs:
+            await asyncio.sleep(self.hangs.total_seconds())
+            raise EngineUnavailable("no answer")
         if self.down:
             raise EngineUnavailable("cannot connect")
 

@@ -7,12 +7,11 @@ for its age: where Redis drops a key after days, this keeps it.
 
 from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from app.adapters.store.codec import ASIDE, dump_aside, from_ms, span_ms, to_ms, to_ms_up
 from app.domain.activity import Activity
-from app.domain.alert import AlertStatus, KnownAlert
 from app.domain.remediation import Remediation
 from app.errors import CoolingDown, LeaseLost
 from app.ports import (
@@ -27,6 +26,7 @@ from app.ports import (
     Store,
     Taken,
 )
+from tests.memory_alerts import MemoryAlerts
 
 _MOST = 1000
 
@@ -49,8 +49,7 @@ class MemoryStore:
         self._running: dict[str, int] = {}
         #: Target -> fence of its lease.
         self._leases: dict[str, int] = {}
-        self._alerts: defaultdict[str, dict[str, KnownAlert]] = defaultdict(dict)
-        self._tombs: defaultdict[str, dict[str, int]] = defaultdict(dict)
+        self._alerts = MemoryAlerts()
         self._asides: dict[tuple[int, int, Aside], Aside] = {}
         self._records: dict[str, Remediation] = {}
         #: Target -> id of its open remediation.
@@ -70,12 +69,13 @@ class MemoryStore:
     ) -> tuple[Taken, ...]:
         """See `app.ports.Inbox`."""
         now_ms = to_ms(now)
-        taken = tuple(
-            self._accept_resolved(notice, now_ms)
-            if notice.alert.status is AlertStatus.RESOLVED
-            else self._accept_firing(notice, now_ms)
-            for notice in notices
-        )
+        taken = tuple(self._alerts.take(notice, now_ms=now_ms) for notice in notices)
+        for notice, answer in zip(notices, taken, strict=True):
+            if answer in (Taken.ACCEPTED, Taken.RESOLVED):
+                self._pull_due(notice.target, now_ms)
+            elif answer is Taken.DUPLICATE and notice.target not in self._running:
+                # A target with an alert and no place in the schedule has lost it.
+                self._due.setdefault(notice.target, now_ms)
         for place, aside in enumerate(asides):
             kept = ASIDE.load(dump_aside(aside), key="asides")
             self._asides[to_ms(aside.at), place, kept] = kept
@@ -83,71 +83,16 @@ class MemoryStore:
             del self._asides[key]
         return taken
 
-    def _accept_firing(self, notice: Notice, now_ms: int) -> Taken:
-        target, alert = notice.target, notice.alert
-        fingerprint, starts_ms = alert.fingerprint, to_ms(alert.starts_at)
-        known = self._alerts[target].get(fingerprint)
-        known_starts_ms = None if known is None else to_ms(known.alert.starts_at)
-        is_firing = known is not None and known.alert.status is AlertStatus.FIRING
-        if notice.listed:
-            self._tombs[target].pop(fingerprint, None)
-        else:
-            ends = [self._tombs[target].get(fingerprint), None if is_firing else known_starts_ms]
-            if any(end is not None and end >= starts_ms for end in ends):
-                return Taken.STALE
-
-        at = from_ms(now_ms)
-        if known is not None and known_starts_ms is not None:
-            listed = known.listed or notice.listed
-            if is_firing and known_starts_ms >= starts_ms:
-                newest = alert if known_starts_ms == starts_ms else known.alert
-                self._alerts[target][fingerprint] = replace(
-                    known, alert=newest, notified_at=at, listed=listed
-                )
-                if target not in self._running:
-                    self._due.setdefault(target, now_ms)
-                return Taken.DUPLICATE
-            if known_starts_ms == starts_ms:
-                self._keep(target, replace(known, alert=alert, notified_at=at, listed=listed))
-                self._pull_due(target, now_ms)
-                return Taken.ACCEPTED
-        self._keep(
-            target,
-            KnownAlert(alert=alert, received_at=at, notified_at=at, listed=notice.listed),
-        )
-        self._pull_due(target, now_ms)
-        return Taken.ACCEPTED
-
-    def _accept_resolved(self, notice: Notice, now_ms: int) -> Taken:
-        target, alert = notice.target, notice.alert
-        starts_ms = to_ms(alert.starts_at)
-        known = self._alerts[target].get(alert.fingerprint)
-        known_starts_ms = starts_ms if known is None else to_ms(known.alert.starts_at)
-        tomb_ms = self._tombs[target].get(alert.fingerprint, starts_ms)
-        if max(known_starts_ms, tomb_ms) > starts_ms:
-            return Taken.STALE
-        self._tombs[target][alert.fingerprint] = starts_ms
-        if known is not None:
-            at = from_ms(now_ms)
-            if known_starts_ms == starts_ms:
-                self._keep(target, replace(known, alert=alert, notified_at=at))
-            else:
-                self._keep(target, KnownAlert(alert=alert, received_at=at, notified_at=at))
-        self._pull_due(target, now_ms)
-        return Taken.RESOLVED
-
-    def _keep(self, target: str, known: KnownAlert) -> None:
-        self._alerts[target][known.alert.fingerprint] = known
-
     def _pull_due(self, target: str, at_ms: int) -> None:
         self._due[target] = min(self._due.get(target, at_ms), at_ms)
 
     # ------------------------------------------------------------ schedule
 
-    def _claimable(self, now_ms: int) -> list[tuple[int, str]]:
-        found = [(end, target) for target, end in self._running.items() if end <= now_ms]
+    def _claimable(self, now_ms: int) -> list[tuple[int, bool, str]]:
+        """What is due or whose lease was lost: since when, whether it was due, target."""
+        found = [(end, False, target) for target, end in self._running.items() if end <= now_ms]
         found += [
-            (due, target)
+            (due, True, target)
             for target, due in self._due.items()
             if due <= now_ms and target not in self._running
         ]
@@ -158,7 +103,7 @@ class MemoryStore:
         now_ms = to_ms(now)
         later = [at for at in (*self._due.values(), *self._running.values()) if at > now_ms]
         claims = []
-        for _, target in self._claimable(now_ms)[:limit]:
+        for _, _, target in self._claimable(now_ms)[:limit]:
             self._fence += 1
             self._leases[target] = self._fence
             self._running[target] = to_ms_up(now + lease)
@@ -166,6 +111,12 @@ class MemoryStore:
                 del self._due[target]
             claims.append(Claim(target=target, fence=self._fence))
         return Claimed(claims=tuple(claims), next_due=from_ms(min(later)) if later else None)
+
+    async def renew(self, claim: Claim, *, now: datetime, lease: timedelta) -> None:
+        """See `app.ports.Schedule`."""
+        if self._leases.get(claim.target) != claim.fence:
+            raise LeaseLost(claim.target)
+        self._running[claim.target] = max(self._running[claim.target], to_ms_up(now + lease))
 
     async def overdue(self, *, now: datetime) -> timedelta:
         """See `app.ports.Schedule`."""
@@ -181,12 +132,7 @@ class MemoryStore:
         is_cooling = cooling is not None and cooling.until_ms > to_ms(now)
         return Dossier(
             remediation=await self.remediation_of(claim.target),
-            alerts=tuple(
-                sorted(
-                    self._alerts[claim.target].values(),
-                    key=lambda known: (known.received_at, known.alert.fingerprint),
-                )
-            ),
+            alerts=self._alerts.of(claim.target),
             failures=await self.count(claim.target, now=now, window=window),
             cooling_until=from_ms(cooling.until_ms) if cooling and is_cooling else None,
         )
@@ -235,7 +181,8 @@ class MemoryStore:
         self._write_activity(entry.activity)
         self._cool(entry.cooldown)
         self._note_failures(target, entry, to_ms(now))
-        self._note_alerts(self._alerts[target], entry)
+        self._alerts.forget(target, entry.over)
+        self._alerts.mark_listed(target, entry.listed)
         del self._running[target], self._leases[target]
         if entry.due is not None:
             self._pull_due(target, to_ms_up(entry.due))
@@ -247,16 +194,6 @@ class MemoryStore:
             self._failing[target] = max(self._failing.get(target, now_ms), now_ms)
         for consumed in entry.consumed:
             self._failures.pop(consumed, None)
-
-    @staticmethod
-    def _note_alerts(alerts: dict[str, KnownAlert], entry: Entry) -> None:
-        for over in entry.over:
-            known = alerts.get(over.alert.fingerprint)
-            if known is not None and _mark(known) == _mark(over):
-                del alerts[over.alert.fingerprint]
-        for fingerprint in entry.listed:
-            if fingerprint in alerts:
-                alerts[fingerprint] = replace(alerts[fingerprint], listed=True)
 
     def _write(self, target: str, remediation: Remediation | None) -> None:
         if remediation is not None:
@@ -283,8 +220,6 @@ class MemoryStore:
         if running is None or is_ours or running.until_ms < until_ms:
             self._cooling[cooldown.group] = _Cooling(until_ms, cooldown.attempt_id)
 
-    # ------------------------------------------------------------ failures
-
     async def count(self, target: str, *, now: datetime, window: timedelta) -> int:
         """See `app.ports.FailureWindow`."""
         return _within(self._failures[target], now, window)
@@ -292,8 +227,6 @@ class MemoryStore:
     async def failing_targets(self, *, now: datetime, window: timedelta) -> int:
         """See `app.ports.FailureWindow`."""
         return _within(self._failing, now, window)
-
-    # ------------------------------------------------------------ history
 
     async def remediation(self, remediation_id: str) -> Remediation | None:
         """See `app.ports.History`."""
@@ -328,8 +261,6 @@ class MemoryStore:
         newest = sorted(self._asides, key=lambda key: key[:2], reverse=True)
         return tuple(self._asides[key] for key in newest[:limit])
 
-    # ------------------------------------------------------------ facts and health
-
     async def get(self, name: str) -> str | None:
         """See `app.ports.Facts`."""
         return self._facts.get(name)
@@ -345,15 +276,6 @@ class MemoryStore:
     async def remarks(self) -> tuple[str, ...]:
         """See `app.ports.StoreHealth`."""
         return ()
-
-
-def _mark(known: KnownAlert) -> tuple[AlertStatus, int, int, int]:
-    return (
-        known.alert.status,
-        to_ms(known.alert.starts_at),
-        to_ms(known.received_at),
-        to_ms(known.notified_at),
-    )
 
 
 def _within(times: dict[str, int], now: datetime, window: timedelta) -> int:

@@ -44,7 +44,13 @@ def tracked(*patterns: str) -> list[Path]:
             check=True,
         ).stdout.splitlines()
     except (OSError, subprocess.CalledProcessError):
-        return [path for pattern in patterns for path in ROOT.glob(f"**/{pattern}")]
+        # Folders with a dot are environments and caches: other people's files.
+        found = {path for pattern in patterns for path in ROOT.glob(f"**/{pattern}")}
+        return sorted(
+            path
+            for path in found
+            if path.is_file() and not any(p[0] == "." for p in path.relative_to(ROOT).parts[:-1])
+        )
     return [ROOT / name for name in names if (ROOT / name).is_file()]
 
 

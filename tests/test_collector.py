@@ -15,7 +15,7 @@ from app.adapters.engine.stats import EngineReader
 from app.adapters.engine.sweeper import Sweeper
 from app.collector import collect
 from app.errors import BadConfiguration
-from app.settings import Settings, load_settings
+from app.settings import load_settings
 from tests.adapters.far_side import answers, far_side, free_port, until
 from tests.engine_lab import SOCKET, EngineLab, busybox_image, engine_lab, labels
 from tests.parts import require
@@ -124,7 +124,7 @@ async def test_says_nothing_where_there_is_nothing_to_say(lab: EngineLab, real: 
 
 
 @pytest.mark.docker
-async def test_a_restart_is_noticed_at_once_and_new_limits_within_four_sweeps(
+async def test_a_restart_and_new_limits_are_noticed_within_four_sweeps(
     lab: EngineLab, real: Sweeper
 ) -> None:
     burner = lab.run("--memory", "32m", command=BURN, name="again")
@@ -133,7 +133,9 @@ async def test_a_restart_is_noticed_at_once_and_new_limits_within_four_sweeps(
     first = scrape(real).value("container_start_time_seconds", name=name)
 
     lab.do("restart", "-t", "0", burner)
-    await real.sweep()
+    # At once where its CPU counter has fallen; it may have burnt more than before by now.
+    for _ in range(4):
+        await real.sweep()
     second = scrape(real)
 
     assert second.value("container_start_time_seconds", name=name) > first
@@ -198,7 +200,7 @@ def test_the_process_serves_and_ends_on_sigterm(lab: EngineLab) -> None:
 
 async def test_an_engine_address_that_cannot_be_is_a_bad_configuration() -> None:
     with pytest.raises(BadConfiguration, match=r"^DOCKER_HOST: "):
-        await collect(Settings(DOCKER_HOST="ssh://somewhere"))
+        await collect(load_settings(DOCKER_HOST="ssh://somewhere"))
 
 
 async def test_a_port_that_is_taken_is_a_bad_configuration() -> None:

@@ -115,10 +115,13 @@ class Alertmanagers:
         if not heard:
             failures = [str(answer) for answer in answers] or ["none is configured"]
             raise SourceUnavailable("; ".join(failures))
+        # One and the same member must have the watchdog and have been up: an old one that is cut
+        # off from Prometheus and one that has just started prove nothing together.
+        told = [listing for listing in heard if listing.watchdog] or heard
         return AlertListing(
             alerts=_merged(alert for listing in heard for alert in listing.alerts),
-            watchdog=any(listing.watchdog for listing in heard),
-            up_since=min(listing.up_since for listing in heard),
+            watchdog=told[0].watchdog,
+            up_since=min(listing.up_since for listing in told),
         )
 
     async def _try(self, url: str) -> AlertListing | SourceUnavailable:

@@ -5,6 +5,7 @@ Unknown and duplicate keys are errors: a misspelt key that silently does nothing
 out at night.
 """
 
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from importlib import resources
 from pathlib import Path
@@ -15,6 +16,7 @@ from ruamel.yaml import YAML
 from ruamel.yaml.comments import CommentedMap, CommentedSeq
 from ruamel.yaml.constructor import DuplicateKeyError
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
+from ruamel.yaml.reader import ReaderError
 
 from app.adapters.policy_schema import FileIn, GuardsIn, RulesIn, Section
 from app.errors import BadConfiguration
@@ -22,6 +24,27 @@ from app.policies import spec
 
 #: A policy file of a thousand policies has 200 kB.
 _LARGEST: Final = 1024 * 1024
+#: What aliases may add to the values that are written out; ten lines of them can stand for
+#: billions.
+_ALIASED: Final = 10_000
+#: pydantic's types of errors whose own messages speak of classes, not of the file.
+_SAYINGS: Final = {
+    "extra_forbidden": "there is no such key",
+    "missing": "must be written",
+    "model_type": "must be a mapping of keys to values",
+    "dict_type": "must be a mapping of keys to values",
+    "list_type": "must be a list",
+    "string_type": "must be text: write it in quotes",
+    "string_too_short": "must not be empty",
+    "too_short": "must not be empty",
+    "int_type": "must be a whole number",
+    "float_type": "must be a number",
+    "finite_number": "must be a number",
+    "greater_than": "must be longer than 0s",  # only durations are bounded so
+}
+
+#: Keys and places in lists, from the top of the file.
+_Path = tuple[int | str, ...]
 
 
 def load_rulebook(path: Path | None) -> spec.Rulebook:
@@ -51,31 +74,45 @@ def load_rulebook(path: Path | None) -> spec.Rulebook:
 def parse_rulebook(text: str, source: str) -> spec.Rulebook:
     """Read the text of a policy file. :raises BadConfiguration:"""
     tree = _parse(text, source)
+    # Every value that is written takes a character at least.
+    plain = _Plain(len(text) + _ALIASED)
     try:
-        file = FileIn.model_validate(_plain(tree))
+        file = FileIn.model_validate(plain.of(tree))
     except PydanticError as exc:
-        lines = []
-        for error in exc.errors(include_url=False, include_input=False):
-            line, column = _position(tree, error["loc"])
-            lines.append(f"{source}:{line}:{column}: {_where(error['loc'])}: {_said(error)}")
-        # A union reports each of its branches: the same place once is enough.
-        raise BadConfiguration("\n".join(dict.fromkeys(lines))) from exc
+        faults = [
+            (error["loc"], _said(error))
+            for error in exc.errors(include_url=False, include_input=False)
+        ]
+        raise _wrong(source, tree, faults) from exc
+    except _TooManyValues as exc:
+        raise BadConfiguration(f"{source}:1:1: its aliases stand for too many values") from exc
+    faults = list(_contradictions(file))
+    if faults:
+        raise _wrong(source, tree, faults)
+    return _rulebook(file)
+
+
+def _contradictions(file: FileIn) -> Iterator[tuple[_Path, str]]:
+    """Find what is well written and still makes no sense."""
     for index, entry in enumerate(file.enable):
         if not entry.values():
-            line, column = _position(tree, ("enable", index))
-            raise BadConfiguration(
-                f"{source}:{line}:{column}: enable.{index}: name a project, a service or a name"
-            )
-    seen: set[str] = set()
+            yield ("enable", index), "name a project, a service or a name"
+    taken = {spec.Policy().name}
     for index, policy in enumerate(file.policies):
-        if policy.name in seen or policy.name == "default":
-            line, column = _position(tree, ("policies", index, "name"))
-            raise BadConfiguration(
-                f"{source}:{line}:{column}: policies.{index}.name: "
-                f"the name {policy.name!r} is taken; names tell policies apart"
-            )
-        seen.add(policy.name)
-    return _rulebook(file)
+        if policy.name in taken:
+            said = f"the name {policy.name!r} is taken; names tell policies apart"
+            yield ("policies", index, "name"), said
+        taken.add(policy.name)
+
+
+def _wrong(
+    source: str, tree: CommentedMap, faults: Iterable[tuple[_Path, str]]
+) -> BadConfiguration:
+    """Name every fault, in the order of the file."""
+    placed = sorted((_position(tree, where), _where(where), said) for where, said in faults)
+    lines = [f"{source}:{at[0]}:{at[1]}: {where}: {said}" for at, where, said in placed]
+    # A union reports each of its branches: the same place once is enough.
+    return BadConfiguration("\n".join(dict.fromkeys(lines)))
 
 
 def _parse(text: str, source: str) -> CommentedMap:
@@ -94,7 +131,15 @@ def _parse(text: str, source: str) -> CommentedMap:
         raise BadConfiguration(
             f"{source}:{line}:{column}: is not YAML: {exc.problem or exc.context}"
         ) from exc
-    except (YAMLError, ValueError, RecursionError) as exc:
+    except ReaderError as exc:
+        before = text[: exc.position]
+        line, column = before.count("\n") + 1, exc.position - (before.rfind("\n") + 1) + 1
+        raise BadConfiguration(
+            f"{source}:{line}:{column}: is not YAML: holds a control character"
+        ) from exc
+    except RecursionError as exc:
+        raise BadConfiguration(f"{source}:1:1: is not YAML: is nested too deeply") from exc
+    except (YAMLError, ValueError) as exc:
         raise BadConfiguration(f"{source}:1:1: is not YAML: {exc}") from exc
     if tree is None:
         return CommentedMap()
@@ -103,49 +148,62 @@ def _parse(text: str, source: str) -> CommentedMap:
     return tree
 
 
-def _plain(node: object) -> object:
-    """Turn ruamel's round-trip values into plain ones, which pydantic knows."""
-    if isinstance(node, CommentedMap):
-        return {str(key): _plain(value) for key, value in node.items()}
-    if isinstance(node, CommentedSeq):
-        return [_plain(value) for value in node]
-    if isinstance(node, bool):
-        return bool(node)
-    for kind in (int, float, str):
-        if isinstance(node, kind):
-            return kind(node)
-    return node
+class _TooManyValues(Exception):
+    """Aliases of aliases: more values than any file could hold."""
 
 
-def _position(tree: CommentedMap, where: tuple[int | str, ...]) -> tuple[int, int]:
+class _Plain:
+    """Turns ruamel's round-trip values into plain ones, which pydantic knows."""
+
+    def __init__(self, most: int) -> None:
+        self._left = most
+
+    def of(self, node: object) -> object:
+        """Turn one value. :raises _TooManyValues:"""
+        self._left -= 1
+        if self._left < 0:
+            raise _TooManyValues
+        if isinstance(node, CommentedMap):
+            return {str(key): self.of(value) for key, value in node.items()}
+        if isinstance(node, CommentedSeq):
+            return [self.of(value) for value in node]
+        if isinstance(node, bool):
+            return bool(node)
+        for kind in (int, float, str):
+            if isinstance(node, kind):
+                return kind(node)
+        return node
+
+
+def _position(tree: CommentedMap, where: _Path) -> tuple[int, int]:
     """Find line and column (from 1) of the deepest part of a path that is in the file."""
     line, column = 1, 1
     node: object = tree
     for part in where:
         try:
-            if isinstance(node, CommentedMap) and part in node:
+            if isinstance(node, CommentedMap):
+                # A key need not be text: true, null and 1 are keys, too.
+                part = next(key for key in node if str(key) == str(part))
                 position = node.lc.key(part)
             elif isinstance(node, CommentedSeq) and isinstance(part, int) and part < len(node):
                 position = node.lc.item(part)
             else:
                 break
-        except (KeyError, AttributeError, TypeError):
+        except (KeyError, AttributeError, TypeError, StopIteration):
             break
         line, column = position[0] + 1, position[1] + 1
         node = node[part]
     return line, column
 
 
-def _where(where: tuple[int | str, ...]) -> str:
+def _where(where: _Path) -> str:
     # Branches of a union have names of their own in pydantic's path, which nobody wrote.
     written = [str(p) for p in where if not (isinstance(p, str) and ("[" in p or "'" in p))]
     return ".".join(written) or "the file"
 
 
 def _said(error: Any) -> str:
-    if error["type"] == "extra_forbidden":
-        return "there is no such key"
-    return str(error["msg"]).removeprefix("Value error, ")
+    return _SAYINGS.get(error["type"]) or str(error["msg"]).removeprefix("Value error, ")
 
 
 def _rulebook(file: FileIn) -> spec.Rulebook:

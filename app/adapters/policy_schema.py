@@ -3,7 +3,14 @@
 from datetime import timedelta
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    StringConstraints,
+    model_validator,
+)
 
 from app.domain.duration import parse_duration
 from app.policies import spec
@@ -48,6 +55,18 @@ class Section(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
+    @model_validator(mode="before")
+    @classmethod
+    def _silent(cls, written: object) -> object:
+        """A known key without a value says nothing, as when its list is commented out."""
+        if not isinstance(written, dict):
+            return written
+        return {
+            name: value
+            for name, value in written.items()
+            if value is not None or name not in cls.model_fields
+        }
+
     def values(self) -> dict[str, Any]:
         """The keys that were written."""
         return {name: getattr(self, name) for name in self.model_fields_set}
@@ -55,7 +74,7 @@ class Section(BaseModel):
 
 class RestartIn(Section):
     delays: Annotated[list[Duration], Field(min_length=1, max_length=20)] | None = None
-    max_failed: Annotated[int, Field(ge=1, le=100)] | None = None
+    max_failed: Annotated[int, Field(strict=True, ge=1, le=100)] | None = None
     window: Some | None = None
     jitter: Jitter | None = None
     stop_grace: Annotated[timedelta | None, BeforeValidator(_stop_grace)] = None
@@ -70,13 +89,13 @@ class VerifyIn(Section):
 
 
 class ChronicIn(Section):
-    restarts: Annotated[int, Field(ge=1)] | None = None
+    restarts: Annotated[int, Field(strict=True, ge=1)] | None = None
     window: Some | None = None
 
 
 class ScaleOutIn(Section):
     enabled: bool | None = None
-    max_instances: Annotated[int, Field(ge=1, le=1000)] | None = None
+    max_instances: Annotated[int, Field(strict=True, ge=1, le=1000)] | None = None
     cooldown: Duration | None = None
     warm_up: Duration | None = None
     host_ports: spec.HostPorts | None = None
@@ -122,11 +141,11 @@ class EnableIn(Section):
 
 class ReserveIn(Section):
     memory: Share | None = None
-    cpus: Annotated[float, Field(ge=0)] | None = None
+    cpus: Annotated[float, Field(strict=True, ge=0, allow_inf_nan=False)] | None = None
 
 
 class BrakeIn(Section):
-    targets: Annotated[int, Field(ge=1)] | None = None
+    targets: Annotated[int, Field(strict=True, ge=1)] | None = None
     share: Share | None = None
     window: Some | None = None
     thaw: Duration | None = None
@@ -134,10 +153,10 @@ class BrakeIn(Section):
 
 
 class GuardsIn(Section):
-    concurrent: Annotated[int, Field(ge=1)] | None = None
-    burst: Annotated[int, Field(ge=1)] | None = None
-    per_hour: Annotated[int, Field(ge=1)] | None = None
-    max_clones: Annotated[int, Field(ge=0)] | None = None
+    concurrent: Annotated[int, Field(strict=True, ge=1)] | None = None
+    burst: Annotated[int, Field(strict=True, ge=1)] | None = None
+    per_hour: Annotated[int, Field(strict=True, ge=1)] | None = None
+    max_clones: Annotated[int, Field(strict=True, ge=0)] | None = None
     reserve: ReserveIn | None = None
     deploy_hold: Duration | None = None
     protected: list[Name] | None = None

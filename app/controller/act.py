@@ -4,6 +4,8 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Final
 
+import structlog
+
 from app.controller.observe import Seen
 from app.domain.activity import Activity, ActivityKind, ActivityStatus
 from app.domain.container import Container
@@ -23,19 +25,20 @@ from app.errors import (
     CloneRefused,
     ContainerGone,
     EngineRefused,
+    EngineSilent,
     EngineUnavailable,
     StartedMeanwhile,
 )
 from app.policies import story
-from app.policies.recovery import ENGINE_SLACK
+from app.policies.recovery import CLONE_TAKES, ENGINE_SLACK
 from app.policies.spec import Policy
 from app.ports import Claim, Clock, ContainerEngine, Cooldown, Records
+
+log: Final = structlog.get_logger("relevo.act")
 
 #: Beyond what the engine may take: after this another worker may look into an action
 #: whose end nobody wrote down.
 _LEASE_SLACK: Final = timedelta(seconds=15)
-#: Creating, connecting and starting a clone takes a second; a busy engine gets this long.
-_CLONE_TAKES: Final = timedelta(seconds=90)
 
 ActionDecision = Restart | ScaleOut | Resume | StartStopped
 
@@ -77,7 +80,7 @@ class Actor:
                 claim,
                 record,
                 now=now,
-                lease=_CLONE_TAKES + _LEASE_SLACK,
+                lease=CLONE_TAKES + _LEASE_SLACK,
                 activity=activity_of(record, attempt, ActivityStatus.IN_PROGRESS),
                 cooldown=Cooldown(
                     group=record.group,
@@ -105,6 +108,9 @@ class Actor:
             await self._engine.remove_clone(clone_id, attempt_id=attempt.id)
         except ContainerGone:
             return
+        except EngineRefused as exc:
+            # Its verdict must not wait for it: the clone is counted, and shown, as long as it is.
+            log.warning("clone left behind", attempt=attempt.id, clone=clone_id, error=str(exc))
 
     async def _carry_out(
         self,
@@ -122,10 +128,18 @@ class Actor:
                 record, now=self._clock.now(), error=str(exc), error_status=exc.status
             )
             return Outcome(remediation=refused)
-        except EngineUnavailable as exc:
+        except EngineSilent as exc:
             # Unknown, not failed: the engine may still be at it. Recovery looks at the container.
             unknown = story.acted(record, now=self._clock.now(), error=str(exc))
             return Outcome(remediation=unknown)
+        except EngineUnavailable as exc:
+            # It never heard of it. A dead engine is nobody's failed restart.
+            return Outcome(
+                remediation=record,
+                conclusion=Conclude(
+                    Verdict.INFRASTRUCTURE, Reason.ENGINE_DOWN, f"nothing was done: {exc}"
+                ),
+            )
         except StartedMeanwhile:
             return Outcome(
                 remediation=record,

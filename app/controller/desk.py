@@ -4,6 +4,7 @@ import asyncio
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Final
 
 from app.controller.picture import Census
@@ -20,6 +21,8 @@ from app.ports import Clock, RemediationFilter, Store
 
 #: Dry runs at once while a list of targets is made.
 _PARALLEL: Final = 8
+#: Whoever asks how we are gets an answer, also while the engine hangs.
+_ENGINE_ANSWERS: Final = timedelta(seconds=3)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -126,9 +129,12 @@ class Desk:
         failing = 0
         roster = self._census.last
         try:
-            roster = await self._census.roster()
+            async with asyncio.timeout(_ENGINE_ANSWERS.total_seconds()):
+                roster = await self._census.roster()
         except EngineUnavailable as exc:
             engine_trouble = (str(exc),)
+        except TimeoutError:
+            engine_trouble = ("the engine does not answer in time",)
         try:
             health = self._store.health
             warnings = (*await health.check(), *await health.remarks())
@@ -172,12 +178,15 @@ class Desk:
         roster = self._census.last
         if roster is None:
             return
-        self._telemetry.failures_in_window.clear()
+        counts = {}
         for member in roster.targets():
-            count = await self._failures(member, self._rulebook.defaults)
-            self._telemetry.failures_in_window.labels(
-                engine=roster.engine, name=member.listed.name
-            ).set(count)
+            record = await self._store.records.remediation_of(str(member.target))
+            policy = self._policy(member, record)
+            counts[member.listed.name] = await self._failures(member, policy)
+        # Only now, and at once: another scrape must not find them half told.
+        self._telemetry.failures_in_window.clear()
+        for name, count in counts.items():
+            self._telemetry.failures_in_window.labels(engine=roster.engine, name=name).set(count)
 
     async def _roster(self) -> Roster:
         try:

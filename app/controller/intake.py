@@ -1,8 +1,9 @@
 """Alerts in: which target, stored, woken. Nothing is acted on here."""
 
+import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Final
 
 import structlog
@@ -20,6 +21,11 @@ log: Final = structlog.get_logger("relevo.intake")
 
 #: Our own outcomes must never look like symptoms.
 _OWN_ALERTS: Final = "Relevo"
+#: A sender is not kept waiting for a slow engine: it sends again.
+_ENGINE_ANSWERS: Final = timedelta(seconds=3)
+_NO_ANSWER: Final = "it did not list its containers in time"
+#: Whose alert it is does not depend on which containers there are.
+_FOREIGN: Final = (Reason.OTHER_ENGINE, Reason.AMBIGUOUS_ENGINE)
 #: What is kept of an alert that was not taken on.
 _EXCERPT: Final = 500
 
@@ -115,7 +121,7 @@ class Intake:
         if alert.name.startswith(_OWN_ALERTS):
             return NotOurs(reason=Reason.OWN_ALERT, detail="it is one of Relevo's own")
         about = self._sought(alert, await look.roster())
-        if isinstance(about, Found):
+        if isinstance(about, Found) or about.reason in _FOREIGN:
             return about
         # It may have been created or labelled a moment ago: once a notification, ask anew.
         return self._sought(alert, await look.fresh_roster())
@@ -155,12 +161,17 @@ class _Look:
     async def roster(self) -> Roster:
         """The listing of a moment ago; an older one while the engine does not answer."""
         if self._roster is None:
+            last = self._census.last
+            if last is not None and self._census.trouble is not None:
+                self._roster = last  # a dead engine is waited for by others
+                return last
             try:
-                self._roster = await self._census.roster()
-            except EngineUnavailable:
-                if self._census.last is None:
-                    raise
-                self._roster = self._census.last
+                async with asyncio.timeout(_ENGINE_ANSWERS.total_seconds()):
+                    self._roster = await self._census.roster()
+            except (EngineUnavailable, TimeoutError) as exc:
+                if last is None:
+                    raise EngineUnavailable(str(exc) or _NO_ANSWER) from exc
+                self._roster = last
         return self._roster
 
     async def fresh_roster(self) -> Roster:
@@ -171,7 +182,11 @@ class _Look:
             for the notification again loses nothing, calling the alert unknown might
         """
         if self._roster is None or not self._is_fresh:
-            self._roster = await self._census.roster(fresh=True)
+            try:
+                async with asyncio.timeout(_ENGINE_ANSWERS.total_seconds()):
+                    self._roster = await self._census.roster(fresh=True)
+            except TimeoutError as exc:
+                raise EngineUnavailable(_NO_ANSWER) from exc
             self._is_fresh = True
         return self._roster
 

@@ -71,12 +71,12 @@ class Notebook:
         attempt = remediation.last_attempt if remediation is not None else None
         entry = Entry(
             remediation=remediation,
-            due=_due(decision, now=now),
+            due=_due(decision, seen.policy, now=now),
             listed=seen.newly_listed,
             failed_attempt=_failed(decision, attempt),
             window=seen.policy.restart.window,
             consumed=_consumed(decision, claim, seen),
-            over=seen.known if isinstance(decision, Close | Idle) else (),
+            over=seen.known if _is_over(decision) else (),
             activity=_activity(decision, remediation, attempt, now=now),
             cooldown=_cooldown(decision, remediation, attempt, seen.policy, now=now),
         )
@@ -98,7 +98,7 @@ class Notebook:
         name = story.decision_name(decision)
         self._telemetry.decisions.labels(decision=name, reason=decision.reason).inc()
         is_news = self._said.get(target) != (name, decision.reason)
-        if remediation is None or remediation.is_closed:
+        if isinstance(decision, Close | Idle):
             self._said.pop(target, None)
         else:
             self._said[target] = (name, decision.reason)
@@ -129,11 +129,27 @@ class Notebook:
         log.info("decision", decision=name, **facts)
 
 
-def _due(decision: Decision, *, now: datetime) -> datetime | None:
+#: Ends of a story that say nothing of its alerts: they may be those of the next container.
+_NEXT_MAY_BE_ILL: Final = (Reason.NEW_INCARNATION, Reason.NO_SUCH_TARGET)
+
+
+def _is_over(decision: Decision) -> bool:
+    """Tell whether the target's alerts are over with this decision, and may be forgotten."""
+    if isinstance(decision, Close):
+        return decision.reason not in _NEXT_MAY_BE_ILL
+    return isinstance(decision, Idle)
+
+
+def _due(decision: Decision, policy: Policy, *, now: datetime) -> datetime | None:
     """Tell when to look again; None: only when something new arrives."""
     match decision:
         case Wait(until=until) | Hold(until=until) | Watch(until=until):
             return until
+        case Close(reason=Reason.NEW_INCARNATION):
+            return now
+        case Close(reason=Reason.NO_SUCH_TARGET):
+            # It may be between two lives: a deploy removes a container before it makes the next.
+            return now + policy.verify.deadline
         case Close() | Idle():
             return None
         case _:

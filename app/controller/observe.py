@@ -1,10 +1,10 @@
 """Gather one Observation through the ports."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
-from app.controller.picture import Pictures
+from app.controller.picture import Picture, Pictures
 from app.controller.readiness import Readiness
 from app.domain.alert import KnownAlert
 from app.domain.container import Container
@@ -13,7 +13,7 @@ from app.domain.remediation import Action, Remediation
 from app.domain.target import TargetId
 from app.errors import ContainerGone, EngineRefused, EngineUnavailable, SourceUnavailable
 from app.policies.match import incarnation, max_instances, most_careful, policy_for, policy_named
-from app.policies.roster import Found, Member, Roster
+from app.policies.roster import Found, Member, OptIn, Roster
 from app.policies.spec import Mode, Patience, Policy, Rulebook
 from app.policies.symptom import (
     Evidence,
@@ -25,7 +25,7 @@ from app.policies.symptom import (
 )
 from app.ports import Claim, Clock, ContainerEngine, Dossier, SampleSource, Store
 
-_NOTHING_KNOWN: Final = Sickness(symptom=Symptom.UNKNOWN, doubt="the engine does not answer")
+_NOTHING_KNOWN: Final = Sickness(symptom=Symptom.UNKNOWN, doubt="the container cannot be looked at")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,6 +67,8 @@ class Observer:
         self._patience = patience
         self._prefix = prefix
         self._mode = mode
+        #: Names of containers whose samples were seen once: for these, none is a doubt.
+        self._measured: set[str] = set()
 
     async def observe(self, claim: Claim, *, now: datetime) -> Seen:
         """
@@ -74,26 +76,31 @@ class Observer:
 
         :raises StoreUnavailable:
         """
-        target = TargetId.parse(claim.target)
         try:
-            picture = await self._pictures.take()
-        except EngineUnavailable:
-            return await self._blind(claim, now=now)
+            try:
+                return await self._look(claim, await self._pictures.take(), now=now)
+            except ContainerGone:
+                # The listing is a moment old: its slot may have a new container by now.
+                return await self._look(claim, await self._pictures.take(fresh=True), now=now)
+        except ContainerGone:
+            view = EngineView.GONE
+        except (EngineUnavailable, EngineRefused):
+            view = EngineView.DOWN
+        dossier = await self._read(claim, claim.target, now=now)
+        return self._without_container(claim, dossier, view)
+
+    async def _look(self, claim: Claim, picture: Picture, *, now: datetime) -> Seen:
+        """Observe with the engine's help. :raises ContainerGone:, EngineUnavailable"""
+        target = TargetId.parse(claim.target)
         members = picture.roster.at(target)
-        group_id = str(members[0].group) if members else claim.target
-        dossier = await self._read(claim, group_id, now=now)
+        if not members:
+            raise ContainerGone(claim.target)
+        member = members[0]
+        dossier = await self._read(claim, str(member.group), now=now)
         if len(members) > 1:
             return self._without_container(claim, dossier, EngineView.AMBIGUOUS)
-        if not members:
-            return self._without_container(claim, dossier, EngineView.GONE)
-        member = members[0]
-        try:
-            container = await self._engine.inspect(member.listed.id)
-            clone = await self._fresh_clone(dossier.remediation, picture.roster)
-        except ContainerGone:
-            return self._without_container(claim, dossier, EngineView.GONE)
-        except (EngineUnavailable, EngineRefused):
-            return self._without_container(claim, dossier, EngineView.DOWN)
+        container = await self._engine.inspect(member.listed.id)
+        clone = await self._fresh_clone(dossier.remediation, picture.roster)
 
         pulled = picture.of(target)
         evidence = Evidence(
@@ -104,10 +111,6 @@ class Observer:
         )
         sick = sickness(evidence, now=now, expiry=self._rulebook.alert_expiry)
         policy = self._policy(dossier, member, sick)
-        failures = dossier.failures
-        window = policy.restart.window
-        if window != self._rulebook.defaults.restart.window:
-            failures = await self._store.failures.count(claim.target, now=now, window=window)
         observation = Observation(
             target=claim.target,
             view=EngineView.SEEN,
@@ -115,11 +118,13 @@ class Observer:
             incarnation=incarnation(member.listed),
             sickness=sick,
             remediation=dossier.remediation,
-            failures=failures,
-            group=await self._group(
-                picture.roster, member, policy, dossier, clone, failures, now=now
-            ),
+            failures=await self._failures(claim, dossier, policy, now=now),
+            group=await self._group(picture.roster, member, policy, dossier, clone, sick, now=now),
             observe_only=most_careful(self._mode, policy.mode, member.mode) is Mode.OBSERVE,
+            # A clone that has come into the slot of a removed original has no ladder.
+            opted_in=member.opt_in is not OptIn.NO
+            and member.clone_of is None
+            and not member.is_swarm_task,
         )
         return Seen(
             observation=observation,
@@ -128,9 +133,13 @@ class Observer:
             newly_listed=newly_listed(dossier.alerts, pulled),
         )
 
-    async def _blind(self, claim: Claim, *, now: datetime) -> Seen:
-        dossier = await self._read(claim, claim.target, now=now)
-        return self._without_container(claim, dossier, EngineView.DOWN)
+    async def _failures(
+        self, claim: Claim, dossier: Dossier, policy: Policy, *, now: datetime
+    ) -> int:
+        window = policy.restart.window
+        if window == self._rulebook.defaults.restart.window:
+            return dossier.failures
+        return await self._store.failures.count(claim.target, now=now, window=window)
 
     async def _read(self, claim: Claim, group: str, *, now: datetime) -> Dossier:
         window = self._rulebook.defaults.restart.window
@@ -139,10 +148,10 @@ class Observer:
     def _without_container(self, claim: Claim, dossier: Dossier, view: EngineView) -> Seen:
         remediation = dossier.remediation
         group = remediation.group if remediation is not None else claim.target
-        # Nobody to be ill any more: for a container that is gone its alerts decide nothing.
-        sick = (
-            replace(_NOTHING_KNOWN) if view is EngineView.DOWN else Sickness(symptom=Symptom.ABSENT)
-        )
+        # For a container that is gone its alerts decide nothing; of one that cannot be
+        # looked at, nobody can tell.
+        gone = view is EngineView.GONE
+        sick = Sickness(symptom=Symptom.ABSENT) if gone else _NOTHING_KNOWN
         return Seen(
             observation=Observation(
                 target=claim.target,
@@ -153,6 +162,7 @@ class Observer:
                 remediation=remediation,
                 failures=dossier.failures,
                 group=GroupView(id=group, instances=0, clones=(), originals=(), max_instances=0),
+                opted_in=True,  # as far as is known: nothing is done to what is not seen
             ),
             policy=self._policy_of(remediation),
             known=dossier.alerts,
@@ -197,6 +207,10 @@ class Observer:
             )
         except SourceUnavailable as exc:
             return str(exc)
+        if newest is not None:
+            self._measured.add(container.name)
+        elif container.name in self._measured:
+            return "Prometheus has lost the samples of the container"
         # The clock is read again: the answer may be newer than this step.
         return sample_doubt(newest, now=self._clock.now(), patience=self._patience)
 
@@ -206,11 +220,14 @@ class Observer:
         attempt = remediation.open_attempt if remediation is not None else None
         if attempt is None or attempt.action is not Action.SCALE_OUT:
             return None
-        made = roster.made_by(attempt.id, self._prefix)
-        if made is None:
+        clone_id = attempt.clone_id
+        if clone_id is None:
+            made = roster.made_by(attempt.id, self._prefix)
+            clone_id = made.listed.id if made is not None else None
+        if clone_id is None:
             return None
         try:
-            return await self._engine.inspect(made.listed.id)
+            return await self._engine.inspect(clone_id)
         except ContainerGone:
             return None
 
@@ -221,15 +238,14 @@ class Observer:
         policy: Policy,
         dossier: Dossier,
         clone: Container | None,
-        failures: int,
+        sick: Sickness,
         *,
         now: datetime,
     ) -> GroupView:
         members = roster.group(member.group)
-        # Asked only where the answer can matter: it costs the engine four requests.
-        near = failures >= policy.restart.max_failed - 1 or len(members) > 1
         refusal: Refusal | None = None
-        if near:
+        if sick.symptom is Symptom.ACTIVE:
+            # Asked only where the answer can matter: it costs the engine four requests.
             refusal = await self._readiness.refusal(member.listed.id, policy.scale_out, now=now)
         return GroupView(
             id=str(member.group),

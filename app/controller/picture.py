@@ -60,9 +60,10 @@ class Census:
         self._rulebook = rulebook
         self._roster: Roster | None = None
         self._taken_at: datetime | None = None
+        self._failed_at = clock.now()
         self._asking = asyncio.Lock()
         #: Why the engine could not be asked the last time; None when it answered.
-        self.trouble: str | None = "not asked yet"
+        self.trouble: str | None = None
 
     @property
     def last(self) -> Roster | None:
@@ -82,6 +83,9 @@ class Census:
                 bound = asked_at if fresh else asked_at - MAX_AGE
                 if self._taken_at >= bound and self.trouble is None:
                     return self._roster
+            if self.trouble is not None and self._failed_at >= asked_at:
+                # Asked while we waited: a hanging engine is not asked once more for each of us.
+                raise EngineUnavailable(self.trouble)
             taken_at = self._clock.now()
             try:
                 if self._name is None:
@@ -89,6 +93,7 @@ class Census:
                 listing = await self._engine.containers()
             except EngineUnavailable as exc:
                 self.trouble = str(exc)
+                self._failed_at = self._clock.now()
                 raise
             self._roster = Roster(
                 self._name, listing, prefix=self._prefix, enable=self._rulebook.enable
@@ -122,14 +127,15 @@ class Pictures:
         self._asking = asyncio.Lock()
         self._watchdog_seen: bool | None = None
 
-    async def take(self) -> Picture:
+    async def take(self, *, fresh: bool = False) -> Picture:
         """
         Look at the engine and at Alertmanager.
 
+        :param fresh: the listing of a moment ago has turned out to be old
         :raises EngineUnavailable: the engine does not answer
         :raises StoreUnavailable: whether the watchdog was ever seen cannot be read
         """
-        roster = await self._census.roster()
+        roster = await self._census.roster(fresh=fresh)
         if self._alerts is None:
             return Picture(roster=roster, pulled=None)
         listing = await self._pull()

@@ -4,12 +4,16 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
 
+import structlog
+
 from app.domain.decision import Reason
 from app.domain.fidelity import FidelityReport
 from app.domain.observation import Refusal
 from app.errors import ContainerGone, EngineRefused, EngineUnavailable
 from app.policies.spec import ScaleOutRules
 from app.ports import ContainerEngine
+
+log: Final = structlog.get_logger("relevo.readiness")
 
 #: What a container writes into its layer changes the answer, slowly.
 _MAX_AGE: Final = timedelta(minutes=1)
@@ -18,7 +22,8 @@ _CAP: Final = 10_000
 
 @dataclass(frozen=True, slots=True)
 class _Answer:
-    report: FidelityReport
+    #: None: the engine could not say.
+    report: FidelityReport | None
     at: datetime
 
 
@@ -37,16 +42,19 @@ class Readiness:
         known = self._answers.get(key)
         if known is not None and now - known.at < _MAX_AGE:
             return known.report
+        report: FidelityReport | None = None
         try:
             result = await self._engine.clone(
                 container_id, attempt_id="dry-run", rules=rules, at=now, dry_run=True
             )
-        except (EngineUnavailable, EngineRefused, ContainerGone):
-            return None
+            report = result.report
+        except (EngineUnavailable, EngineRefused, ContainerGone) as exc:
+            # Remembered as well: asking takes up to half a minute where the engine is slow.
+            log.warning("no dry run of a clone", container=container_id, error=str(exc))
         if len(self._answers) >= _CAP:
             self._answers.clear()
-        self._answers[key] = _Answer(result.report, now)
-        return result.report
+        self._answers[key] = _Answer(report, now)
+        return report
 
     async def refusal(
         self, container_id: str, rules: ScaleOutRules, *, now: datetime

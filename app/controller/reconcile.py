@@ -21,15 +21,22 @@ from app.domain.remediation import Action, Remediation
 from app.errors import CoolingDown
 from app.policies import ladder, story
 from app.policies.spec import Patience
-from app.ports import Claim
+from app.ports import Claim, Clock
 
 
 class Reconciler:
     """Runs steps. Holds nothing between two of them: all state is in the store."""
 
     def __init__(
-        self, observer: Observer, actor: Actor, notebook: Notebook, *, patience: Patience
+        self,
+        observer: Observer,
+        actor: Actor,
+        notebook: Notebook,
+        clock: Clock,
+        *,
+        patience: Patience,
     ) -> None:
+        self._clock = clock
         self._observer = observer
         self._actor = actor
         self._notebook = notebook
@@ -65,25 +72,24 @@ class Reconciler:
         if outcome.conclusion is None:
             await self._notebook.action(claim, decision, outcome.remediation, seen)
             return
-        seen = _with(seen, outcome.remediation)
-        await self._write_down(claim, outcome.conclusion, seen, now)
+        # Later than the step itself: the engine has been asked in between.
+        await self._write_down(
+            claim, outcome.conclusion, _with(seen, outcome.remediation), self._clock.now()
+        )
 
     async def _write_down(
         self, claim: Claim, decision: Decision, seen: Seen, now: datetime
     ) -> None:
         observation = seen.observation
         record = observation.remediation
-        if record is None and isinstance(decision, Wait):
+        if record is None and isinstance(decision, Wait | Hold) and observation.container:
             record = story.opened(observation, decision, policy=seen.policy.name, now=now)
         if record is not None:
             record = story.advanced(record, observation, decision, now=now)
         if isinstance(decision, Conclude) and record is not None:
             attempt = record.last_attempt
-            if (
-                attempt is not None
-                and attempt.action is Action.SCALE_OUT
-                and not story.is_up(record)
-            ):
+            assert attempt is not None  # it is the attempt that was concluded
+            if attempt.action is Action.SCALE_OUT and not story.is_up(record):
                 await self._actor.remove_clone(attempt, seen)
         await self._notebook.decision(claim, decision, record, seen, now=now)
 

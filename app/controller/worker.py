@@ -31,6 +31,11 @@ LEASE: Final = timedelta(seconds=30)
 PARALLEL: Final = 64
 #: How soon a store that did not answer is asked again.
 RETRY: Final = timedelta(seconds=1)
+#: No story needs more steps of one target in a second: a verdict, its close, the next opening,
+#: and whatever notices arrive meanwhile.
+MOST_STEPS: Final = 50
+_PACE: Final = timedelta(seconds=1)
+_PACED_TARGETS: Final = 100_000
 
 Step = Callable[[Claim, datetime], Awaitable[None]]
 
@@ -56,6 +61,8 @@ class Worker:
         self._lease = lease
         self._wakeup = asyncio.Event()
         self._stopping = False
+        #: Since when, and how many steps of each target were run in the current second.
+        self._pace: dict[str, tuple[datetime, int]] = {}
         self._running: set[asyncio.Task[None]] = set()
         #: What each target's last step failed with: only a changed failure is news.
         self._failures: dict[str, str] = {}
@@ -122,6 +129,8 @@ class Worker:
 
     async def _guarded(self, claim: Claim, now: datetime) -> None:
         """Run one step; one bad target cannot end the loop. Its lease brings it back."""
+        await self._not_too_fast(claim.target)
+        renewing = asyncio.create_task(self._renew(claim), name=f"lease of {claim.target}")
         try:
             await self._step(claim, now)
         except LeaseLost:
@@ -132,6 +141,33 @@ class Worker:
             self._failed(claim.target, exc, unexpected=True)
         else:
             self._failures.pop(claim.target, None)
+        finally:
+            renewing.cancel()
+
+    async def _renew(self, claim: Claim) -> None:
+        """Hold the lease for as long as the step runs: an engine may take minutes to answer."""
+        while True:
+            await asyncio.sleep(self._lease.total_seconds() / 3)
+            try:
+                await self._schedule.renew(claim, now=self._clock.now(), lease=self._lease)
+            except LeaseLost:
+                return  # the step will be told when it writes
+            except Transient as exc:
+                log.debug("lease not renewed", target=claim.target, error=str(exc))
+
+    async def _not_too_fast(self, target: str) -> None:
+        """Slow down a target whose steps make each other due: a defect, but not a busy loop."""
+        now = self._clock.now()
+        since, count = self._pace.get(target, (now, 0))
+        if now - since > _PACE:
+            since, count = now, 0
+        self._pace[target] = (since, count + 1)
+        if count + 1 == MOST_STEPS:
+            log.error("steps follow each other without end, slowing down", target=target)
+        if count + 1 >= MOST_STEPS:
+            await asyncio.sleep(_PACE.total_seconds())
+        if len(self._pace) > _PACED_TARGETS:
+            self._pace.clear()
 
     def _failed(self, what: str, exc: Exception, *, unexpected: bool = False) -> None:
         error = f"{type(exc).__name__}: {exc}"

@@ -71,5 +71,5 @@ class AlertListing:
     alerts: tuple[ListedAlert, ...]
     #: The always-firing RelevoWatchdog is among all alerts listed.
     watchdog: bool
-    #: When the Alertmanager that has been up longest started.
+    #: When the Alertmanager that has been up longest started, of those that list the watchdog.
     up_since: datetime

@@ -80,6 +80,7 @@ class Verdict(StrEnum):
     CRASH_LOOP = "crash_loop"
     ENGINE_ERROR = "engine_error"
     TIMED_OUT = "timed_out"
+    INFRASTRUCTURE = "infrastructure"
     VANISHED = "vanished"
     UNKNOWN = "unknown"
     CANCELLED = "cancelled"

@@ -99,3 +99,5 @@ class Observation:
     group: GroupView
     #: Only report what would be done.
     observe_only: bool = False
+    #: The container's owner still lets us act. Asked at every step, not only at intake.
+    opted_in: bool

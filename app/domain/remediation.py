@@ -100,6 +100,8 @@ class Remediation:
     needed_since: datetime
     #: ``StartedAt`` when the pending step was planned.
     planned_started_at: str
+    #: The engine's own restarts of it at that time: more of them are no person's doing.
+    planned_restarts: int = 0
     #: When it is looked at next, or acted; None when closed.
     next_at: datetime | None = None
     #: What is planned for `next_at`, where that is an action.

@@ -11,6 +11,7 @@ from app.policies.clone_source import (
     CloneSource,
     Json,
     changed,
+    compose_number,
     dropped,
     same,
 )
@@ -61,8 +62,8 @@ def clone_name(source: CloneSource, taken: Taken) -> CloneName:
 
     # Compose 1 wrote shop_web_1, Compose 2 writes shop-web-1.
     sign = "_" if source.name.startswith("_".join(compose) + "_") else "-"
-    own = source.labels.get(COMPOSE_NUMBER, "")
-    number = max({int(own) if own.isdecimal() else 1, *taken.numbers}) + 1
+    own = compose_number(source.labels.get(COMPOSE_NUMBER)) or 1
+    number = max({own, *taken.numbers}) + 1
     while (name := sign.join((*compose, str(number)))) in taken.names:
         number += 1
     return CloneName(name=name, number=number)

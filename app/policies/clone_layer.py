@@ -32,7 +32,7 @@ from app.policies.clone_source import (
 #: How many paths a refusal names.
 _NAMED = 5
 #: How many files are looked at for their mode; Compose copies its files first, but the engine
-#: lists by path, so it must be generous. One look takes about a millisecond.
+#: lists by path, so it must be generous. One look took 4 ms on engine 20.10.
 MAX_LOOKS = 64
 
 _FIELD = "Layer"

@@ -14,6 +14,14 @@ Json = Mapping[str, Any]
 COMPOSE_PROJECT = "com.docker.compose.project"
 COMPOSE_SERVICE = "com.docker.compose.service"
 COMPOSE_NUMBER = "com.docker.compose.container-number"
+
+
+def compose_number(label: str | None) -> int | None:
+    """Read a container's number; None for what Compose never wrote (a label may hold anything)."""
+    text = label or ""
+    return int(text) if text.isascii() and text.isdecimal() and len(text) < 7 else None
+
+
 _COMPOSE_ONE_OFF = "com.docker.compose.oneoff"
 _COMPOSE_VERSION = "com.docker.compose.version"
 

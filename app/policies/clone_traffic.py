@@ -17,8 +17,6 @@ from app.policies.clone_source import (
 )
 from app.policies.spec import HostPorts
 
-ALIAS, LABELS, HOST_PORT, NONE = "alias", "labels", "host_port", "none"
-
 #: ``traefik.http.routers.shop.rule``; Traefik does not mind upper case.
 _TRAEFIK = re.compile(r"traefik\.(http|tcp|udp)\.(routers|services)\.([^.]+)\.(.+)")
 #: caddy-docker-proxy: ``caddy``, ``caddy.reverse_proxy``, ``caddy_1.…``.
@@ -31,6 +29,15 @@ _PORT_FIX = (
     "give the service an alias on a user network or balancer labels and the clone does without "
     "the port, or set scale_out.host_ports to ephemeral or drop"
 )
+
+
+def traffic_path(*, shares_alias: bool, is_balanced: bool, has_host_port: bool) -> str:
+    """Return the report's word for how traffic reaches the clone, the widest path first."""
+    if shares_alias:
+        return "alias"
+    if is_balanced:
+        return "labels"
+    return "host_port" if has_host_port else "none"
 
 
 def has_balancer(source: CloneSource) -> bool:

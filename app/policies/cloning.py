@@ -18,13 +18,10 @@ from app.policies.clone_networks import NetworkLink, plan_networks
 from app.policies.clone_source import CloneSource, changed, refused, same
 from app.policies.clone_storage import plan_devices, plan_storage
 from app.policies.clone_traffic import (
-    ALIAS,
-    HOST_PORT,
-    LABELS,
-    NONE,
     has_balancer,
     plan_ports,
     refuse_implicit_routers,
+    traffic_path,
 )
 from app.policies.spec import ScaleOutRules
 
@@ -101,20 +98,18 @@ def plan_clone(
         *refuse_implicit_routers(source),
     ]
     items += _passed_through(source, items)
-    traffic = (
-        ALIAS
-        if networks.shares_alias
-        else LABELS
-        if balanced
-        else HOST_PORT
-        if ports.has_host_port
-        else NONE
-    )
     return ClonePlan(
         name=called.name,
         body=config,
         connect=networks.connect,
-        report=FidelityReport(items=tuple(items), traffic=traffic),
+        report=FidelityReport(
+            items=tuple(items),
+            traffic=traffic_path(
+                shares_alias=networks.shares_alias,
+                is_balanced=balanced,
+                has_host_port=ports.has_host_port,
+            ),
+        ),
     )
 
 

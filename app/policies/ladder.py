@@ -5,6 +5,7 @@ from datetime import datetime, timedelta
 from app.domain.container import RunState
 from app.domain.decision import (
     Close,
+    Conclude,
     Decision,
     Escalate,
     Hold,
@@ -18,10 +19,12 @@ from app.domain.decision import (
     Watch,
 )
 from app.domain.observation import EngineView, Observation, Symptom
-from app.domain.remediation import Action, Remediation, State
+from app.domain.remediation import Action, Attempt, Remediation, State
 from app.policies import recovery, verdict
 from app.policies.spec import Patience, Policy, Strategy
 
+#: What a container that is stopped by hand ends with: done, SIGKILL, SIGTERM.
+_STOPPED_BY_SIGNAL = (0, 137, 143)
 #: A scale-out that ended so left no clone behind.
 _NO_CLONE = (
     Verdict.EXITED,
@@ -48,6 +51,8 @@ def next_step(seen: Observation, policy: Policy, patience: Patience, *, now: dat
         return _open(seen, policy, now=now)
 
     attempt = remediation.open_attempt
+    if not seen.opted_in:
+        return _opted_out(remediation)
     if attempt is not None:
         if attempt.acted_at is None:
             return recovery.settle(seen, attempt, policy, now=now)
@@ -68,7 +73,18 @@ def delay_before(failures: int, policy: Policy) -> timedelta:
     return delays[min(failures, len(delays) - 1)] if delays else timedelta(0)
 
 
+def _opted_out(remediation: Remediation) -> Decision:
+    """Let go of a container whose owner has taken the label away."""
+    if remediation.open_attempt is not None:
+        return Conclude(Verdict.CANCELLED, Reason.NOT_OPTED_IN, "the container has opted out")
+    return Close(Outcome.CANCELLED, Reason.NOT_OPTED_IN)
+
+
 def _open(seen: Observation, policy: Policy, *, now: datetime) -> Decision:
+    if seen.view is EngineView.GONE:
+        return Idle(Reason.NO_SUCH_TARGET)
+    if not seen.opted_in:
+        return Idle(Reason.NOT_OPTED_IN)
     match seen.sickness.symptom:
         case Symptom.ABSENT:
             return Idle(Reason.RESOLVED)
@@ -78,8 +94,6 @@ def _open(seen: Observation, policy: Policy, *, now: datetime) -> Decision:
             return Hold(now + policy.verify.poll, Reason.NO_FRESH_DATA)
         case Symptom.ACTIVE:
             pass
-    if seen.view is EngineView.GONE:
-        return Idle(Reason.NO_SUCH_TARGET)
     scale_out = _scale_out_reason(seen, policy)
     if scale_out is not None:
         return Wait(now, scale_out, Action.SCALE_OUT)
@@ -111,10 +125,18 @@ def _between_attempts(
 ) -> Decision:
     last = remediation.last_attempt
     poll_at = now + policy.verify.poll
+    unfit = _not_fit_to_act(seen)
+    if last is not None and _left_down(seen, last):
+        if _stopped_by_itself(seen):
+            return _climb(seen, remediation, policy, now=now)
+        # It may have been a person's stop: not started again, but somebody must be told.
+        return Escalate(Reason.NOT_RUNNING, f"it is down since our restart: {last.evidence}")
     match seen.sickness.symptom:
         case Symptom.SUPPRESSED:
             return Hold(poll_at, Reason.SILENCED)
         case Symptom.UNKNOWN:
+            if unfit is not None:
+                return Hold(poll_at, unfit)  # one that does not run has no fresh samples either
             unknown_since = remediation.unknown_since or now
             if now - unknown_since >= patience.unknown:
                 return Escalate(
@@ -145,31 +167,65 @@ def _climb(
     last = remediation.last_attempt
     if last is not None and last.verdict is Verdict.UNKNOWN:
         return Escalate(Reason.UNKNOWN_TOO_LONG, last.evidence or "the verdict is unknown")
-    if last is not None and last.action is Action.SCALE_OUT and last.verdict in _NO_CLONE:
+    if last is not None and last.action is Action.SCALE_OUT and _has_no_clone(last):
         return Escalate(
             Reason.SCALE_OUT_FAILED, f"the clone did not come up: {last.evidence or last.verdict}"
         )
-    if remediation.scaled_out_at is not None:
-        return _relieve(seen, policy, Reason.STILL_NEEDED, now=now)
     scale_out = _scale_out_reason(seen, policy)
-    if scale_out is not None:
-        return _relieve(seen, policy, scale_out, now=now)
+    if remediation.scaled_out_at is not None:
+        scale_out = Reason.STILL_NEEDED
+    then = Action.RESTART if scale_out is None else Action.SCALE_OUT
+    delay = delay_before(seen.failures, policy)
+    by_engine = container.restart_count > remediation.planned_restarts
+    if container.started_at != remediation.planned_started_at and not by_engine:
+        # Somebody restarted it since its wait began: that may have cured it, so wait anew.
+        return Wait(now + delay, Reason.RESTARTED_MEANWHILE, then)
 
     backoff = Reason.FIRST_NEED if not remediation.attempts else Reason.BACKOFF
-    delay = delay_before(seen.failures, policy)
-    if container.started_at != remediation.planned_started_at:
-        # Somebody restarted it since its wait began: that may have cured it, so wait anew.
-        return Wait(now + delay, Reason.RESTARTED_MEANWHILE, Action.RESTART)
     due = remediation.needed_since + delay
-    if now < due:
-        return Wait(due, backoff, Action.RESTART)
-    if container.state is RunState.PAUSED:
-        return Hold(now + policy.verify.poll, Reason.PAUSED_CONTAINER)
-    if not container.is_running:
-        return Hold(now + policy.verify.poll, Reason.NOT_RUNNING)
+    if scale_out is None and now < due:
+        return Wait(due, backoff, then)
+    unfit = _not_fit_to_act(seen)
+    if unfit is not None and not (last is not None and _left_down(seen, last)):
+        return Hold(now + policy.verify.poll, unfit)
+    if scale_out is not None:
+        return _relieve(seen, policy, scale_out, now=now)
     if seen.observe_only:
         return Hold(now + policy.verify.poll, Reason.OBSERVE)
     return Restart(backoff)
+
+
+def _not_fit_to_act(seen: Observation) -> Reason | None:
+    """Tell why a container must be left as it is: a restart would start or unpause it."""
+    if seen.container is None or seen.container.is_running:
+        return None
+    if seen.container.state is RunState.PAUSED:
+        return Reason.PAUSED_CONTAINER
+    return Reason.NOT_RUNNING
+
+
+def _left_down(seen: Observation, last: Attempt) -> bool:
+    """Tell whether the container that we restarted last has stopped since, and stays so."""
+    container = seen.container
+    return (
+        container is not None
+        and last.action is Action.RESTART
+        and last.verdict is not None
+        and last.verdict.counts
+        and last.started_after == container.started_at
+        and container.state in (RunState.EXITED, RunState.DEAD)
+    )
+
+
+def _stopped_by_itself(seen: Observation) -> bool:
+    """Tell a crash from what may be a person's ``docker stop``."""
+    container = seen.container
+    assert container is not None
+    return container.oom_killed or container.exit_code not in _STOPPED_BY_SIGNAL
+
+
+def _has_no_clone(attempt: Attempt) -> bool:
+    return attempt.verdict in _NO_CLONE or attempt.verdict_reason is Reason.SCALE_OUT_FAILED
 
 
 def _scale_out_reason(seen: Observation, policy: Policy) -> Reason | None:

@@ -15,6 +15,8 @@ def policy_for(rulebook: Rulebook, labels: Mapping[str, str], alert: str, *, pre
     and the alert's name; else the defaults.
     """
     wanted = labels.get(f"{prefix}.policy")
+    if wanted == rulebook.defaults.name:
+        return rulebook.defaults
     for _, policy in rulebook.policies:
         if wanted is not None and policy.name == wanted:
             return policy

@@ -18,6 +18,8 @@ from app.policies.spec import Policy
 
 #: An engine that was asked may go on for the stop grace and this much longer.
 ENGINE_SLACK = timedelta(seconds=30)
+#: Creating, connecting and starting a clone takes a second; a busy engine gets this long.
+CLONE_TAKES = timedelta(seconds=90)
 
 _STOPPED = (RunState.EXITED, RunState.CREATED, RunState.DEAD)
 
@@ -35,7 +37,7 @@ def settle(
             Verdict.ENGINE_ERROR, Reason.INTERRUPTED, f"the engine refused: {attempt.error}"
         )
     if attempt.action is Action.SCALE_OUT:
-        return _settle_scale_out(seen, attempt)
+        return _settle_scale_out(seen, attempt, policy, now=now)
     if seen.view is EngineView.GONE or seen.container is None:
         return Conclude(Verdict.VANISHED, Reason.NO_SUCH_TARGET, "the container is gone")
     container = seen.container
@@ -52,22 +54,48 @@ def settle(
         return Watch(min(now + policy.verify.poll, over_at), Reason.INTERRUPTED)
     if attempt.error is not None:
         return Conclude(Verdict.TIMED_OUT, Reason.INTERRUPTED, f"it did not start: {attempt.error}")
-    if seen.sickness.symptom is Symptom.ACTIVE:
-        return Resume(Reason.INTERRUPTED)
-    if seen.sickness.symptom is Symptom.UNKNOWN:
-        return Watch(now + policy.verify.poll, Reason.NO_FRESH_DATA)
-    return Conclude(Verdict.CANCELLED, Reason.RESOLVED, "no longer needed; nothing was done")
+    if container.state in _STOPPED:
+        # We died before the start that we had written down. It is quiet because it is down,
+        # and it is down by our own hand.
+        return Resume(Reason.FOUND_STOPPED)
+    return _again(seen, policy, now=now)
 
 
-def _settle_scale_out(seen: Observation, attempt: Attempt) -> Adopt | Resume | Conclude:
+def _settle_scale_out(
+    seen: Observation, attempt: Attempt, policy: Policy, *, now: datetime
+) -> Adopt | Watch | Resume | Conclude:
     clone = seen.group.fresh_clone
     if clone is not None and clone.state is RunState.RUNNING:
         return Adopt(Reason.INTERRUPTED)
+    over_at = attempt.intent_at + CLONE_TAKES
+    if now < over_at:
+        return Watch(min(now + policy.verify.poll, over_at), Reason.INTERRUPTED)
     if attempt.error is not None:
         return Conclude(
             Verdict.TIMED_OUT, Reason.INTERRUPTED, f"the clone did not start: {attempt.error}"
         )
-    if seen.sickness.symptom is Symptom.ABSENT or seen.container is None:
-        return Conclude(Verdict.CANCELLED, Reason.RESOLVED, "no longer needed")
+    if seen.container is None:
+        return Conclude(Verdict.CANCELLED, Reason.NO_SUCH_TARGET, "its source is gone")
     # The engine adapter adopts a half-made clone of the same attempt.
+    return _again(seen, policy, now=now)
+
+
+def _again(seen: Observation, policy: Policy, *, now: datetime) -> Watch | Resume | Conclude:
+    """Do what was interrupted, if everything still speaks for it."""
+    nothing_done = "; nothing was done"
+    match seen.sickness.symptom:
+        case Symptom.UNKNOWN:
+            return Watch(now + policy.verify.poll, Reason.NO_FRESH_DATA)
+        case Symptom.ABSENT:
+            return Conclude(Verdict.CANCELLED, Reason.RESOLVED, f"no longer needed{nothing_done}")
+        case Symptom.SUPPRESSED:
+            return Conclude(Verdict.CANCELLED, Reason.SILENCED, f"silenced since{nothing_done}")
+        case Symptom.ACTIVE:
+            pass
+    if seen.observe_only:
+        return Conclude(Verdict.CANCELLED, Reason.OBSERVE, f"observe mode since{nothing_done}")
+    if seen.container is not None and seen.container.state is RunState.PAUSED:
+        return Conclude(
+            Verdict.CANCELLED, Reason.PAUSED_CONTAINER, f"paused by somebody{nothing_done}"
+        )
     return Resume(Reason.INTERRUPTED)

@@ -170,6 +170,7 @@ class Roster:
                 member
                 for member in self.members
                 if member.clone_of is None
+                and not _is_one_off(member.listed)
                 and member.listed.labels.get(f"{COMPOSE}project") == project
                 and member.listed.labels.get(f"{COMPOSE}service") == service
             ] or NotOurs(
@@ -224,7 +225,7 @@ def _member(listed: Listed, engine: str, prefix: str, enable: tuple[Enable, ...]
     return Member(
         listed=listed,
         target=TargetId(engine, slot),
-        group=GroupId(engine, _group(labels, prefix, clone_of or slot)),
+        group=GroupId(engine, _group(listed, prefix, clone_of or slot)),
         opt_in=_opt_in(listed, prefix, enable),
         clone_of=clone_of,
         is_swarm_task=_SWARM_SERVICE in labels,
@@ -237,21 +238,29 @@ def _slot(listed: Listed) -> str:
     if _SWARM_TASK in labels:
         # "service.slot.taskid" (or the node's id in place of the slot): the task's id changes.
         slot = labels[_SWARM_TASK].rpartition(".")[0]
-    elif labels.get(f"{COMPOSE}oneoff", "False") != "True":
+    elif not _is_one_off(listed):
         parts = [labels.get(COMPOSE + key) for key in ("project", "service", "container-number")]
         if all(parts):
             slot = "-".join(part for part in parts if part)
-    return slot if is_safe_name(slot) else listed.name
+    # Docker bounds no name's length: one that is too long for ours (anybody's container, opted in
+    # or not) must not cost us the whole listing. Its id is always short and safe.
+    return next((name for name in (slot, listed.name) if is_safe_name(name)), listed.id[:12])
 
 
-def _group(labels: Mapping[str, str], prefix: str, otherwise: str) -> str:
+def _is_one_off(listed: Listed) -> bool:
+    """Tell a container of ``docker compose run``: it carries its service's labels, no more."""
+    return listed.labels.get(f"{COMPOSE}oneoff") == "True"
+
+
+def _group(listed: Listed, prefix: str, otherwise: str) -> str:
+    labels = listed.labels
     workload = labels.get(f"{prefix}.workload")
     if workload:
         return workload
     if labels.get(_SWARM_SERVICE):
         return labels[_SWARM_SERVICE]
     project, service = labels.get(f"{COMPOSE}project"), labels.get(f"{COMPOSE}service")
-    if project and service:
+    if project and service and not _is_one_off(listed):
         # A container's name cannot hold a slash, so this never collides with one.
         return f"{project}/{service}"
     return otherwise

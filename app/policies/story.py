@@ -22,7 +22,7 @@ from app.domain.decision import (
     Wait,
     Watch,
 )
-from app.domain.observation import Observation, Symptom
+from app.domain.observation import EngineView, Observation, Symptom
 from app.domain.remediation import Action, Attempt, LogEntry, Remediation, State
 from app.domain.target import TargetId
 
@@ -37,8 +37,8 @@ _WATCHED_AS = {
 }
 
 
-def opened(seen: Observation, decision: Wait, *, policy: str, now: datetime) -> Remediation:
-    """Begin the story of a target that has just been found in need."""
+def opened(seen: Observation, decision: Wait | Hold, *, policy: str, now: datetime) -> Remediation:
+    """Begin the story of a target that has just been found in need, or may be."""
     container = seen.container
     assert container is not None
     return Remediation(
@@ -54,11 +54,16 @@ def opened(seen: Observation, decision: Wait, *, policy: str, now: datetime) -> 
         alerts=seen.sickness.alerts,
         needed_since=seen.sickness.since or now,
         planned_started_at=container.started_at,
+        planned_restarts=container.restart_count,
     )
 
 
-def tracked(remediation: Remediation, symptom: Symptom, *, now: datetime) -> Remediation:
+def tracked(remediation: Remediation, seen: Observation, *, now: datetime) -> Remediation:
     """Remember since when the symptom is absent, or cannot be told, without interruption."""
+    if seen.view is not EngineView.SEEN:
+        # Not looked at: neither its absence nor our ignorance has lasted.
+        return replace(remediation, absent_since=None, unknown_since=None)
+    symptom = seen.sickness.symptom
     absent = remediation.absent_since or now if symptom is Symptom.ABSENT else None
     unknown = remediation.unknown_since or now if symptom is Symptom.UNKNOWN else None
     return replace(remediation, absent_since=absent, unknown_since=unknown)
@@ -68,7 +73,7 @@ def advanced(
     remediation: Remediation, seen: Observation, decision: Decision, *, now: datetime
 ) -> Remediation:
     """Write down a decision that is no action, or the end of one."""
-    record = replace(tracked(remediation, seen.sickness.symptom, now=now), reason=decision.reason)
+    record = replace(tracked(remediation, seen, now=now), reason=decision.reason)
     if seen.container is not None:
         record = replace(record, container=seen.container.name)
     until: datetime | None = None
@@ -77,11 +82,11 @@ def advanced(
         case Wait(until=until, reason=reason, then=then):
             record = replace(record, state=State.WAITING, next_at=until, next_action=then)
             if reason is Reason.RESTARTED_MEANWHILE and seen.container is not None:
-                record = replace(
-                    record, needed_since=now, planned_started_at=seen.container.started_at
-                )
+                record = _planned(replace(record, needed_since=now), seen.container)
         case Hold(until=until, reason=reason):
             state = State.COOLDOWN if reason is Reason.COOLDOWN else State.HELD
+            if record.state is State.QUARANTINED:
+                state = State.QUARANTINED  # ends by its alerts or by a person, nothing else
             record = replace(record, state=state, next_at=until, next_action=None)
         case Watch(until=until, reason=reason):
             state = _WATCHED_AS.get(reason, State.VERIFYING)
@@ -259,14 +264,22 @@ def _concluded(
         evidence=decision.evidence,
         finished_at=now,
     )
-    planned = remediation.planned_started_at
-    return replace(
+    record = replace(
         remediation,
         attempts=(*remediation.attempts[:-1], attempt),
         state=State.WAITING,
         next_at=now,
         needed_since=now,
-        planned_started_at=seen.container.started_at if seen.container is not None else planned,
+    )
+    return record if seen.container is None else _planned(record, seen.container)
+
+
+def _planned(remediation: Remediation, container: Container) -> Remediation:
+    """Plan the next step from the container as it is now."""
+    return replace(
+        remediation,
+        planned_started_at=container.started_at,
+        planned_restarts=container.restart_count,
     )
 
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
 from app.domain.alert import Alert, AlertStatus, KnownAlert, ListedAlert, ListedState
 from app.domain.duration import parse_duration
@@ -93,7 +93,7 @@ def sickness(evidence: Evidence, *, now: datetime, expiry: timedelta) -> Sicknes
     if active:
         return Sickness(
             symptom=Symptom.ACTIVE,
-            alerts=tuple(sorted({alert.labels.get("alertname", "") for alert in active})),
+            alerts=_names(evidence.known, active),
             on_source=bool(on_source),
             since=_since(evidence.known, active),
             settle=settle,
@@ -136,8 +136,10 @@ def pipeline_doubt(
 
 def sample_doubt(newest: datetime | None, *, now: datetime, patience: Patience) -> str | None:
     """Tell why the samples of a container prove nothing; None when fresh or not measured there."""
-    if newest is None or now - newest <= patience.fresh_within:
+    if newest is None or abs(now - newest) <= patience.fresh_within:
         return None
+    if newest > now:
+        return "the newest sample of the container is from the future: two clocks disagree"
     age = round((now - newest).total_seconds())
     return f"the newest sample of the container is {age} s old: its collector is down"
 
@@ -156,6 +158,17 @@ def newly_listed(
 
 def _all_resolved(known: tuple[KnownAlert, ...]) -> bool:
     return bool(known) and all(k.alert.status is AlertStatus.RESOLVED for k in known)
+
+
+def _names(known: tuple[KnownAlert, ...], active: Iterable[Alert | ListedAlert]) -> tuple[str, ...]:
+    """Name the active alerts, the one that was received first in front: it chooses the policy."""
+    received = {k.alert.fingerprint: k.received_at for k in known}
+    latest = max(received.values(), default=datetime.max.replace(tzinfo=UTC))
+    ordered = sorted(
+        active,
+        key=lambda a: (received.get(a.fingerprint, latest), a.labels.get("alertname", "")),
+    )
+    return tuple(dict.fromkeys(a.labels.get("alertname", "") for a in ordered))
 
 
 def _since(known: tuple[KnownAlert, ...], active: Iterable[Alert | ListedAlert]) -> datetime | None:

@@ -139,6 +139,14 @@ class Schedule(Protocol):
         """
         ...
 
+    async def renew(self, claim: Claim, *, now: datetime, lease: timedelta) -> None:
+        """
+        Hold a step until ``now + lease`` at least.
+
+        :raises LeaseLost: another worker has the step
+        """
+        ...
+
     async def overdue(self, *, now: datetime) -> timedelta:
         """Tell how long the longest due target has been waiting for a claim; zero for none."""
         ...

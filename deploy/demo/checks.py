@@ -58,17 +58,14 @@ class Closing:
         except Failed as exc:
             return [Finding(False, "the containers can be looked at", "docker inspect", str(exc))]
         checks: Iterable[tuple[str, str, Callable[[], tuple[bool, str]]]] = (
-            ("the original was restarted three times", "docker events", self._restarts),
-            ("one clone runs", "docker inspect", lambda: _one_runs(clones)),
-            (
-                "on the same networks, same aliases",
-                "docker inspect",
-                lambda: _same_networks(source, clones),
-            ),
+            ("three restarts of the original", "docker events", self._restarts),
+            ("one running clone", "docker inspect", lambda: _one_runs(clones)),
+            ("same networks, same aliases", "docker inspect", lambda: _same(source, clones)),
             ("it answers under the same name", "name lookup", lambda: self._answers(clones)),
-            ("it takes its share of requests", "customers", lambda: self._share(source, clones)),
-            ("CPU of both is below the rule", "Prometheus", lambda: self._cpu(source, clones)),
-            ("no alert on either", "Alertmanager", lambda: self._quiet(source, clones)),
+            ("it serves requests", "the clone", lambda: self._served(clones)),
+            ("it takes its share of them", "customers", lambda: self._share(source, clones)),
+            ("CPU of both below the rule", "Prometheus", lambda: self._cpu(source, clones)),
+            ("the alert is resolved", "Alertmanager", lambda: self._quiet(source, clones)),
         )
         return [self._ask(what, who, check) for what, who, check in checks]
 
@@ -84,20 +81,25 @@ class Closing:
     def _restarts(self) -> tuple[bool, str]:
         moments = self._stage.events.restarts(self._stage.web)
         after = ", ".join(f"{(at - self._began).total_seconds():.0f}" for at in moments)
-        return len(moments) == 3, f"{len(moments)} restarts, at {after} s" if moments else "none"
+        return len(moments) == 3, f"{len(moments)}, at {after} s" if moments else "none"
 
     def _answers(self, clones: list[dict[str, Any]]) -> tuple[bool, str]:
-        clone = _only(clones)
         answers = self._stage.probe()
-        own = {network["IPAddress"] for network in networks(clone).values()}
-        served = [
-            told["served"]
-            for address, told in answers.items()
-            if address in own and told.get("instance") == instance(clone)
-        ]
         addresses = " and ".join(answers) or "nothing"
-        said = f"web is {addresses}; the clone served {served[0] if served else 'no'} requests"
-        return len(answers) == 2 and bool(served) and served[0] > 0, said
+        return len(answers) == 2 and self._of(clones) is not None, f"at {addresses}"
+
+    def _served(self, clones: list[dict[str, Any]]) -> tuple[bool, str]:
+        answer = self._of(clones) or {"served": 0}
+        return answer["served"] > 0, f"{answer['served']} so far"
+
+    def _of(self, clones: list[dict[str, Any]]) -> dict[str, Any] | None:
+        """The clone's own answer, asked at the addresses that the name has for the customers."""
+        clone = _only(clones)
+        own = {network["IPAddress"] for network in networks(clone).values()}
+        for address, answer in self._stage.probe().items():
+            if address in own and answer.get("instance") == instance(clone):
+                return answer
+        return None
 
     def _share(self, source: dict[str, Any], clones: list[dict[str, Any]]) -> tuple[bool, str]:
         clone = _only(clones)
@@ -109,7 +111,7 @@ class Closing:
         lost = sum(report["failed"] + report["shed"] for report in reports)
         everything = sum(total.values())
         share = total[instance(clone)] / everything if everything else 0.0
-        said = f"{share:.0%} of {everything} in 5 s; {lost} were lost"
+        said = f"{share:.0%} of {everything} in 5 s, {lost} lost"
         # A random half: 150 of 300 give or take 9, so a quarter is never an accident.
         return share > 0.25 and everything > 0, said
 
@@ -124,9 +126,7 @@ class Closing:
             used[name(container)] = float(series[0]["value"][1]) if series else math.nan
         said = " and ".join(f"{value:.0%}" for value in used.values())
         # (NaN is below nothing.)
-        return all(
-            value < RULE for value in used.values()
-        ), f"{said} of their limit, rule {RULE:.0%}"
+        return all(value < RULE for value in used.values()), f"{said} (rule: {RULE:.0%})"
 
     def _quiet(self, source: dict[str, Any], clones: list[dict[str, Any]]) -> tuple[bool, str]:
         found = [
@@ -148,7 +148,7 @@ def _one_runs(clones: list[dict[str, Any]]) -> tuple[bool, str]:
     return len(clones) == 1 and clones[0]["State"]["Running"], said or "there is none"
 
 
-def _same_networks(source: dict[str, Any], clones: list[dict[str, Any]]) -> tuple[bool, str]:
+def _same(source: dict[str, Any], clones: list[dict[str, Any]]) -> tuple[bool, str]:
     clone = _only(clones)
     ours, theirs = networks(source), networks(clone)
     missing = [

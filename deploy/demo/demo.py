@@ -37,47 +37,63 @@ def _told_to_end(_number: int, _frame: FrameType | None) -> NoReturn:
 
 
 def perform(screen: Screen, stage: Stage, *, keep: bool) -> int:
-    """Run the demo and leave nothing behind; return the exit status."""
-    held, status = False, 1
+    """Run the demo and leave nothing behind, whatever happens; return the exit status."""
+    status = 1
     try:
-        held = Show(screen, stage).run()
-        status = 0 if held else 1
+        status = 0 if Show(screen, stage).run() else 1
     except Failed as exc:
-        screen.progress("")
-        screen.line(f"{screen.styled('FAILED', 'bad')}  {exc}")
+        _say_failed(screen, exc)
     except KeyboardInterrupt:
         screen.progress("")
         screen.line("interrupted")
         status = _INTERRUPTED
-    if status == 1:
-        screen.progress("keeping the logs")
-        screen.line(f"Logs, and what Relevo says: {stage.keep_logs()}")
-    if keep and status != _INTERRUPTED:
-        _say_how_to_look_around(screen, stage)
-    else:
-        take_down(screen, stage)
-    if held:
+    finally:
+        left = leave(screen, stage, status, keep=keep)
+    if not left:
+        return 1
+    if status == 0:
         screen.line(screen.styled("All of it holds.", "good"))
     return status
 
 
-def take_down(screen: Screen, stage: Stage) -> None:
-    """Remove everything; a second Ctrl-C does not leave half of it behind."""
-    screen.progress("taking everything down")
-    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+def leave(screen: Screen, stage: Stage, status: int, *, keep: bool) -> bool:
+    """Keep the logs of a failure, then take down what is not to be kept; return success."""
+    # Once more Ctrl-C would leave half of it behind.
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_IGN)
     try:
-        stage.take_down()
-    finally:
-        signal.signal(signal.SIGINT, before)
-        screen.progress("")
+        if status == 1:
+            screen.progress("keeping the logs")
+            screen.text(f"Logs, and what Relevo says: {stage.keep_logs()}")
+        if keep and status != _INTERRUPTED:
+            stage.events.stop()
+            _say_how_to_look_around(screen, stage)
+        else:
+            take_down(screen, stage)
+    except Failed as exc:
+        _say_failed(screen, exc)
+        return False
+    return True
+
+
+def take_down(screen: Screen, stage: Stage) -> None:
+    """Remove everything. :raises Failed: something is still there"""
+    screen.progress("taking everything down")
+    stage.take_down()
+    screen.progress("")
     screen.line(f"Everything is taken down again ({' and '.join(stage.projects)}).")
+
+
+def _say_failed(screen: Screen, exc: Failed) -> None:
+    screen.progress("")
+    screen.text(f"FAILED  {exc}", style="bad")
 
 
 def _say_how_to_look_around(screen: Screen, stage: Stage) -> None:
     read = stage.secrets / "relevo_token_read"
     screen.line("Everything stays up (KEEP=1). To look around:")
     screen.line(f"  docker ps --filter name={stage.shop}")
-    screen.line(f"  docker logs --follow {stage.shop}_customers_1")
+    screen.line(f"  docker logs --follow {stage.customers[:12]}")
     screen.line(f'  curl -H "Authorization: Bearer $(cat {read})" \\')
     screen.line(f"    {stage.url('RELEVO')}/api/v1/remediations")
     screen.line("To take it down:")
@@ -101,7 +117,7 @@ def main(argv: list[str] | None = None) -> int:
             return 0
         stage = Stage.free()
     except Failed as exc:
-        screen.line(f"{screen.styled('FAILED', 'bad')}  {exc}")
+        _say_failed(screen, exc)
         return 1
     return perform(screen, stage, keep=os.environ.get("KEEP", "0") not in {"", "0"})
 

@@ -21,14 +21,11 @@ import argparse
 import re
 import shutil
 import sys
-from collections.abc import Callable, Mapping, MutableMapping, MutableSequence
-from dataclasses import dataclass, field, fields, is_dataclass
+from collections.abc import Mapping, MutableMapping
+from dataclasses import fields, is_dataclass
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit, urlunsplit
-
-from ruamel.yaml import YAML
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 if str(REPOSITORY) not in sys.path:
@@ -36,6 +33,8 @@ if str(REPOSITORY) not in sys.path:
 
 from app.domain.duration import format_duration  # noqa: E402 - importable from anywhere
 from app.policies.spec import Rulebook  # noqa: E402
+from deploy.demo.documents import load, walk, write  # noqa: E402
+from deploy.demo.wiring import Wiring, rewire  # noqa: E402
 
 #: The factor of the demo and of the end-to-end tests. One more would starve the rate window:
 #: engine 20.10 takes a second for one look at a container's counters.
@@ -52,8 +51,6 @@ PROMETHEUS_FLAGS = {
 _REAL_TIME = re.compile(r"(?:^|_)(?:timeout|stop_grace)$")
 #: ... but this one is a wait of Alertmanager's: how long it believes an alert without an end.
 _SCALED_ALL_THE_SAME = {"resolve_timeout"}
-#: Labels identify; a matcher or a template is text.
-_NOT_DURATIONS = {"labels", "external_labels", "matchers", "match", "match_re", "equal"}
 
 _UNITS_MS = {
     "ms": 1,
@@ -75,9 +72,13 @@ _PROMQL = re.compile(
 )
 
 
+def _milliseconds(duration: str) -> float:
+    return sum(float(n) * _UNITS_MS[unit] for n, unit in _PART.findall(duration))
+
+
 def scaled(duration: str, factor: float) -> str:
     """Divide a duration such as ``1h30m``; the smallest that the programs know is 1 ms."""
-    whole = sum(float(n) * _UNITS_MS[unit] for n, unit in _PART.findall(duration))
+    whole = _milliseconds(duration)
     if whole == 0:
         return duration
     return format_duration(timedelta(milliseconds=max(1, round(whole / factor))))
@@ -99,74 +100,9 @@ def prometheus_flags(factor: float) -> list[str]:
     return [f"--{name}={scaled(value, factor)}" for name, value in PROMETHEUS_FLAGS.items()]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Wiring:
-    """
-    Where the parts are, for tests that run them outside compose; empty: as shipped.
-
-    Nothing is left to chance: an address or a file that the configuration names and this does
-    not is a KeyError.
-    """
-
-    #: ``host:port`` as shipped -> as it is here; None: there is none, its job is left out.
-    hosts: Mapping[str, str | None] = field(default_factory=dict)
-    #: A file of secrets as shipped -> here; None: no secret is asked for.
-    files: Mapping[str, str | None] = field(default_factory=dict)
-
-    @property
-    def is_shipped(self) -> bool:
-        """Nothing is to be moved."""
-        return not self.hosts and not self.files
-
-
-# ------------------------------------------------------------------------------ the files
-
-
-def _yaml() -> YAML:
-    yaml = YAML()  # round trip: comments and folding stay, people will look at it
-    yaml.width = 4096
-    yaml.indent(mapping=2, sequence=4, offset=2)
-    yaml.preserve_quotes = True
-    return yaml
-
-
-def _load(path: Path) -> Any:
-    return _yaml().load(path.read_text(encoding="utf-8"))
-
-
-def _write(document: Any, path: Path, *, shipped: Path, factor: float) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("w", encoding="utf-8") as out:
-        origin = shipped.relative_to(REPOSITORY) if shipped.is_relative_to(REPOSITORY) else shipped
-        out.write(f"# GENERATED from {origin}, {factor:g} times faster. Comments speak of the\n")
-        out.write("# original. Changes here are lost: change the original.\n")
-        _yaml().dump(document, out)
-
-
-def _walk(node: Any, change: Callable[[str, str], str]) -> None:
-    """Offer each text value with its key to `change`, in place; a list's items have its key."""
-
-    def visit(key: str, value: Any) -> Any:
-        if isinstance(value, str):
-            changed = change(key, value)
-            # Keep the way it was written: folded, literal, quoted.
-            return value if changed == value else type(value)(changed)
-        descend(value, key)
-        return value
-
-    def descend(value: Any, key: str) -> None:
-        if isinstance(value, MutableMapping):
-            for name in value:
-                if name not in _NOT_DURATIONS:
-                    value[name] = visit(str(name), value[name])
-        elif isinstance(value, MutableSequence):
-            for index, item in enumerate(value):
-                value[index] = visit(key, item)
-
-    descend(node, "")
-
-
 def scale_document(document: Any, factor: float) -> None:
+    """Divide every duration of a parsed file, in place."""
+
     def change(key: str, value: str) -> str:
         if key == "expr":
             return scaled_promql(value, factor)
@@ -174,11 +110,9 @@ def scale_document(document: Any, factor: float) -> None:
             return value
         return scaled(value, factor) if _DURATION.fullmatch(value) else value
 
-    _walk(document, change)
-
-
-def _milliseconds(duration: str) -> float:
-    return sum(float(n) * _UNITS_MS[unit] for n, unit in _PART.findall(duration))
+    walk(document, change)
+    if isinstance(document, Mapping):
+        _respect_scrape_timeout(document)
 
 
 def _respect_scrape_timeout(document: Any) -> None:
@@ -189,50 +123,6 @@ def _respect_scrape_timeout(document: Any) -> None:
         timeout = part.get("scrape_timeout", general.get("scrape_timeout"))
         if timeout is not None and _milliseconds(timeout) > _milliseconds(interval):
             part["scrape_timeout"] = interval
-
-
-# ------------------------------------------------------------------------------ the wiring
-
-
-def _rewire(document: Any, wiring: Wiring) -> None:
-    if wiring.is_shipped:
-        return
-    _drop_absent(document, wiring)
-
-    def change(key: str, value: str) -> str:
-        if key == "targets":
-            return str(wiring.hosts[value])
-        if key == "url" or key.endswith("_url"):
-            url = urlsplit(value)
-            return urlunsplit(url._replace(netloc=str(wiring.hosts[url.netloc])))
-        if key.endswith("_file"):
-            return str(wiring.files[value])
-        return value
-
-    _walk(document, change)
-
-
-def _drop_absent(node: Any, wiring: Wiring) -> None:
-    """Leave out jobs of hosts, and authorizations by files, that are not there."""
-    if isinstance(node, MutableSequence):
-        for item in list(node):
-            if isinstance(item, Mapping) and _only_absent_targets(item, wiring):
-                node.remove(item)
-            else:
-                _drop_absent(item, wiring)
-    elif isinstance(node, MutableMapping):
-        for name in list(node):
-            value = node[name]
-            if name == "authorization" and wiring.files[value["credentials_file"]] is None:
-                del node[name]
-            else:
-                _drop_absent(value, wiring)
-
-
-def _only_absent_targets(job: Mapping[str, Any], wiring: Wiring) -> bool:
-    groups = job.get("static_configs")
-    targets = [target for group in groups or () for target in group["targets"]]
-    return bool(targets) and all(wiring.hosts[target] is None for target in targets)
 
 
 # ------------------------------------------------------------------------------ the policies
@@ -266,7 +156,7 @@ def _fill(document: MutableMapping[str, Any], defaults: Mapping[str, Any]) -> No
 
 def policies(shipped: Path, factor: float) -> Any:
     """Read a policy file and scale it, with every default that it does not set."""
-    document = _load(shipped)
+    document = load(shipped)
     if document is None:
         document = {"version": 1}
     _fill(document, _durations(Rulebook()))
@@ -279,7 +169,7 @@ def policies(shipped: Path, factor: float) -> Any:
 # ------------------------------------------------------------------------------ all of it
 
 
-def write(
+def write_copy(
     out: Path, *, factor: float = FACTOR, deploy: Path | None = None, wiring: Wiring | None = None
 ) -> None:
     """
@@ -289,7 +179,7 @@ def write(
     """
     deploy = deploy or REPOSITORY / "deploy"
     wiring = wiring or Wiring()
-    for part in ("prometheus", "alertmanager"):
+    for part in ("prometheus", "alertmanager", "relevo"):
         for shipped in sorted((deploy / part).rglob("*")):
             inside = shipped.relative_to(deploy)
             if shipped.is_dir() or "tests" in inside.parts:
@@ -298,16 +188,17 @@ def write(
                 (out / inside).parent.mkdir(parents=True, exist_ok=True)
                 shutil.copyfile(shipped, out / inside)
                 continue
-            document = _load(shipped)
-            scale_document(document, factor)
-            if isinstance(document, Mapping):
-                _respect_scrape_timeout(document)
-            _rewire(document, wiring)
-            _write(document, out / inside, shipped=shipped, factor=factor)
-    shipped = deploy / "relevo" / "policies.yml"
-    _write(
-        policies(shipped, factor), out / "relevo" / "policies.yml", shipped=shipped, factor=factor
-    )
+            if shipped.name == "policies.yml":
+                document = policies(shipped, factor)
+            else:
+                document = load(shipped)
+                scale_document(document, factor)
+                rewire(document, wiring)
+            head = (
+                f"GENERATED from deploy/{inside}, {factor:g} times faster. Comments speak of the\n"
+                "original. Changes here are lost: change the original."
+            )
+            write(document, out / inside, head=head)
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -316,7 +207,7 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("out", type=Path, help="directory to write to")
     parser.add_argument("--factor", type=float, default=FACTOR, help="default: %(default)g")
     arguments = parser.parse_args(argv)
-    write(arguments.out, factor=arguments.factor)
+    write_copy(arguments.out, factor=arguments.factor)
     sys.stdout.write(" ".join(prometheus_flags(arguments.factor)) + "\n")
     return 0
 

@@ -36,9 +36,10 @@ class Screen:
         self._draw()
         self._last_output = time.monotonic()
 
-    def text(self, text: str) -> None:
+    def text(self, text: str, *, style: str = "") -> None:
         """Write a paragraph."""
-        self.line(textwrap.fill(" ".join(text.split()), WIDTH))
+        for part in textwrap.wrap(text, WIDTH, break_long_words=False):
+            self.line(self.styled(part, style))
 
     def event(self, seconds: float, text: str, *, style: str = "") -> None:
         """Write one line of the timeline, wrapped below itself where it is long."""

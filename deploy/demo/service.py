@@ -19,7 +19,9 @@ import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 #: CPU time of one request, seconds.
-COST = float(os.environ.get("COST_MS", "3.3")) / 1000
+COST = float(os.environ.get("COST_MS", "3")) / 1000
+#: All addresses: inside its container there are no others but its own.
+HOST = os.environ.get("HOST", "0.0.0.0")
 PORT = int(os.environ.get("PORT", "8000"))
 
 
@@ -96,7 +98,7 @@ def main() -> None:
     """Serve until told to stop."""
     # As process 1 in its container it gets no default handler for SIGTERM.
     signal.signal(signal.SIGTERM, lambda *_: os._exit(0))
-    server = Server(("0.0.0.0", PORT), Handler)
+    server = Server((HOST, PORT), Handler)
     sys.stdout.write(f"serving on :{PORT}, {COST * 1000:g} ms of CPU per request\n")
     sys.stdout.flush()
     server.serve_forever()

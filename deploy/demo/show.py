@@ -16,6 +16,8 @@ STORY_LIMIT_S = 240.0
 #: What has been said to be over must be seen to be over at most this much later.
 CLOSING_LIMIT_S = 20.0
 _POLL_S = 0.3
+#: What is left for the last column of the closing table.
+_SEEN = WIDTH - 60
 
 
 class Show:
@@ -77,7 +79,7 @@ class Show:
         self._began = moment(inspect(self._stage.customers)["State"]["StartedAt"])
         self._name = str(inspect(self._stage.web)["Name"]).lstrip("/")
         self._screen.event(
-            0.0, f"{self._name} (0.2 cores) gets 60 requests a second, 3.3 ms of CPU time each"
+            0.0, f"{self._name} (0.2 cores) gets 60 requests a second, 3 ms of CPU time each"
         )
 
     def _watch(self) -> Story:
@@ -129,15 +131,9 @@ class Show:
         screen.line(f"               after:  {self._customers_said(5)}")
         screen.line()
         for finding in findings:
-            mark = (
-                screen.styled("ok    ", "good") if finding.holds else screen.styled("FAILED", "bad")
-            )
-            asked = f"{finding.what} ({finding.source})"
-            if len(asked) + len(finding.seen) + 10 > WIDTH:
-                screen.line(f"{mark}  {asked}")
-                screen.line(f"{'':8}{finding.seen}"[:WIDTH])
-            else:
-                screen.line(f"{mark}  {asked:<56}  {finding.seen}")
+            mark = ("ok    ", "good") if finding.holds else ("FAILED", "bad")
+            asked = f"{finding.what:<36}{finding.source:<16}"
+            screen.line(f"{screen.styled(*mark)}  {asked}{finding.seen[:_SEEN]}")
         screen.line()
         return all(finding.holds for finding in findings)
 

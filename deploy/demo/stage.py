@@ -9,7 +9,9 @@ that is made carries a project's label (a clone has its source's), and by that i
 import json
 import os
 import shutil
+import signal
 import subprocess
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -26,6 +28,10 @@ _SERVICE = "com.docker.compose.service"
 _KEPT = {"RELEVO_AIRGAP", "RELEVO_NO_BUILD", "RELEVO_IMAGE", "RELEVO_ENGINE_STATE"}
 #: Demos at the same time.
 _MOST = 9
+#: Everything is removed within this time, even where the engine has much to do.
+_DOWN_S = 30.0
+#: For Compose to end by itself.
+_POLITE_S = 10.0
 _PORTS = ("RELEVO", "PROMETHEUS", "ALERTMANAGER", "NODE_EXPORTER", "COLLECTOR", "GRAFANA")
 
 
@@ -89,7 +95,7 @@ class Stage:
         """Write the configuration; return what the visitor should know."""
         shutil.rmtree(self.home, ignore_errors=True)
         self.home.mkdir(parents=True)
-        scale.write(self.home / "config")
+        scale.write_copy(self.home / "config")
         # Another Relevo's patients must not become ours, at twenty times the pace.
         others = [f"relevo.enable={mode}" for mode in ("true", "observe")]
         if not any(listed("container", other) for other in others):
@@ -125,20 +131,16 @@ class Stage:
         :raises Failed:
         """
         with self.log.open("w", encoding="utf-8") as log:
+            # In a session of its own: what it starts can be ended with it.
+            script = [str(DEPLOY / "up.sh")]
             process = subprocess.Popen(
-                [str(DEPLOY / "up.sh")], env=self._environment(), stdout=log, stderr=log
+                script, env=self._environment(), stdout=log, stderr=log, start_new_session=True
             )
         try:
-            while True:
-                try:
-                    status = process.wait(timeout=0.5)
-                    break
-                except subprocess.TimeoutExpired:
-                    waiting(self._last_line())
-        except BaseException:
-            process.terminate()
-            process.wait()
-            raise
+            while (status := _ended(process)) is None:
+                waiting(self._last_line())
+        finally:
+            end_session(process)
         if status != 0:
             raise Failed(f"the stack does not come up: {self._last_line()} (all of it: {self.log})")
         self._token = (self.secrets / "relevo_token_read").read_text(encoding="utf-8").strip()
@@ -214,8 +216,28 @@ class Stage:
         return self.home
 
     def take_down(self) -> None:
-        """Remove everything that was made here, clones included; what is gone already is fine."""
+        """
+        Remove everything that was made here, clones included; what is gone already is fine.
+
+        :raises Failed: something is still there
+        """
         self.events.stop()
+        deadline = time.monotonic() + _DOWN_S
+        gone = 0
+        while gone < 2:
+            try:
+                self._remove()
+            except Failed:
+                # The engine is still at work on something: a container that is being made or
+                # stopped keeps its network.
+                if time.monotonic() > deadline:
+                    raise
+            # Twice: what was being made when we were interrupted may be there a moment later.
+            gone = 0 if self.is_taken else gone + 1
+            time.sleep(0.3)
+        shutil.rmtree(self.secrets, ignore_errors=True)
+
+    def _remove(self) -> None:
         for project in self.projects:
             label = f"{_PROJECT}={project}"
             if found := listed("container", label):
@@ -223,3 +245,28 @@ class Stage:
             for kind in ("network", "volume"):
                 if found := listed(kind, label):
                     docker(kind, "rm", *found)
+
+
+def _ended(process: subprocess.Popen[bytes]) -> int | None:
+    """Wait half a second for the end of a process; return its status."""
+    try:
+        return process.wait(timeout=0.5)
+    except subprocess.TimeoutExpired:
+        return None
+
+
+def end_session(process: subprocess.Popen[bytes], *, polite_s: float = _POLITE_S) -> None:
+    """End a process and all that it has started in its session, politely, then for good."""
+    deadline = time.monotonic() + polite_s
+    number = signal.SIGTERM
+    while True:
+        try:
+            os.killpg(process.pid, number)
+        except ProcessLookupError:
+            break
+        if number == signal.SIGKILL:
+            break
+        _ended(process)
+        if time.monotonic() > deadline:
+            number = signal.SIGKILL
+    process.wait()

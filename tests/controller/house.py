@@ -93,6 +93,7 @@ def build(
         observer,
         Actor(engine, store.records, clock),
         Notebook(store.records, clock, telemetry),
+        clock,
         patience=patience,
     )
     worker = Worker(store.schedule, clock, reconciler.step, telemetry)

@@ -13,41 +13,12 @@ from app.domain.decision import Outcome, Reason, Verdict
 from app.domain.remediation import State
 from app.errors import EngineRefused, EngineSilent, EngineUnavailable
 from app.policies.spec import Mode, Rulebook
-from tests.builders import START, TARGET, alert, container, listed_alert
+from tests.builders import TARGET, alert, container, listed_alert
 from tests.controller.house import House, VirtualClock, build, pass_time, working
 from tests.fakes import REFUSED, FakeAlertmanager, FakeEngine, FakePrometheus, web
 from tests.memory_store import make_store
 
 pytestmark = pytest.mark.looptime
-
-
-@pytest.fixture
-async def clock() -> VirtualClock:
-    return VirtualClock()
-
-
-@pytest.fixture
-async def engine(clock: VirtualClock) -> FakeEngine:
-    fake = FakeEngine(clock)
-    fake.run(web())
-    return fake
-
-
-@pytest.fixture
-async def house(clock: VirtualClock, engine: FakeEngine) -> House:
-    """A controller without any API: it follows the notices."""
-    return build(make_store(), clock, engine)
-
-
-@pytest.fixture
-async def alertmanager(clock: VirtualClock) -> FakeAlertmanager:
-    return FakeAlertmanager(up_since=START - timedelta(days=1), alerts=[listed_alert()])
-
-
-@pytest.fixture
-async def watched(clock: VirtualClock, engine: FakeEngine, alertmanager: FakeAlertmanager) -> House:
-    """A controller that can ask Alertmanager and Prometheus."""
-    return build(make_store(), clock, engine, alerts=alertmanager, samples=FakePrometheus(clock))
 
 
 RESOLVED = alert(status=AlertStatus.RESOLVED)
@@ -463,7 +434,8 @@ async def test_a_new_image_is_a_new_story(house: House, engine: FakeEngine) -> N
         newest, oldest = await house.stories()
 
     assert oldest.outcome is Outcome.SUPERSEDED
-    assert newest.attempts == ()
+    # Its alert still fires: the new one is treated, from the first delay on.
+    assert [a.reason for a in newest.attempts] == [Reason.FIRST_NEED]
 
 
 async def test_observe_mode_does_everything_but_the_action(

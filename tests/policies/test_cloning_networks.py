@@ -72,7 +72,12 @@ def test_keeps_what_was_chosen_and_nothing_that_was_assigned() -> None:
     ("mode", "networks", "expected"),
     [
         pytest.param("shop_default", None, "shop_default", id="by-name"),
-        pytest.param(NETWORK_ID, None, "shop_default", id="by-id"),
+        pytest.param(
+            NETWORK_ID,
+            {"aux": endpoint(NetworkID="b" * 64), "shop_default": endpoint()},
+            "shop_default",
+            id="by-id",
+        ),
         pytest.param("default", PLAIN, "default", id="the-default-one"),
         pytest.param("bridge", PLAIN, "bridge", id="the-default-one-by-name"),
         pytest.param(

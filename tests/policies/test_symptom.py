@@ -139,7 +139,9 @@ def test_absence_needs_a_pipeline_that_is_alive(
     assert (doubt is None) == alive
 
 
-@pytest.mark.parametrize(("age", "fresh"), [(0, True), (48, True), (48.1, False)])
+@pytest.mark.parametrize(
+    ("age", "fresh"), [(0, True), (48, True), (48.1, False), (-48, True), (-48.1, False)]
+)
 def test_the_newest_sample_may_be_three_sweeps_old(age: float, fresh: bool) -> None:
     assert (sample_doubt(at(-age), now=START, patience=Patience()) is None) == fresh
 

@@ -61,8 +61,9 @@ class Illness:
     quiet: Sequence[float] = (0,)
     #: Memory it grows to, as a share of its limit.
     memory: Sequence[float] = (0,)
-    #: Its limits: cores, and MiB. Small, so that several labs fit on two cores.
-    cpus: float = 0.12
+    #: Its limits: cores, and MiB. Small, so that it gets what it asks for on a machine that is busy
+    #: with several labs: all containers together weigh no more than one process of the host.
+    cpus: float = 0.08
     mib: int = 64
 
     @property

@@ -20,6 +20,7 @@ import httpx
 from ruamel.yaml import YAML
 
 from deploy.demo import scale
+from deploy.demo.wiring import Wiring
 from tests.parts import require
 from tests.stack.answers import Answers, Json
 from tests.stack.containers import Ward, ensure_image
@@ -154,9 +155,9 @@ class Lab(Answers):
             self._token_file(name).write_text(token, encoding="utf-8")
         slack_url = self.home / "slack_url"
         slack_url.write_text(self.slack.url, encoding="utf-8")
-        scale.write(
+        scale.write_copy(
             self._config,
-            wiring=scale.Wiring(
+            wiring=Wiring(
                 hosts={
                     "relevo:5000": f"127.0.0.1:{self._ports['relevo']}",
                     "container-metrics:5001": f"127.0.0.1:{self._ports['collect']}",

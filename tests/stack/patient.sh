@@ -48,7 +48,7 @@ while :; do
     fi
     read_clocks
     if [ $(((used - spent) * 1000)) -ge $(((now - began) * picked)) ]; then
-        sleep 0.03
+        sleep 0.1
         continue
     fi
     i=0

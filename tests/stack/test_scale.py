@@ -8,6 +8,7 @@ import pytest
 from ruamel.yaml import YAML
 
 from deploy.demo import scale
+from deploy.demo.wiring import Wiring
 from tests.parts import require
 
 DEPLOY = scale.REPOSITORY / "deploy"
@@ -19,7 +20,7 @@ def load(path: Path) -> Any:
 
 @pytest.fixture
 def copy(tmp_path: Path) -> Path:
-    scale.write(tmp_path / "faster", factor=20)
+    scale.write_copy(tmp_path / "faster", factor=20)
     return tmp_path / "faster"
 
 
@@ -150,7 +151,7 @@ def test_the_policies_are_accepted(copy: Path) -> None:
 
 def test_prometheus_accepts_it(copy: Path, tmp_path: Path) -> None:
     # promtool looks for the files of secrets, which are elsewhere in a container.
-    scale.write(copy, factor=20, wiring=wiring(tmp_path))
+    scale.write_copy(copy, factor=20, wiring=wiring(tmp_path))
 
     answer = subprocess.run(
         [require("promtool"), "check", "config", copy / "prometheus" / "prometheus.yml"],
@@ -173,10 +174,10 @@ def test_alertmanager_accepts_it(copy: Path) -> None:
     assert answer.returncode == 0, answer.stdout + answer.stderr
 
 
-def wiring(home: Path, **hosts: str | None) -> scale.Wiring:
+def wiring(home: Path, **hosts: str | None) -> Wiring:
     token = home / "token"
     token.write_text("secret", encoding="utf-8")
-    return scale.Wiring(
+    return Wiring(
         hosts={
             "relevo:5000": "127.0.0.1:1",
             "container-metrics:5001": "127.0.0.1:2",
@@ -194,7 +195,7 @@ def wiring(home: Path, **hosts: str | None) -> scale.Wiring:
 
 
 def test_moves_hosts_and_secrets(tmp_path: Path) -> None:
-    scale.write(tmp_path, wiring=wiring(tmp_path))
+    scale.write_copy(tmp_path, wiring=wiring(tmp_path))
 
     prometheus = load(tmp_path / "prometheus" / "prometheus.yml")
     jobs = {job["job_name"]: job for job in prometheus["scrape_configs"]}
@@ -214,7 +215,7 @@ def test_moves_hosts_and_secrets(tmp_path: Path) -> None:
 
 
 def test_an_address_that_nobody_mentioned_is_an_error(tmp_path: Path) -> None:
-    incomplete = scale.Wiring(hosts={"relevo:5000": "127.0.0.1:1"}, files={})
+    incomplete = Wiring(hosts={"relevo:5000": "127.0.0.1:1"}, files={})
 
     with pytest.raises(KeyError):
-        scale.write(tmp_path, wiring=incomplete)
+        scale.write_copy(tmp_path, wiring=incomplete)

@@ -28,7 +28,12 @@ from app.errors import (
 )
 from app.policies.clone_config import Taken
 from app.policies.clone_networks import NetworkLink
-from app.policies.clone_source import COMPOSE_NUMBER, COMPOSE_PROJECT, COMPOSE_SERVICE
+from app.policies.clone_source import (
+    COMPOSE_NUMBER,
+    COMPOSE_PROJECT,
+    COMPOSE_SERVICE,
+    compose_number,
+)
 from app.policies.cloning import ClonePlan, plan_clone
 from app.policies.spec import ScaleOutRules
 from app.ports import CloneResult
@@ -210,13 +215,14 @@ class Clones:
 def _taken(labels: translate.Json, listed: Sequence[Listed], tried: set[str]) -> Taken:
     service = (labels.get(COMPOSE_PROJECT), labels.get(COMPOSE_SERVICE))
     numbers = (
-        one.labels.get(COMPOSE_NUMBER, "")
+        compose_number(one.labels.get(COMPOSE_NUMBER))
         for one in listed
-        if (one.labels.get(COMPOSE_PROJECT), one.labels.get(COMPOSE_SERVICE)) == service
+        if None not in service
+        and (one.labels.get(COMPOSE_PROJECT), one.labels.get(COMPOSE_SERVICE)) == service
     )
     return Taken(
         names=frozenset({one.name for one in listed} | tried),
-        numbers=frozenset(int(number) for number in numbers if number.isdecimal()),
+        numbers=frozenset(number for number in numbers if number is not None),
     )
 
 

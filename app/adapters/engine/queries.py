@@ -12,6 +12,7 @@ from app.adapters.engine import translate
 from app.adapters.engine.connection import EngineConnection, checked_id, checked_image_id
 from app.adapters.engine.translate import Json
 from app.domain.container import Container, Listed
+from app.errors import ContainerGone, EngineRefused
 from app.policies.clone_layer import to_look_at
 from app.policies.clone_source import ChangeKind, CloneSource, LayerChange
 
@@ -39,8 +40,12 @@ async def clone_source(connection: EngineConnection, container_id: str) -> Clone
     checked_id(container_id)
     async with connection.about(container_id) as client:
         inspected = await client.containers.container(container_id).show()
-    async with connection.about(container_id) as client:
-        image = await client.images.inspect(checked_image_id(inspected["Image"]))
+    try:
+        async with connection.about(container_id) as client:
+            image = await client.images.inspect(checked_image_id(inspected["Image"]))
+    except ContainerGone as exc:
+        # It is the image that was not found (deleted by force, under the running container).
+        raise EngineRefused(404, f"the image that it runs is gone: {exc}") from exc
     async with connection.about(container_id, within=connection.bounds.changes) as client:
         # Not in aiodocker's own vocabulary. The answer is null where nothing changed.
         answer = await client._query_json(f"containers/{container_id}/changes")

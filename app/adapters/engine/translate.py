@@ -143,4 +143,7 @@ def _nanoseconds(number: int | None) -> timedelta:
 def _stop_grace(seconds: int | None) -> timedelta:
     if seconds is None:
         return _DEFAULT_STOP_GRACE
-    return _ENDLESS_STOP_GRACE if seconds < 0 else timedelta(seconds=seconds)
+    if seconds < 0:
+        return _ENDLESS_STOP_GRACE
+    # Docker takes any number; nobody waits for longer than for one that is never killed.
+    return timedelta(seconds=min(seconds, _ENDLESS_STOP_GRACE.total_seconds()))

@@ -44,7 +44,7 @@ def span_ms(span: timedelta) -> int:
 
 def unreadable(key: str, exc: Exception) -> StoreUnavailable:
     """Say which key holds what we cannot read, and what a person can do about it."""
-    what = type(exc).__name__ if isinstance(exc, ValidationError) else str(exc)
+    what = str(exc)
     if isinstance(exc, ValidationError):
         first = exc.errors(include_url=False, include_input=False)[0]
         where = ".".join(str(part) for part in first["loc"])

@@ -6,7 +6,6 @@ from typing import cast
 
 from app.adapters.store.client import Line
 from app.adapters.store.codec import ACTIVITY, ASIDE, REMEDIATION, text, to_ms
-from app.adapters.store.keys import MOST
 from app.domain.activity import Activity
 from app.domain.remediation import Remediation, State
 from app.ports import Aside, RemediationFilter
@@ -53,11 +52,13 @@ class RedisHistory:
         self, *, group: str | None = None, limit: int = 100
     ) -> tuple[Activity, ...]:
         """See `app.ports.History`."""
+        if limit < 1:
+            return ()
         keys = self._keys
         index = keys.activities if group is None else keys.activities_of(group)
         found: list[Activity] = []
         async with self._line.answering():
-            ids = cast("list[bytes]", await self._redis.zrevrange(index, 0, min(limit, MOST) - 1))
+            ids = cast("list[bytes]", await self._redis.zrevrange(index, 0, limit - 1))
             names = [keys.activity(text(one, key=index)) for one in ids]
             raws = await self._redis.mget(names) if names else []
         for key, raw in zip(names, raws, strict=True):
@@ -74,6 +75,8 @@ class RedisHistory:
 
     async def asides(self, *, limit: int = 100) -> tuple[Aside, ...]:
         """See `app.ports.History`."""
+        if limit < 1:
+            return ()
         key = self._keys.asides
         async with self._line.answering():
             members = cast("list[bytes]", await self._redis.zrevrange(key, 0, limit - 1))

@@ -8,6 +8,7 @@ from uuid import uuid4
 from app.adapters.store.client import Line
 from app.adapters.store.codec import from_ms, span_ms, text, to_ms, to_ms_up
 from app.adapters.store.scripts import load_script
+from app.errors import LeaseLost
 from app.ports import Claim, Claimed
 
 #: A claim call whose answer was lost is remembered this much longer than its leases last.
@@ -20,6 +21,7 @@ class RedisSchedule:
     def __init__(self, line: Line) -> None:
         self._line = line
         self._claim = load_script(line.redis, "claim")
+        self._renew = load_script(line.redis, "renew")
         self._overdue = load_script(line.redis, "overdue")
         self._keys = line.keys
         self._worker = uuid4().hex
@@ -57,6 +59,16 @@ class RedisSchedule:
             ),
             next_due=None if next_ms < 0 else from_ms(next_ms),
         )
+
+    async def renew(self, claim: Claim, *, now: datetime, lease: timedelta) -> None:
+        """See `app.ports.Schedule`."""
+        async with self._line.answering():
+            held = await self._renew(
+                keys=[self._keys.leases, self._keys.running],
+                args=[claim.target, claim.fence, to_ms_up(now + lease)],
+            )
+        if not held:
+            raise LeaseLost(f"another worker has {claim.target} now")
 
     async def overdue(self, *, now: datetime) -> timedelta:
         """See `app.ports.Schedule`."""

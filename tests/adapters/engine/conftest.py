@@ -1,6 +1,5 @@
 """Both far sides: a fake daemon over a real socket, and a corner of the real engine."""
 
-import asyncio
 from collections.abc import AsyncIterator, Iterator
 from datetime import timedelta
 
@@ -19,17 +18,6 @@ IMPATIENT = Bounds(
     slack=timedelta(milliseconds=300),
     step=timedelta(milliseconds=300),
 )
-
-
-@pytest.fixture(scope="session", autouse=True)
-def no_stray_loop() -> None:
-    """
-    Say that there is no current event loop, so that nobody makes one by asking.
-
-    looptime asks the policy for the loop before each async test; where none was ever set,
-    asyncio makes one, nobody closes it, and its ResourceWarning fails some later test.
-    """
-    asyncio.set_event_loop(None)
 
 
 @pytest.fixture

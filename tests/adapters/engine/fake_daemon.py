@@ -43,6 +43,8 @@ class FakeDaemon:
     #: ``POST /containers/…/restart`` (without version and query) -> the replies in turn; the
     #: last one stays.
     replies: dict[str, list[Reply]] = field(default_factory=dict)
+    #: Whether a connection serves more than one request.
+    keeps_alive: bool = True
     #: Every request as it came, version and query included.
     requests: list[str] = field(default_factory=list)
     #: Set with every request.
@@ -74,6 +76,12 @@ class FakeDaemon:
 
     async def serve(self, request: web.Request) -> web.StreamResponse:
         """Take one request."""
+        answer = await self._take(request)
+        if not self.keeps_alive:
+            answer.force_close()
+        return answer
+
+    async def _take(self, request: web.Request) -> web.StreamResponse:
         self.requests.append(f"{request.method} {request.raw_path}")
         self.asked.set()
         path = _VERSIONED.sub("", request.path, count=1)

@@ -3,7 +3,7 @@
 _ID = "a" * 64
 
 #: What was found to reach other endpoints, or to mean another container.
-HOSTILE: tuple[str, ...] = (
+_FOUND: tuple[str, ...] = (
     "prune?",
     "../images/prune?",
     "web/kill?signal=9#",
@@ -54,4 +54,28 @@ HOSTILE: tuple[str, ...] = (
     "\ud800" * 64,
     "\u202e" + _ID[1:],
     "\ufeff" + _ID[1:],
+)
+
+#: Ways to leave the path that a name is pasted into …
+_TRICKS = ("../{}", "../../{}", "%2e%2e/{}", "..%2f{}", "./{}", "/{}", "//{}", "\\{}", "{}#", "{}?",
+           "{}%00", "x/../{}", _ID + "/../{}", _ID + "/../../{}", _ID + "?x=/../{}")  # fmt: skip
+#: … and where to.
+_PLACES = ("containers/prune", "images/prune", "networks/prune", "volumes/prune", "system/prune",
+           "build/prune", "containers/create", "swarm/leave", "swarm/init", "secrets/create",
+           "plugins/pull", "auth", "exec/a/start", "commit", "session", "_ping",
+           f"containers/{_ID}/kill", f"containers/{_ID}/exec", f"containers/{_ID}/archive",
+           f"images/{_ID}", f"volumes/{_ID}", f"networks/{_ID}/disconnect")  # fmt: skip
+
+#: More than 500 names, none of which may cause a request.
+HOSTILE: tuple[str, ...] = (
+    *_FOUND,
+    *(trick.format(place) for trick in _TRICKS for place in _PLACES),
+    # Every prefix of an id: the engine itself would take it for the id.
+    *(_ID[:length] for length in range(1, 64)),
+    # An id with one character of every other kind in its middle.
+    *(
+        f"{_ID[:31]}{chr(code)}{_ID[32:]}"
+        for code in range(128)
+        if chr(code) not in "0123456789abcdef"
+    ),
 )

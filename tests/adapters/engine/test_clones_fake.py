@@ -1,7 +1,8 @@
 """Every place where the making of a clone can be interrupted, at a fake engine."""
 
 import asyncio
-from datetime import UTC, datetime
+import re
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -149,6 +150,18 @@ async def test_a_source_that_is_gone_is_gone(impatient: DockerEngine, willing: F
 
     with pytest.raises(ContainerGone):
         await clone(impatient)
+
+
+async def test_an_image_that_is_gone_is_not_the_container(
+    impatient: DockerEngine, willing: FakeDaemon
+) -> None:
+    gone = Reply(status=404, body={"message": "No such image"})
+    willing.answer(f"GET /images/{IMAGE_ID}/json", gone)
+
+    with pytest.raises(EngineRefused, match="image") as caught:
+        await clone(impatient)
+
+    assert caught.value.status == 404
 
 
 @pytest.mark.parametrize("image_id", ["../x", "web:1", IMAGE_ID + "?", ""])
@@ -340,7 +353,9 @@ async def test_cancelled_twice_it_still_removes(
     await until_asked(willing, "DELETE")
 
     making.cancel()
-    asyncio.get_running_loop().call_later(0.05, willing.release)
+    _, waiting = await asyncio.wait({making}, timeout=0.05)
+    assert waiting
+    willing.release()
     with pytest.raises(asyncio.CancelledError):
         await making
 
@@ -437,6 +452,47 @@ async def test_of_two_half_made_clones_the_one_that_runs_is_taken(
 
     assert result.clone is not None
     assert result.clone.id == CLONE_ID
+
+
+# ---------------------------------------------------------------- what it may ask for
+
+
+async def test_uses_these_requests_and_no_others(
+    impatient: DockerEngine, willing: FakeDaemon
+) -> None:
+    """The list that a gate or a socket proxy has to let through."""
+    willing.answer("GET /info", Reply(body={}))
+    willing.answer(STOP, DONE)
+    willing.answer(f"POST /containers/{CLONE_ID}/restart", DONE)
+    await impatient.identity()
+    await impatient.containers()
+    result = await clone(impatient)
+    assert result.clone is not None
+    await impatient.restart(
+        CLONE_ID,
+        attempt_id="01J",
+        expected_started_at=result.clone.started_at,
+        stop_grace=timedelta(0),
+    )
+    await impatient.start(CLONE_ID, attempt_id="01J")
+    await impatient.remove_clone(CLONE_ID, attempt_id="01J")
+
+    assert {
+        re.sub(r"/v1\.41|\?.*|(?<=/)(sha256:)?[0-9a-f]{64}", "", one) for one in willing.requests
+    } == {
+        "GET /version",
+        "GET /info",
+        "GET /containers/json",
+        "GET /containers//json",
+        "GET /containers//changes",
+        "GET /images//json",
+        "POST /containers/create",
+        "POST /networks//connect",
+        "POST /containers//start",
+        "POST /containers//stop",
+        "POST /containers//restart",
+        "DELETE /containers/",
+    }
 
 
 # ---------------------------------------------------------------- files of Compose

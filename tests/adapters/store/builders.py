@@ -7,7 +7,7 @@ from app.domain.activity import Activity, ActivityKind, ActivityStatus
 from app.domain.alert import Alert, AlertStatus
 from app.domain.decision import Outcome, Reason
 from app.domain.remediation import Action, Attempt, LogEntry, Remediation, State
-from app.ports import Aside, Claim, Notice, Store
+from app.ports import Aside, Claim, Dossier, Entry, Notice, Store
 
 START = datetime(2026, 3, 1, 12, tzinfo=UTC)
 LEASE = timedelta(seconds=30)
@@ -131,3 +131,20 @@ async def due(store: Store, seconds: float, *, limit: int = 100) -> list[str]:
     """Claim all that is due, and name it."""
     found = await store.schedule.claim(now=at(seconds), lease=LEASE, limit=limit)
     return [claim.target for claim in found.claims]
+
+
+async def read(store: Store, claim: Claim, seconds: float) -> Dossier:
+    """Read what the store knows of the claimed target, which is of `GROUP`."""
+    return await store.records.read(claim, group=GROUP, now=at(seconds), window=WINDOW)
+
+
+async def step(store: Store, seconds: float, entry: Entry, *, target: str = WEB) -> None:
+    """Let news arrive, and one step leave `entry` behind."""
+    claim = await claimed(store, seconds, target=target)
+    await store.records.note(claim, entry, now=at(seconds))
+
+
+async def failed(store: Store, attempt_id: str, seconds: float, *, target: str = WEB) -> None:
+    """Let an attempt be a failed restart."""
+    entry = Entry(remediation=None, due=None, failed_attempt=attempt_id, window=WINDOW)
+    await step(store, seconds, entry, target=target)

@@ -6,6 +6,7 @@ from tempfile import TemporaryDirectory
 from uuid import uuid4
 
 import pytest
+from redis.asyncio import Redis
 
 from app.adapters.store import open_store
 from app.ports import Store
@@ -61,3 +62,16 @@ async def store(request: pytest.FixtureRequest, namespace: str) -> AsyncIterator
     server: RedisServer = request.getfixturevalue("shared_server")
     async with open_store(server.url, namespace=namespace) as store:
         yield store
+
+
+@pytest.fixture
+async def own_store(server: RedisServer) -> AsyncIterator[Store]:
+    async with open_store(server.url) as store:
+        yield store
+
+
+@pytest.fixture
+async def admin(server: RedisServer) -> AsyncIterator[Redis]:
+    """What an operator does to the server."""
+    async with Redis.from_url(server.url, protocol=2) as client:
+        yield client

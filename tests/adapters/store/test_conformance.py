@@ -101,6 +101,11 @@ class Comparison(RuleBasedStateMachine):
         )
         self.claims += found.claims
 
+    @rule(data=st.data(), lease=seconds.map(lambda length: timedelta(seconds=length)))
+    def renew(self, data: Any, lease: timedelta) -> None:
+        claim = self.some_claim(data)
+        self.both(lambda store: store.schedule.renew(claim, now=at(self.now), lease=lease))
+
     @rule(data=st.data(), what=remediations, shown=activities, cooldown=cooldowns)
     def intend(self, data: Any, what: Any, shown: Any, cooldown: Any) -> None:
         claim = self.some_claim(data)

@@ -1,11 +1,8 @@
 """Whatever Redis does, the caller hears our own error, soon, and nothing is half written."""
 
 import signal
-from collections.abc import AsyncIterator, Awaitable, Callable
-from datetime import timedelta
 from pathlib import Path
 from time import monotonic
-from typing import cast
 from uuid import uuid4
 
 import pytest
@@ -13,7 +10,8 @@ from redis.asyncio import Redis
 
 from app.adapters.store import open_store
 from app.errors import BadConfiguration, StoreUnavailable
-from app.ports import Claim, Entry, RemediationFilter, Store, Taken
+from app.ports import Entry, Store, Taken
+from tests.adapters.store.asking import CALLS, everything
 from tests.adapters.store.builders import (
     GROUP,
     LEASE,
@@ -33,42 +31,7 @@ from tests.adapters.store.server import RedisServer
 
 pytestmark = pytest.mark.redis
 
-_CLAIM = Claim(target="host:web", fence=1)
-#: Every way to ask the store for something.
-CALLS: dict[str, Callable[[Store], Awaitable[object]]] = {
-    "accept": lambda store: store.inbox.accept([notice()], [aside()], now=START),
-    "claim": lambda store: store.schedule.claim(now=START, lease=LEASE, limit=1),
-    "overdue": lambda store: store.schedule.overdue(now=START),
-    "read": lambda store: store.records.read(_CLAIM, group=GROUP, now=START, window=WINDOW),
-    "remediation_of": lambda store: store.records.remediation_of("host:web"),
-    "intend": lambda store: store.records.intend(_CLAIM, remediation(), now=START, lease=LEASE),
-    "note": lambda store: store.records.note(_CLAIM, Entry(remediation=None, due=None), now=START),
-    "count": lambda store: store.failures.count("host:web", now=START, window=WINDOW),
-    "failing_targets": lambda store: store.failures.failing_targets(now=START, window=WINDOW),
-    "remediation": lambda store: store.history.remediation("r1"),
-    "remediations": lambda store: store.history.remediations(RemediationFilter()),
-    "activity": lambda store: store.history.activity("a1"),
-    "activities": lambda store: store.history.activities(),
-    "asides": lambda store: store.history.asides(),
-    "get": lambda store: store.facts.get("fact"),
-    "put": lambda store: store.facts.put("fact", "value"),
-    "check": lambda store: store.health.check(),
-    "remarks": lambda store: store.health.remarks(),
-}
 WRITES = ("accept", "put")
-
-
-@pytest.fixture
-async def own_store(server: RedisServer) -> AsyncIterator[Store]:
-    async with open_store(server.url) as store:
-        yield store
-
-
-@pytest.fixture
-async def admin(server: RedisServer) -> AsyncIterator[Redis]:
-    """What an operator does to the server."""
-    async with Redis.from_url(server.url, protocol=2) as client:
-        yield client
 
 
 @pytest.mark.parametrize("call", CALLS)
@@ -164,7 +127,7 @@ async def test_a_script_that_meets_a_full_server_writes_nothing(
     own_store: Store, admin: Redis
 ) -> None:
     claim = await claimed(own_store)
-    before = await _everything(admin)
+    before = await everything(admin)
     await admin.config_set("maxmemory", 1)
 
     entry = Entry(remediation=remediation(), due=at(60), activity=activity(), consumed=("a", "b"))
@@ -178,7 +141,7 @@ async def test_a_script_that_meets_a_full_server_writes_nothing(
         await own_store.schedule.claim(now=START + LEASE, lease=LEASE, limit=1)
 
     await admin.config_set("maxmemory", 0)
-    assert await _everything(admin) == before
+    assert await everything(admin) == before
 
 
 @pytest.mark.parametrize("call", WRITES)
@@ -266,96 +229,3 @@ async def test_a_weaker_fsync_is_remarked_on(own_store: Store, admin: Redis) -> 
     assert await own_store.health.check() == ()
     (sentence,) = await own_store.health.remarks()
     assert "everysec" in sentence
-
-
-async def test_what_a_newer_relevo_wrote_is_left_alone(server: RedisServer, admin: Redis) -> None:
-    await admin.hset("{relevo}:meta", "schema", "2")
-
-    async with open_store(server.url) as store:
-        with pytest.raises(StoreUnavailable, match="version '2'"):
-            await store.inbox.accept([notice()], (), now=START)
-
-    assert await _everything(admin) == {b"{relevo}:meta": {b"schema": b"2"}}
-
-
-@pytest.mark.parametrize(
-    ("key", "value", "call"),
-    [
-        ("{relevo}:remediation:r1", "{not json", "remediation"),
-        ("{relevo}:remediation:r1", '{"id": "r1"}', "remediations"),
-        ("{relevo}:remediation:r1", b"\xff\xfe", "remediation_of"),
-        ("{relevo}:remediation:r1", "[]", "read"),
-        ("{relevo}:alerts:host:web", ("f1", "firing|1|2"), "read"),
-        ("{relevo}:alerts:host:web", ("f1", "firing|1|2|3|0|{}"), "read"),
-        ("{relevo}:alerts:host:web", ("f1", f"firing|1|{10**30}|3|0|{{}}"), "read"),
-        ("{relevo}:activity:a1", "null", "activity"),
-        ("{relevo}:asides", (1, "no aside"), "asides"),
-        ("{relevo}:facts", ("fact", b"\xff"), "get"),
-    ],
-)
-async def test_what_cannot_be_read_is_named(
-    own_store: Store,
-    admin: Redis,
-    key: str,
-    value: str | bytes | tuple[str, str | bytes] | tuple[int, str],
-    call: str,
-) -> None:
-    claim = await claimed(own_store)
-    entry = Entry(remediation=remediation(), due=at(60), activity=activity())
-    await own_store.records.note(claim, entry, now=START)
-    match value:
-        case (str(field), stored):
-            await admin.hset(key, field, stored)
-        case (int(score), str(member)):
-            await admin.zadd(key, {member: score})
-        case str() | bytes():
-            await admin.set(key, value)
-
-    with pytest.raises(StoreUnavailable) as unreadable:
-        await CALLS[call](own_store)
-
-    assert key in str(unreadable.value)
-
-
-async def test_an_alert_that_cannot_be_read_is_replaced_by_the_next_notice(
-    own_store: Store, admin: Redis
-) -> None:
-    claim = await claimed(own_store)
-    await admin.hset("{relevo}:alerts:host:web", "f1", "nonsense")
-
-    assert await own_store.inbox.accept([notice()], (), now=at(1)) == (Taken.ACCEPTED,)
-
-    dossier = await own_store.records.read(claim, group=GROUP, now=at(1), window=WINDOW)
-    assert [one.alert for one in dossier.alerts] == [notice().alert]
-
-
-async def test_every_key_ends_or_is_bounded(own_store: Store, admin: Redis) -> None:
-    await claimed(own_store, 0, target="host:other")
-    claim = await claimed(own_store)
-    await own_store.inbox.accept([notice("f2", resolved=True)], [aside()], now=START)
-    entry = Entry(remediation=remediation(), due=at(60), failed_attempt="r1:1", activity=activity())
-    await own_store.records.note(claim, entry, now=START)
-    await own_store.facts.put("fact", "value")
-
-    names = list(await _everything(admin))
-    endless = {name.decode() for name in names if await admin.pttl(name) < 0}
-
-    # One place per target that has work, one counter, and our own few facts.
-    assert endless == {
-        f"{{relevo}}:{name}" for name in ("meta", "due", "running", "leases", "fence", "facts")
-    }
-    longest = max([await admin.pttl(name) for name in names])
-    assert longest <= timedelta(days=30) / timedelta(milliseconds=1)
-
-
-async def _everything(admin: Redis) -> dict[bytes, object]:
-    found: dict[bytes, object] = {}
-    for name in cast("list[bytes]", await admin.keys("*")):
-        match await admin.type(name):
-            case b"hash":
-                found[name] = await admin.hgetall(name)
-            case b"zset":
-                found[name] = await admin.zrange(name, 0, -1, withscores=True)
-            case _:
-                found[name] = await admin.get(name)
-    return found

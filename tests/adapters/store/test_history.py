@@ -72,8 +72,22 @@ async def test_lists_activities_newest_first(store: Store) -> None:
 
     assert await ids() == ["a2", "a1", "a0"]
     assert await ids(limit=1) == ["a2"]
+    assert await ids(limit=0) == []
     assert await ids("host:a") == ["a2", "a0"]
     assert await ids("host:none") == []
+
+
+async def test_a_thousand_activities_are_listed(store: Store) -> None:
+    claim = await claimed(store)
+    for number in range(1002):
+        one = activity(f"a{number}", started=number)
+        await store.records.intend(
+            claim, remediation(), now=START, lease=at(30) - START, activity=one
+        )
+
+    for group in (None, one.group):
+        listed = await store.history.activities(group=group, limit=5000)
+        assert (len(listed), listed[-1].id) == (1000, "a2")
 
 
 async def test_facts_are_remembered(store: Store) -> None:

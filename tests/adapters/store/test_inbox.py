@@ -205,6 +205,7 @@ async def test_asides_are_listed_newest_first(store: Store) -> None:
 
     assert await store.history.asides() == (aside(3, seconds=1), aside(2), aside(1))
     assert await store.history.asides(limit=1) == (aside(3, seconds=1),)
+    assert await store.history.asides(limit=0) == ()
 
 
 async def test_the_same_call_again_leaves_no_second_aside(store: Store) -> None:

@@ -8,11 +8,10 @@ import pytest
 from app.domain.activity import ActivityStatus
 from app.domain.alert import KnownAlert
 from app.domain.remediation import State
-from app.errors import CoolingDown, LeaseLost
+from app.errors import LeaseLost
 from app.ports import Claim, Cooldown, Dossier, Entry, Notice, RemediationFilter, Store
 from tests.adapters.store.builders import (
     GROUP,
-    LEASE,
     START,
     WEB,
     WINDOW,
@@ -24,25 +23,11 @@ from tests.adapters.store.builders import (
     claimed,
     closed,
     due,
-    just_before,
     notice,
+    read,
     remediation,
+    step,
 )
-
-
-async def read(store: Store, claim: Claim, seconds: float) -> Dossier:
-    return await store.records.read(claim, group=GROUP, now=at(seconds), window=WINDOW)
-
-
-async def step(store: Store, seconds: float, entry: Entry, *, target: str = WEB) -> None:
-    """Let news arrive, and one step leave `entry` behind."""
-    claim = await claimed(store, seconds, target=target)
-    await store.records.note(claim, entry, now=at(seconds))
-
-
-async def failed(store: Store, attempt_id: str, seconds: float, *, target: str = WEB) -> None:
-    entry = Entry(remediation=None, due=None, failed_attempt=attempt_id, window=WINDOW)
-    await step(store, seconds, entry, target=target)
 
 
 async def test_a_target_that_nobody_knows_has_an_empty_dossier(store: Store) -> None:
@@ -98,6 +83,14 @@ async def test_an_earlier_remediation_can_be_amended(store: Store) -> None:
     assert await store.records.remediation_of(WEB) == new
 
 
+async def test_closing_another_remediation_leaves_the_open_one(store: Store) -> None:
+    await step(store, 0, Entry(remediation=remediation("r2", opened=900), due=None))
+
+    await step(store, 901, Entry(remediation=closed("r1"), due=None))
+
+    assert await store.records.remediation_of(WEB) == remediation("r2", opened=900)
+
+
 async def test_a_superseded_remediation_makes_room_for_the_new_one(store: Store) -> None:
     await step(store, 0, Entry(remediation=remediation("r1"), due=None))
     new = remediation("r2", opened=10)
@@ -109,115 +102,13 @@ async def test_a_superseded_remediation_makes_room_for_the_new_one(store: Store)
     assert waiting == (new,)
 
 
-# ---------------------------------------------------------------- intent
+async def test_an_activity_is_written_with_its_step(store: Store) -> None:
+    await step(store, 0, Entry(remediation=None, due=None, activity=activity()))
+    done = activity(status=ActivityStatus.SUCCESSFUL, container="web_new", finished_at=at(9))
 
+    await step(store, 9, Entry(remediation=None, due=None, activity=done))
 
-async def test_the_intent_is_written_before_the_action(store: Store) -> None:
-    claim = await claimed(store)
-    acting = remediation(state=State.ACTING)
-
-    await store.records.intend(claim, acting, now=at(1), lease=LEASE, activity=activity())
-
-    assert await store.records.remediation_of(WEB) == acting
-    assert await store.history.activity("a1") == activity()
-
-
-async def test_the_same_intent_again_changes_nothing(store: Store) -> None:
-    claim = await claimed(store)
-    cooldown = Cooldown(group=GROUP, attempt_id="r1:1", until=at(600))
-    for _ in range(2):
-        await store.records.intend(
-            claim, remediation(), now=at(1), lease=LEASE, activity=activity(), cooldown=cooldown
-        )
-
-    assert await store.history.activities() == (activity(),)
-    await store.records.note(claim, Entry(remediation=remediation(), due=None), now=at(2))
-
-
-async def test_one_attempt_scales_a_group_out_at_a_time(store: Store) -> None:
-    web, api = await claimed(store), await claimed(store, target="host:api")
-    first = Cooldown(group=GROUP, attempt_id="r1:1", until=at(600))
-    await store.records.intend(web, remediation(), now=START, lease=LEASE, cooldown=first)
-
-    other = remediation("r2", target="host:api")
-    second = Cooldown(group=GROUP, attempt_id="r2:1", until=at(900))
-    with pytest.raises(CoolingDown) as refused:
-        await store.records.intend(
-            api, other, now=just_before(at(600)), lease=LEASE, activity=activity(), cooldown=second
-        )
-
-    assert refused.value.until == at(600)
-    # Nothing was written.
-    assert await store.records.remediation_of("host:api") is None
-    assert await store.history.activity("a1") is None
-    # Free at exactly its end.
-    await store.records.intend(api, other, now=at(600), lease=LEASE, cooldown=second)
-    assert (await read(store, web, 600)).cooling_until == at(900)
-
-
-async def test_another_group_does_not_cool_down(store: Store) -> None:
-    web, api = await claimed(store), await claimed(store, target="host:api")
-    first = Cooldown(group=GROUP, attempt_id="r1:1", until=at(600))
-    await store.records.intend(web, remediation(), now=START, lease=LEASE, cooldown=first)
-
-    second = Cooldown(group="host:api", attempt_id="r2:1", until=at(600))
-    await store.records.intend(
-        api, remediation("r2", target="host:api"), now=START, lease=LEASE, cooldown=second
-    )
-
-
-async def test_the_attempt_that_began_a_cooldown_passes_and_moves_it(store: Store) -> None:
-    claim = await claimed(store)
-    for end in (600, 700, 650):
-        moved = Cooldown(group=GROUP, attempt_id="r1:1", until=at(end))
-        await store.records.intend(claim, remediation(), now=START, lease=LEASE, cooldown=moved)
-        assert (await read(store, claim, 0)).cooling_until == at(end)
-
-
-async def test_a_lost_lease_goes_before_a_cooldown(store: Store) -> None:
-    old = await claimed(store)
-    new = await claim_of(store, 30)
-    theirs = Cooldown(group=GROUP, attempt_id="r9:1", until=at(600))
-    await store.records.intend(new, remediation(), now=at(30), lease=LEASE, cooldown=theirs)
-
-    ours = Cooldown(group=GROUP, attempt_id="r1:1", until=at(700))
-    with pytest.raises(LeaseLost):
-        await store.records.intend(old, remediation(), now=at(31), lease=LEASE, cooldown=ours)
-
-
-async def test_a_note_lifts_only_the_cooldown_of_its_own_attempt(store: Store) -> None:
-    cooldown = Cooldown(group=GROUP, attempt_id="r1:1", until=at(600))
-    await step(store, 0, Entry(remediation=None, due=None, cooldown=cooldown))
-    for attempt_id, expected in (("r2:1", at(600)), ("r1:1", None)):
-        lifted = Cooldown(group=GROUP, attempt_id=attempt_id, until=None)
-        await step(store, 1, Entry(remediation=None, due=None, cooldown=lifted))
-        assert (await read(store, await claimed(store, 1), 1)).cooling_until == expected
-        await due(store, 31)
-        await step(store, 62, Entry(remediation=None, due=None))
-
-
-async def test_a_note_never_shortens_the_cooldown_of_another_attempt(store: Store) -> None:
-    theirs = Cooldown(group=GROUP, attempt_id="r1:1", until=at(600))
-    await step(store, 0, Entry(remediation=None, due=None, cooldown=theirs))
-    for end, expected in ((500, at(600)), (700, at(700))):
-        ours = Cooldown(group=GROUP, attempt_id=f"r2:{end}", until=at(end))
-        await step(store, end - 400, Entry(remediation=None, due=None, cooldown=ours))
-        claim = await claimed(store, end - 399)
-        assert (await read(store, claim, end - 399)).cooling_until == expected
-        await store.records.note(claim, Entry(remediation=None, due=None), now=at(end - 399))
-
-
-async def test_a_cooldown_is_over_at_exactly_its_end(store: Store) -> None:
-    claim = await claimed(store)
-    cooldown = Cooldown(group=GROUP, attempt_id="r1:1", until=at(600))
-    await store.records.intend(claim, remediation(), now=START, lease=LEASE, cooldown=cooldown)
-
-    last = await store.records.read(claim, group=GROUP, now=just_before(at(600)), window=WINDOW)
-    assert last.cooling_until == at(600)
-    assert (await read(store, claim, 600)).cooling_until is None
-
-
-# ---------------------------------------------------------------- note
+    assert await store.history.activities() == (done,)
 
 
 @pytest.mark.parametrize("planned", [at(600), None], ids=["planned", "nothing-planned"])
@@ -355,84 +246,3 @@ async def test_what_was_resolved_and_forgotten_stays_dead(store: Store) -> None:
     await store.inbox.accept([notice()], (), now=at(7))
 
     assert await due(store, 8) == []
-
-
-# ---------------------------------------------------------------- failures
-
-
-async def test_the_window_is_open_at_its_far_end(store: Store) -> None:
-    await failed(store, "r1:1", 0)
-    await failed(store, "r1:2", 1800)
-
-    async def count(moment: float) -> int:
-        return await store.failures.count(WEB, now=at(moment), window=WINDOW)
-
-    assert await count(1800) == 2
-    assert await store.failures.count(WEB, now=just_before(at(3600)), window=WINDOW) == 2
-    # The first one is now exactly one window old.
-    assert await count(3600) == 1
-    assert await count(5400) == 0
-
-
-async def test_the_dossier_counts_like_the_window(store: Store) -> None:
-    await failed(store, "r1:1", 0)
-    claim = await claimed(store, 3599)
-
-    assert (await read(store, claim, 3599)).failures == 1
-    assert (await read(store, claim, 3600)).failures == 0
-
-
-async def test_the_same_attempt_fails_once(store: Store) -> None:
-    await failed(store, "r1:1", 0)
-    await failed(store, "r1:1", 1800)
-
-    assert await store.failures.count(WEB, now=at(1800), window=WINDOW) == 1
-    # Its time is that of its verdict.
-    assert await store.failures.count(WEB, now=at(3600), window=WINDOW) == 0
-
-
-async def test_a_failure_in_the_future_does_not_count_yet(store: Store) -> None:
-    """A clock that steps back must not make a ladder climb."""
-    await failed(store, "r1:1", 100)
-
-    assert await store.failures.count(WEB, now=at(99), window=WINDOW) == 0
-
-
-async def test_a_scale_out_consumes_the_failures_of_the_whole_group(store: Store) -> None:
-    for target in (WEB, "host:web-2", "host:db"):
-        await failed(store, "r1:1", 0, target=target)
-
-    entry = Entry(remediation=None, due=None, consumed=(WEB, "host:web-2"))
-    await step(store, 10, entry)
-
-    async def count(target: str) -> int:
-        return await store.failures.count(target, now=at(10), window=WINDOW)
-
-    assert [await count(target) for target in (WEB, "host:web-2", "host:db")] == [0, 0, 1]
-
-
-async def test_counts_the_targets_that_fail(store: Store) -> None:
-    await failed(store, "r1:1", 0)
-    await failed(store, "r1:2", 10)
-    await failed(store, "r2:1", 20, target="host:db")
-
-    async def failing(moment: float) -> int:
-        return await store.failures.failing_targets(now=at(moment), window=WINDOW)
-
-    assert [await failing(moment) for moment in (19, 20, 3609, 3610, 3620)] == [1, 2, 2, 1, 0]
-
-
-async def test_consumed_failures_still_tell_of_a_storm(store: Store) -> None:
-    await failed(store, "r1:1", 0)
-    await step(store, 10, Entry(remediation=None, due=None, consumed=(WEB,)))
-
-    assert await store.failures.failing_targets(now=at(10), window=WINDOW) == 1
-
-
-async def test_an_activity_is_written_with_its_step(store: Store) -> None:
-    await step(store, 0, Entry(remediation=None, due=None, activity=activity()))
-    done = activity(status=ActivityStatus.SUCCESSFUL, container="web_new", finished_at=at(9))
-
-    await step(store, 9, Entry(remediation=None, due=None, activity=done))
-
-    assert await store.history.activities() == (done,)

@@ -107,6 +107,13 @@ async def test_a_lost_lease_queues_with_the_due_ones(store: Store) -> None:
     assert await due(store, 40) == ["host:before", "host:lost", "host:after"]
 
 
+async def test_a_lost_lease_goes_before_what_falls_due_with_its_end(store: Store) -> None:
+    await claimed(store, target="host:z-lost")
+    await store.inbox.accept([notice(target="host:a-due")], (), now=at(30))
+
+    assert await due(store, 30) == ["host:z-lost", "host:a-due"]
+
+
 async def test_leased_targets_do_not_hide_due_ones_behind_them(store: Store) -> None:
     """News for claimed targets waits at the front of the line and must not block it."""
     many = [f"host:a{number}" for number in range(20)]
@@ -115,6 +122,7 @@ async def test_leased_targets_do_not_hide_due_ones_behind_them(store: Store) -> 
     await store.inbox.accept([notice("f2", target=target) for target in many], (), now=at(1))
     await store.inbox.accept([notice(target="host:behind")], (), now=at(2))
 
+    assert await store.schedule.overdue(now=at(3)) == timedelta(seconds=1)
     assert await due(store, 3, limit=1) == ["host:behind"]
 
 
@@ -192,6 +200,40 @@ async def test_the_intent_holds_the_step_for_longer(store: Store) -> None:
 
     assert await due(store, 319) == []
     assert await due(store, 320) == [WEB]
+
+
+async def test_a_lease_can_be_renewed_and_ends_at_exactly_its_new_end(store: Store) -> None:
+    claim = await claimed(store)
+
+    await store.schedule.renew(claim, now=at(20), lease=LEASE)
+
+    assert await due(store, 49.999) == []
+    assert await due(store, 50) == [WEB]
+
+
+async def test_renewing_never_shortens_a_lease(store: Store) -> None:
+    claim = await claimed(store)
+    await store.records.intend(claim, remediation(), now=START, lease=timedelta(minutes=5))
+
+    await store.schedule.renew(claim, now=at(20), lease=LEASE)
+
+    assert await due(store, 299) == []
+    assert await due(store, 300) == [WEB]
+
+
+async def test_a_lease_that_another_has_or_that_was_given_back_is_not_renewed(
+    store: Store,
+) -> None:
+    old = await claimed(store)
+    new = await claim_of(store, 30)
+
+    with pytest.raises(LeaseLost):
+        await store.schedule.renew(old, now=at(31), lease=timedelta(hours=1))
+    await store.records.note(new, Entry(remediation=None, due=at(40)), now=at(32))
+    with pytest.raises(LeaseLost):
+        await store.schedule.renew(new, now=at(33), lease=timedelta(hours=1))
+
+    assert await due(store, 40) == [WEB]
 
 
 async def test_news_during_a_lost_step_comes_with_its_next_claim(store: Store) -> None:

@@ -10,7 +10,7 @@
 
     ARGV[1]  now, ms since epoch
     ARGV[2]  end of the new leases, ms since epoch
-    ARGV[3]  most targets to lease
+    ARGV[3]  most targets to lease, 1000 at most
     ARGV[4]  name of this call: the same one again means that no answer has arrived
     ARGV[5]  how long to remember the call, ms
 
@@ -26,18 +26,8 @@ local now, lease_end = ARGV[1], ARGV[2]
 local limit = tonumber(ARGV[3])
 local call, remember_ms = ARGV[4], ARGV[5]
 
-local answer = { -1 }
-local claims = 0
-local given = {}
-
-local function give(target, fence)
-  claims = claims + 1
-  answer[2 * claims] = target
-  answer[2 * claims + 1] = fence
-  given[2 * claims - 1] = target
-  given[2 * claims] = fence
-  redis.call('ZADD', running, lease_end, target)
-end
+-- As many as one command takes here with two arguments each: Lua's stack ends at 8000.
+local MOST = 1000
 
 -- Before anything is leased here: the leases given out below are not what to wait for.
 local next_at
@@ -47,65 +37,87 @@ for _, key in ipairs({ due, running }) do
     next_at = tonumber(first[2])
   end
 end
-answer[1] = next_at or -1
+
+-- target, fence, target, fence, …
+local given = {}
 
 if redis.call('HGET', handed, '?') == call then
   local before = redis.call('HGETALL', handed)
   for i = 1, #before, 2 do
     if before[i] ~= '?' and redis.call('HGET', leases, before[i]) == before[i + 1] then
-      give(before[i], tonumber(before[i + 1]))
+      redis.call('ZADD', running, lease_end, before[i])
+      given[#given + 1] = before[i]
+      given[#given + 1] = tonumber(before[i + 1])
     end
   end
 end
 
-local free = {}
-local function add(found)
-  for i = 1, #found, 2 do
-    free[#free + 1] = { target = found[i], since = tonumber(found[i + 1]) }
-  end
-end
-
-local room = limit - claims
+-- Both lists come in order: time, then name. Where a lease ended as another step fell due,
+-- the lost one goes first.
+local room = math.min(limit, MOST) - #given / 2
+local lost, found, free = {}, {}, {}
 if room > 0 then
-  add(redis.call('ZRANGEBYSCORE', running, '-inf', now, 'WITHSCORES', 'LIMIT', 0, room))
+  lost = redis.call('ZRANGEBYSCORE', running, '-inf', now, 'WITHSCORES', 'LIMIT', 0, room)
   -- Of the due ones, at most as many as there are leases may be taken already.
   local most = room + redis.call('ZCARD', running)
-  local found = redis.call('ZRANGEBYSCORE', due, '-inf', now, 'WITHSCORES', 'LIMIT', 0, most)
-  local untaken = {}
-  for i = 1, #found, 2 do
-    if not redis.call('ZSCORE', running, found[i]) then
-      untaken[#untaken + 1] = found[i]
-      untaken[#untaken + 1] = found[i + 1]
+  local all = redis.call('ZRANGEBYSCORE', due, '-inf', now, 'WITHSCORES', 'LIMIT', 0, most)
+  for from = 1, #all, 2 * MOST do
+    local names = {}
+    for i = from, math.min(from + 2 * MOST - 1, #all), 2 do
+      names[#names + 1] = all[i]
+    end
+    for k, lease in ipairs(redis.call('ZMSCORE', running, unpack(names))) do
+      if not lease then
+        found[#found + 1] = names[k]
+        found[#found + 1] = all[from + 2 * k - 1]
+      end
     end
   end
-  add(untaken)
-  table.sort(free, function(a, b)
-    if a.since == b.since then
-      return a.target < b.target
-    end
-    return a.since < b.since
-  end)
 end
-
-for i = 1, math.min(room, #free) do
-  local target = free[i].target
-  local fence = redis.call('INCR', counter)
-  redis.call('HSET', leases, target, fence)
-  if tonumber(redis.call('ZSCORE', due, target) or math.huge) <= tonumber(now) then
-    redis.call('ZREM', due, target)
+local l, f = 1, 1
+while #free < room and (lost[l] or found[f]) do
+  local is_lost = not found[f]
+  if lost[l] and found[f] then
+    is_lost = tonumber(lost[l + 1]) <= tonumber(found[f + 1])
   end
-  give(target, fence)
+  if is_lost then
+    free[#free + 1] = { target = lost[l], is_lost = true }
+    l = l + 2
+  else
+    free[#free + 1] = { target = found[f] }
+    f = f + 2
+  end
 end
 
--- Not before the first write: a server that is full refuses a script at the first command
--- that needs memory, and lets everything pass after one that needs none.
-if claims > 0 then
+local count = #free
+if count > 0 then
+  -- This first write is one that a full server refuses; after one that needs no memory it
+  -- would let everything pass.
+  local fence = redis.call('INCRBY', counter, count) - count
+  local fences, ends, dues = {}, {}, {}
+  for i = 1, count do
+    local one = free[i]
+    fence = fence + 1
+    fences[2 * i - 1], fences[2 * i] = one.target, fence
+    ends[2 * i - 1], ends[2 * i] = lease_end, one.target
+    given[#given + 1] = one.target
+    given[#given + 1] = fence
+    -- What arrived during a lost step comes with this claim.
+    if not one.is_lost or tonumber(redis.call('ZSCORE', due, one.target) or math.huge) <= tonumber(now) then
+      dues[#dues + 1] = one.target
+    end
+  end
+  redis.call('HSET', leases, unpack(fences))
+  redis.call('ZADD', running, unpack(ends))
+  if #dues > 0 then
+    redis.call('ZREM', due, unpack(dues))
+  end
+end
+
+if #given > 0 then
   redis.call('DEL', handed)
-  redis.call('HSET', handed, '?', call)
-  for i = 1, #given, 2 do
-    redis.call('HSET', handed, given[i], given[i + 1])
-  end
+  redis.call('HSET', handed, '?', call, unpack(given))
   redis.call('PEXPIRE', handed, remember_ms)
 end
 
-return answer
+return { next_at or -1, unpack(given) }

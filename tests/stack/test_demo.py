@@ -1,0 +1,97 @@
+"""`make demo`, as a newcomer sees it: to its end, and nothing is left behind."""
+
+import asyncio
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.parts import require
+from tests.stack.containers import docker
+from tests.stack.wait import eventually
+
+pytestmark = [pytest.mark.stack, pytest.mark.docker, pytest.mark.timeout(420)]
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+DEMO = REPOSITORY / "deploy" / "demo"
+_NAMES = ("relevo-demo", "demo-shop")
+_LABEL = "com.docker.compose.project"
+
+#: Up in 15 to 35 s, the story takes 95 s, down in 5; the demo's own limits end it before this.
+DEMO_ENDS_WITHIN = 390.0
+
+
+@pytest.fixture(autouse=True)
+def _parts() -> None:
+    for part in ("docker", "docker-compose"):
+        require(part)
+
+
+async def left_behind() -> set[str]:
+    """Everything on the engine that belongs to some demo."""
+    found: set[str] = set()
+    for kind, column in (("container", "Names"), ("network", "Name"), ("volume", "Name")):
+        every = ["--all"] if kind == "container" else []
+        shown = f'{{{{.Label "{_LABEL}"}}}} {kind} {{{{.{column}}}}}'
+        lines = (await docker(kind, "ls", *every, "--format", shown)).splitlines()
+        found |= {line for line in lines if line.startswith(_NAMES)}
+    return found
+
+
+async def start_demo(*, keep: bool = False) -> asyncio.subprocess.Process:
+    environment = os.environ | {"KEEP": "1" if keep else "0"}
+    return await asyncio.create_subprocess_exec(
+        *(sys.executable, str(DEMO / "demo.py")),
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        cwd=REPOSITORY,
+    )
+
+
+async def test_a_sick_container_is_restarted_three_times_and_relieved() -> None:
+    before = await left_behind()
+
+    process = await start_demo()
+    async with asyncio.timeout(DEMO_ENDS_WITHIN):
+        out, _ = await process.communicate()
+
+    said = out.decode()
+    assert process.returncode == 0, said
+    # What is printed is the closing check of the real things; here only that it was printed.
+    assert said.count("\nok      ") == 9, said
+    assert "All of it holds." in said
+    assert max(len(line) for line in said.splitlines()) <= 100
+    assert await left_behind() <= before
+
+
+async def test_interrupted_it_leaves_nothing_behind() -> None:
+    before = await left_behind()
+    process = await start_demo()
+
+    async def stands() -> bool:
+        return bool(await left_behind() - before)
+
+    try:
+        await eventually(stands, within=90, what="the demo has started something")
+    finally:
+        process.send_signal(signal.SIGTERM)
+        async with asyncio.timeout(60):
+            out, _ = await process.communicate()
+
+    assert process.returncode == 130, out.decode()
+    assert await left_behind() <= before
+
+
+def test_its_compose_file_is_valid_for_the_compose_that_is_here() -> None:
+    answer = subprocess.run(
+        [require("docker-compose"), "--file", DEMO / "compose.yaml", "config", "--quiet"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert answer.returncode == 0, answer.stderr
