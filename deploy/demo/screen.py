@@ -38,13 +38,15 @@ class Screen:
 
     def text(self, text: str, *, style: str = "") -> None:
         """Write a paragraph."""
-        for part in textwrap.wrap(text, WIDTH, break_long_words=False):
+        for part in textwrap.wrap(text, WIDTH, break_long_words=False, break_on_hyphens=False):
             self.line(self.styled(part, style))
 
     def event(self, seconds: float, text: str, *, style: str = "") -> None:
         """Write one line of the timeline, wrapped below itself where it is long."""
         indent = " " * (len(text) - len(text.lstrip()))
-        lines = textwrap.wrap(text, WIDTH - _STAMP, subsequent_indent=indent)
+        lines = textwrap.wrap(
+            text, WIDTH - _STAMP, subsequent_indent=indent, break_on_hyphens=False
+        )
         for index, part in enumerate(lines):
             stamp = f"{seconds:7.1f} s" if index == 0 else " " * 9
             self.line(f"{self.styled(stamp, 'dim')}  {self.styled(part, style)}")

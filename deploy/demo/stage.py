@@ -6,6 +6,7 @@ deploy/compose.yaml, and the sick service with its customers of deploy/demo/comp
 that is made carries a project's label (a clone has its source's), and by that it is removed.
 """
 
+import fcntl
 import json
 import os
 import shutil
@@ -14,7 +15,7 @@ import subprocess
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 from deploy.demo import scale
 from deploy.demo.host import EventLog, Failed, compose, docker, free_ports, inspect, listed, page
@@ -54,13 +55,14 @@ class Stage:
         self.web = ""
         self.customers = ""
         self._token = ""
+        self._door: TextIO | None = None
 
     @classmethod
     def free(cls) -> "Stage":
         """Return the first stage that nobody stands on: an earlier demo may have been kept."""
         for number in range(1, _MOST + 1):
             stage = cls(number)
-            if not stage.is_taken:
+            if stage.enter() and not stage.is_taken:
                 return stage
         raise Failed(
             f"{_MOST} demos are up already: take them down with deploy/demo/demo.py --down"
@@ -70,6 +72,16 @@ class Stage:
     def standing(cls) -> list["Stage"]:
         """Return all stages on which something stands."""
         return [stage for number in range(1, _MOST + 1) if (stage := cls(number)).is_taken]
+
+    def enter(self) -> bool:
+        """Keep other demos of this checkout off this stage, for as long as this process runs."""
+        HOME.mkdir(parents=True, exist_ok=True)
+        self._door = (HOME / f"{self.stack}.lock").open("w", encoding="utf-8")
+        try:
+            fcntl.flock(self._door, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            return False
+        return True
 
     @property
     def is_taken(self) -> bool:
