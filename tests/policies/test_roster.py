@@ -336,3 +336,14 @@ def test_the_same_listing_in_another_order_finds_the_same() -> None:
     turned = roster(*(replace(m.listed) for m in reversed(HOUSE.members)))
 
     assert [m.target for m in turned.targets()] == [m.target for m in HOUSE.targets()]
+
+
+def test_a_strangers_name_of_any_length_hurts_nobody() -> None:
+    """Docker takes names of three hundred characters, and whoever gave one need not know us."""
+    stranger = listed("x" * 300, 2, labels={})
+
+    roster = Roster("host1", [listed(), stranger], prefix="relevo")
+
+    assert [str(member.target) for member in roster.targets()] == ["host1:web"]
+    found = roster.resolve({"name": "web"}, target_labels=("name",))
+    assert isinstance(found, Found)
