@@ -32,7 +32,9 @@ def _no_nul(text: str) -> str:
 
 
 LabelName = Annotated[str, StringConstraints(max_length=256), AfterValidator(_no_nul)]
-LabelValue = Annotated[str, StringConstraints(max_length=2048), AfterValidator(_no_nul)]
+# How long a value may be is asked of alerts that are ours (app/controller/intake.py): one that
+# names no container of ours is not for us, whatever its length.
+LabelValue = Annotated[str, AfterValidator(_no_nul)]
 
 
 class AlertIn(BaseModel):

@@ -26,6 +26,8 @@ _ENGINE_ANSWERS: Final = timedelta(seconds=3)
 _NO_ANSWER: Final = "it did not list its containers in time"
 #: Whose alert it is does not depend on which containers there are.
 _FOREIGN: Final = (Reason.OTHER_ENGINE, Reason.AMBIGUOUS_ENGINE)
+#: Of a label's value that is stored with its alert; Prometheus' own are a few words.
+_LONGEST_VALUE: Final = 2048
 #: What is kept of an alert that was not taken on.
 _EXCERPT: Final = 500
 
@@ -103,6 +105,11 @@ class Intake:
                 skipped.append(about.reason)
                 if about.reason is not Reason.OWN_ALERT:
                     asides.append(_aside(about.reason, about.detail, _excerpt(alert), now=now))
+                continue
+            long = next((n for n, v in alert.labels.items() if len(v) > _LONGEST_VALUE), None)
+            if long is not None:
+                detail = f"label {long!r} is longer than {_LONGEST_VALUE} characters"
+                asides.append(_aside("set_aside", detail, _excerpt(alert), now=now))
                 continue
             notices.append(Notice(target=str(about.root.target), alert=alert))
         taken = await self._inbox.accept(notices, asides, now=now) if notices or asides else ()
