@@ -42,17 +42,8 @@ def judge(
     sick = seen.sickness
     poll_at = now + policy.verify.poll
     match sick.symptom:
-        case Symptom.SUPPRESSED:
-            return Conclude(Verdict.CANCELLED, Reason.SILENCED, "the alert was silenced meanwhile")
-        case Symptom.UNKNOWN:
-            since = remediation.unknown_since or now
-            if now - since >= patience.unknown:
-                return Conclude(
-                    Verdict.UNKNOWN,
-                    Reason.UNKNOWN_TOO_LONG,
-                    f"nobody could tell for {format_duration(now - since)}: {sick.doubt}",
-                )
-            return Watch(poll_at, Reason.NO_FRESH_DATA)
+        case Symptom.SUPPRESSED | Symptom.UNKNOWN:
+            return _nobody_can_tell(seen, remediation, policy, patience, now=now)
         case Symptom.ACTIVE:
             if remediation.absent_since is not None:
                 away = format_duration(now - remediation.absent_since)
@@ -113,17 +104,8 @@ def judge_scale_out(
                     f"no alert of the group for {format_duration(now - since)}",
                 )
             return Watch(min(poll_at, since + settle), Reason.RELIEF)
-        case Symptom.SUPPRESSED:
-            return Conclude(Verdict.CANCELLED, Reason.SILENCED, "the alert was silenced meanwhile")
-        case Symptom.UNKNOWN:
-            since = remediation.unknown_since or now
-            if now - since >= patience.unknown:
-                return Conclude(
-                    Verdict.UNKNOWN,
-                    Reason.UNKNOWN_TOO_LONG,
-                    f"nobody could tell for {format_duration(now - since)}: {seen.sickness.doubt}",
-                )
-            return Watch(poll_at, Reason.NO_FRESH_DATA)
+        case Symptom.SUPPRESSED | Symptom.UNKNOWN:
+            return _nobody_can_tell(seen, remediation, policy, patience, now=now)
         case Symptom.ACTIVE:
             if now >= over_at:
                 return Conclude(
@@ -132,6 +114,27 @@ def judge_scale_out(
                     f"still needed {format_duration(now - scaled_out_at)} after the clone was up",
                 )
             return Watch(min(poll_at, over_at), Reason.RELIEF)
+
+
+def _nobody_can_tell(
+    seen: Observation,
+    remediation: Remediation,
+    policy: Policy,
+    patience: Patience,
+    *,
+    now: datetime,
+) -> Watch | Conclude:
+    """Wait for a symptom that can be told; silenced, there is none to wait for."""
+    if seen.sickness.symptom is Symptom.SUPPRESSED:
+        return Conclude(Verdict.CANCELLED, Reason.SILENCED, "the alert was silenced meanwhile")
+    since = remediation.unknown_since or now
+    if now - since < patience.unknown:
+        return Watch(now + policy.verify.poll, Reason.NO_FRESH_DATA)
+    return Conclude(
+        Verdict.UNKNOWN,
+        Reason.UNKNOWN_TOO_LONG,
+        f"nobody could tell for {format_duration(now - since)}: {seen.sickness.doubt}",
+    )
 
 
 def _settling(
