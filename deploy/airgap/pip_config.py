@@ -6,6 +6,8 @@ installed; nothing of it reaches the finished image.
 """
 
 import ast
+import configparser
+import importlib.util
 import os
 import shutil
 import subprocess
@@ -24,7 +26,30 @@ BUNDLES = (
 
 
 def host_settings() -> dict[str, str]:
-    """What pip itself says that it uses; the environment comes last and wins."""
+    """What pip itself says that it uses, or would use where this Python has none."""
+    if importlib.util.find_spec("pip") is None:
+        return read_settings()
+    return ask_pip()
+
+
+def read_settings() -> dict[str, str]:
+    """Debian's Python comes without pip: read the files and variables that it would read."""
+    home = Path.home()
+    files = ["/etc/pip.conf", home / ".pip/pip.conf", home / ".config/pip/pip.conf"]
+    parser = configparser.RawConfigParser()
+    parser.read([*files, os.environ.get("PIP_CONFIG_FILE", os.devnull)], encoding="utf-8")
+    found = {}
+    for section in ("global", "install"):
+        if parser.has_section(section):
+            found.update(parser.items(section))
+    for name, value in os.environ.items():
+        if name.startswith("PIP_") and name != "PIP_CONFIG_FILE":
+            found[name.removeprefix("PIP_").lower().replace("_", "-")] = value
+    return {key: value for key, value in found.items() if key not in SKIPPED}
+
+
+def ask_pip() -> dict[str, str]:
+    """Ask ``pip config list``; the environment comes last and wins."""
     answer = subprocess.run(
         [sys.executable, "-m", "pip", "config", "list"], capture_output=True, text=True, check=False
     )

@@ -5,6 +5,7 @@ import re
 import shutil
 import stat
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -116,7 +117,8 @@ def test_an_address_that_is_none_is_refused(tmp_path: Path, url: str) -> None:
     assert "is not an http(s) address" in done.stderr
 
 
-def test_pip_finds_its_way_inside_the_builder(tmp_path: Path) -> None:
+@pytest.mark.parametrize("own_pip", [True, False], ids=["with-pip", "debians-python-has-none"])
+def test_pip_finds_its_way_inside_the_builder(tmp_path: Path, own_pip: bool) -> None:
     """The host's pip configuration and CA bundle, with paths as they are inside."""
     bundle = tmp_path / "own-ca.pem"
     bundle.write_text("certificates")
@@ -127,10 +129,10 @@ def test_pip_finds_its_way_inside_the_builder(tmp_path: Path) -> None:
     empty.mkdir()
     to = tmp_path / "to"
     to.mkdir()
-    python = shutil.which("python3")
-    assert python is not None
+    # -S leaves site-packages out, and pip with them.
+    python = [sys.executable] if own_pip else [sys.executable, "-S"]
     done = subprocess.run(
-        [python, DEPLOY / "airgap" / "pip_config.py", to],
+        [*python, DEPLOY / "airgap" / "pip_config.py", to],
         env={
             "PATH": os.environ["PATH"],
             "HOME": str(tmp_path),
