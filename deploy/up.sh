@@ -69,7 +69,7 @@ compose kill -s HUP prometheus alertmanager >/dev/null 2>&1
 secrets="${RELEVO_SECRETS_DIR:-$deploy/secrets}"
 cat <<END
 
-Relevo         ${RELEVO_EXTERNAL_URL:-http://localhost:${RELEVO_PORT:-5000}}
+Relevo         ${RELEVO_EXTERNAL_URL:-http://localhost:${RELEVO_PORT:-5000}}/docs
 Prometheus     http://localhost:${PROMETHEUS_PORT:-9090}
 Alertmanager   http://localhost:${ALERTMANAGER_PORT:-9093}
 $([[ "$(state)" != *grafana* ]] || echo "Grafana        http://localhost:${GRAFANA_PORT:-3000} (admin, password in $secrets/grafana_password)")
