@@ -42,7 +42,7 @@ LUA = "--[[ KEYS[1] a  ARGV[1] b  Output: c ]]\n"
         pytest.param(
             rules.no_registry_addresses,
             "requirements.lock",
-            "a==1\n--index-url https://pypi.example/simple\n",
+            "a==1\n--index-url https://packages.example/simple\n",
             "requirements.lock:2: an address in a requirements file",
             id="an-index-in-a-lock",
         ),
@@ -104,7 +104,7 @@ def test_a_rule_finds_what_breaks_it(
     ("rule", "name", "text"),
     [
         pytest.param(
-            rules.no_registry_addresses, "docs/a.md", "https://pypi.example\n", id="docs-may-link"
+            rules.no_registry_addresses, "docs/a.md", "https://packages.example\n", id="docs-may-link"
         ),
         pytest.param(
             rules.locks_have_hashes, "requirements.lock", f"a==1 \\\n    {HASH}\n", id="a-hash"
