@@ -104,7 +104,10 @@ def test_a_rule_finds_what_breaks_it(
     ("rule", "name", "text"),
     [
         pytest.param(
-            rules.no_registry_addresses, "docs/a.md", "https://packages.example\n", id="docs-may-link"
+            rules.no_registry_addresses,
+            "docs/a.md",
+            "https://packages.example\n",
+            id="docs-may-link",
         ),
         pytest.param(
             rules.locks_have_hashes, "requirements.lock", f"a==1 \\\n    {HASH}\n", id="a-hash"
