@@ -16,6 +16,7 @@ from deploy.demo.host import moment
 from deploy.demo.screen import WIDTH, Screen
 from deploy.demo.stage import end_session
 from deploy.demo.story import Json, Story, both_paces, seconds
+from tests.adapters.far_side import until
 from tests.stack.program import Program, free_port
 from tests.stack.wait import eventually
 
@@ -200,6 +201,15 @@ async def test_a_name_without_an_address_is_no_crash() -> None:
 # ------------------------------------------------------------------------ the end
 
 
+def is_over(process: int) -> bool:
+    """Gone, or dead and not yet asked after."""
+    try:
+        status = Path(f"/proc/{process}/status").read_text(encoding="utf-8")
+    except (FileNotFoundError, ProcessLookupError):
+        return True
+    return "State:\tZ" in status
+
+
 def test_ends_all_that_a_script_has_started() -> None:
     script = "trap '' TERM; sleep 60 & echo $!; wait"
     process = subprocess.Popen(
@@ -212,6 +222,5 @@ def test_ends_all_that_a_script_has_started() -> None:
 
     process.stdout.close()
     assert process.returncode is not None
-    # Killed; whoever inherited it may not have looked at it yet.
-    status = Path(f"/proc/{child}/status")
-    assert not status.exists() or "State:\tZ" in status.read_text(encoding="utf-8")
+    # Killed, which takes the kernel a moment; whoever inherited it may not have looked yet.
+    until(lambda: is_over(child), what=lambda: f"process {child} is over")
