@@ -6,7 +6,7 @@ PYTHON := $(VENV)/bin/python
 READY := $(VENV)/.ready
 
 .DEFAULT_GOAL := all
-.PHONY: all setup check test unit demo up down lock clean help
+.PHONY: all setup check test unit bench demo up down lock clean help
 
 all: check test
 
@@ -18,6 +18,7 @@ help:
 	@echo "make check    lint, types, layers, rules"
 	@echo "make test     the whole suite on real parts"
 	@echo "make unit     only what needs neither Docker nor Prometheus"
+	@echo "make bench    what one decision costs"
 	@echo "make lock     renew the hash-locked requirements"
 
 setup: $(READY)
@@ -41,6 +42,9 @@ unit: $(READY)
 
 demo: $(READY)
 	deploy/airgap/with-lab.sh $(PYTHON) deploy/demo/demo.py
+
+bench: $(READY)
+	$(PYTHON) -m bench.decisions
 
 up:
 	deploy/up.sh

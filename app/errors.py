@@ -15,6 +15,10 @@ Our exceptions.
     - CloneRefused          no faithful clone of this container can be made
     - LeaseLost             another worker holds the step now; its word counts
     - CoolingDown           the group was scaled out a moment ago
+    - OutOfBudget           too many actions at once, or lately
+    - GroupBusy             too many instances of the group are out by our hand already
+    - OrderConflict         an operator's order, while something else is going on there
+    - OrderRefused          an operator's order that a guard forbids
     - BadConfiguration      a setting or the policy file is wrong; says where and what to do
 """
 
@@ -95,6 +99,46 @@ class CoolingDown(Permanent):
     def __init__(self, until: datetime) -> None:
         super().__init__(f"cooling down until {until.isoformat()}")
         self.until = until
+
+
+class OutOfBudget(Permanent):
+    """
+    Too many actions at once, or within the last minutes or hour.
+
+    :param until: when there may be room again
+    """
+
+    def __init__(self, until: datetime) -> None:
+        super().__init__(f"out of budget until {until.isoformat()}")
+        self.until = until
+
+
+class GroupBusy(Permanent):
+    """
+    Too many instances of the group are out by our hand already.
+
+    :param until: when to ask again
+    """
+
+    def __init__(self, until: datetime) -> None:
+        super().__init__(f"the group has instances out until {until.isoformat()}")
+        self.until = until
+
+
+class OrderConflict(Permanent):
+    """What an operator ordered cannot be begun now; the message says what is in the way."""
+
+
+class OrderRefused(Permanent):
+    """
+    What an operator ordered is forbidden by a guard.
+
+    :param reason: the word for it
+    """
+
+    def __init__(self, reason: str, message: str) -> None:
+        super().__init__(message)
+        self.reason = reason
 
 
 class BadConfiguration(Permanent):

@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import signal
 import socket
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from datetime import timedelta
@@ -19,21 +19,32 @@ from app import __version__
 from app.adapters.alertmanager import Alertmanagers
 from app.adapters.clock import LoopClock
 from app.adapters.engine.docker import DockerEngine
-from app.adapters.policy_file import load_rulebook
+from app.adapters.ourselves import ourselves
+from app.adapters.policy_file import load_rulebook, parse_rulebook
 from app.adapters.prometheus import PrometheusSamples
 from app.adapters.store import open_store
 from app.adapters.store.embedded import embedded_server
 from app.api.app import create_app
 from app.api.deps import Parts, Scope, Tokens
 from app.controller.act import Actor
+from app.controller.casefile import Clerk
+from app.controller.crier import Crier
 from app.controller.desk import Desk
+from app.controller.freshness import Freshness
+from app.controller.gauges import Gauges
 from app.controller.intake import Intake
 from app.controller.note import Notebook
 from app.controller.observe import Observer
+from app.controller.operate import Operator
+from app.controller.overview import Overview
 from app.controller.picture import Census, Pictures
 from app.controller.readiness import Readiness
 from app.controller.reconcile import Reconciler
+from app.controller.reload import Reloading
+from app.controller.resync import Resync
+from app.controller.rules import Rules
 from app.controller.telemetry import Telemetry
+from app.controller.witness import Witness
 from app.controller.worker import Worker
 from app.errors import BadConfiguration
 from app.policies.spec import Patience, Rulebook
@@ -46,12 +57,20 @@ log: Final = structlog.get_logger("relevo")
 _GRACE: Final = timedelta(seconds=20)
 
 
+#: How long Alertmanager believes an alert of ours that is not posted again.
+_BELIEVED: Final = timedelta(minutes=5)
+
+Loop = Callable[[], Coroutine[None, None, None]]
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Controller:
     """A wired controller that is not running yet."""
 
     parts: Parts
     worker: Worker
+    #: What runs beside the server, the worker among them; each until it is cancelled.
+    loops: tuple[Loop, ...]
 
 
 @asynccontextmanager
@@ -83,35 +102,93 @@ async def open_controller(settings: Settings, rulebook: Rulebook) -> AsyncIterat
         )
 
         prefix, mode = settings.label_prefix, settings.mode
-        census = Census(engine, clock, name=settings.engine_name, prefix=prefix, rulebook=rulebook)
-        readiness = Readiness(engine)
-        pictures = Pictures(
-            census, alerts, store.facts, clock, rulebook=rulebook, patience=patience
+        rules = Rules(rulebook)
+        census = Census(
+            engine,
+            clock,
+            name=settings.engine_name,
+            prefix=prefix,
+            rules=rules,
+            ourselves=ourselves(_urls(settings)),
         )
+        pictures = Pictures(
+            census, alerts, samples, store.facts, clock, rules=rules, patience=patience
+        )
+        witness = Witness(
+            engine,
+            census,
+            store.schedule,
+            store.records,
+            clock,
+            rules=rules,
+            prefix=prefix,
+            wake=lambda: worker.wake(),  # made below, of what is made before
+        )
+        readiness = Readiness(engine)
         observer = Observer(
             engine,
             pictures,
             readiness,
-            samples,
+            Freshness(samples, clock, patience=patience),
             store,
-            clock,
-            rulebook=rulebook,
-            patience=patience,
+            witness,
+            rules=rules,
             prefix=prefix,
             mode=mode,
         )
-        actor = Actor(engine, store.records, clock)
-        notebook = Notebook(store.records, clock, telemetry)
+        crier = (
+            Crier(
+                store,
+                alerts,
+                census,
+                clock,
+                rules,
+                external_url=settings.external_url,
+                has_prometheus=samples is not None,
+                hold_for=_BELIEVED / settings.time_factor,
+                prefix=prefix,
+                count=telemetry.cried,
+            )
+            if alerts is not None
+            else None
+        )
+        clerk = Clerk(engine, store.casefiles, clock)
+        actor = Actor(engine, store.records, clerk, witness, clock)
+        notebook = Notebook(store.records, clock, telemetry, tell=crier.wake if crier else _nobody)
         reconciler = Reconciler(observer, actor, notebook, clock, patience=patience)
         worker = Worker(store.schedule, clock, reconciler.step, telemetry)
-        intake = Intake(store.inbox, census, clock, telemetry, rulebook=rulebook, wake=worker.wake)
-        desk = Desk(
-            store, census, readiness, clock, telemetry, rulebook=rulebook, prefix=prefix, mode=mode
+        resync = Resync(pictures, store, clock, rules=rules, wake=worker.wake)
+        overview = Overview(store, census, clock, rules=rules, mode=mode)
+        desk = Desk(store, census, readiness, clock, rules=rules, prefix=prefix, mode=mode)
+        loops: list[Loop] = [worker.run, resync.run, witness.run]
+        if crier is not None:
+            loops.append(crier.run)
+        reloading = Reloading(
+            lambda: load_rulebook(settings.policies), rules, telemetry, clock, ask=resync.ask
         )
         parts = Parts(
-            intake=intake, desk=desk, telemetry=telemetry, clock=clock, tokens=_tokens(settings)
+            intake=Intake(
+                store.inbox,
+                census,
+                clock,
+                telemetry,
+                rules=rules,
+                wake=worker.wake,
+                pull=resync.ask,
+            ),
+            desk=desk,
+            overview=overview,
+            operator=Operator(observer, store, clock, rules=rules, wake=worker.wake),
+            gauges=Gauges(
+                overview, desk, census, store.schedule, pictures, resync, witness, clock, telemetry
+            ),
+            reloading=reloading,
+            parse=parse_rulebook,
+            telemetry=telemetry,
+            clock=clock,
+            tokens=_tokens(settings),
         )
-        yield Controller(parts=parts, worker=worker)
+        yield Controller(parts=parts, worker=worker, loops=tuple(loops))
 
 
 async def serve(settings: Settings) -> None:
@@ -137,27 +214,31 @@ async def serve(settings: Settings) -> None:
         stopping = asyncio.Event()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, stopping.set)
+        loop.add_signal_handler(signal.SIGHUP, controller.parts.reloading.quietly)
         log.info("starting", version=__version__, listen=str(settings.listen))
         await _run(controller, server, stopping)
         log.info("stopped")
 
 
 async def _run(controller: Controller, server: uvicorn.Server, stopping: asyncio.Event) -> None:
-    """Run server and worker; when one of them ends, for whatever cause, both do."""
+    """Run server and loops; when one of them ends, for whatever cause, all do."""
     serving = asyncio.create_task(server.serve(), name="http")
-    working = asyncio.create_task(controller.worker.run(), name="worker")
+    looping = {asyncio.create_task(loop(), name=loop.__qualname__) for loop in controller.loops}
     asked = asyncio.create_task(stopping.wait(), name="signal")
-    await asyncio.wait({serving, working, asked}, return_when=asyncio.FIRST_COMPLETED)
+    await asyncio.wait({serving, *looping, asked}, return_when=asyncio.FIRST_COMPLETED)
     asked.cancel()
     # Stop claiming first: whoever takes over may begin while we still close connections.
     controller.parts.intake.close()
     controller.worker.stop()
     server.should_exit = True
-    _, late = await asyncio.wait({serving, working}, timeout=_GRACE.total_seconds())
+    worker = {task for task in looping if task.get_name() == controller.worker.run.__qualname__}
+    for task in looping - worker:
+        task.cancel()
+    _, late = await asyncio.wait({serving, *looping}, timeout=_GRACE.total_seconds())
     for task in late:
         task.cancel()
-    # An error of either is raised here: the process must not end 0 without an actor.
-    for task in (working, serving):
+    # An error of any of them is raised here: the process must not end 0 without an actor.
+    for task in (*looping, serving):
         with contextlib.suppress(asyncio.CancelledError):
             await task
 
@@ -183,6 +264,16 @@ class _Server(uvicorn.Server):
 
 def _revealed(secret: SecretStr | None) -> str | None:
     return secret.get_secret_value() if secret is not None else None
+
+
+def _nobody() -> None:
+    """Tell nobody: there is no Alertmanager to post to."""
+
+
+def _urls(settings: Settings) -> tuple[str, ...]:
+    """List everything that the settings lead to."""
+    single = (settings.prometheus_url, settings.grafana_url, _revealed(settings.redis_url))
+    return (*settings.alertmanager_url, settings.docker_host, *(url for url in single if url))
 
 
 def _tokens(settings: Settings) -> Tokens:

@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from app.domain.alert import Alert, AlertStatus, KnownAlert, ListedAlert, ListedState
-from app.domain.container import Container, Listed, RunState
+from app.domain.container import Container, EngineEvent, Listed, RunState
 from app.domain.decision import Action, Reason
 from app.domain.observation import EngineView, GroupView, Observation, Sickness, Symptom
 from app.domain.remediation import Attempt, Remediation, State
@@ -145,7 +145,7 @@ def group(**more: Any) -> GroupView:
 
 def seen(symptom: Symptom = Symptom.ACTIVE, **more: Any) -> Observation:
     """An observation of an ill target with an open remediation."""
-    sick = Sickness(symptom=symptom, alerts=("ContainerHighCPU",), since=START)
+    sick = Sickness(symptom=symptom, alerts=("ContainerHighCPU",), since=START, noticed=True)
     values: dict[str, Any] = {
         "target": TARGET,
         "view": EngineView.SEEN,
@@ -158,3 +158,21 @@ def seen(symptom: Symptom = Symptom.ACTIVE, **more: Any) -> Observation:
         "opted_in": True,
     }
     return replace(Observation(**values), **more)
+
+
+def event(
+    action: str,
+    number: int = 1,
+    *,
+    after: float = 0,
+    labels: Mapping[str, str] | None = None,
+    **attributes: str,
+) -> EngineEvent:
+    """One of Docker's events about a container, so many seconds after `START`."""
+    return EngineEvent(
+        at_ns=(at(after) - datetime(1970, 1, 1, tzinfo=UTC)) // timedelta(microseconds=1) * 1000,
+        container_id=hex_id(number),
+        name=attributes.pop("name", "web"),
+        action=action,
+        attributes={**(labels or {}), **attributes},
+    )

@@ -1,12 +1,13 @@
 """Working fakes of the outside, asserted by their state; virtual time, no I/O."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import AsyncGenerator, Callable, Mapping
 from dataclasses import dataclass, field, replace
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
 from app.domain.alert import AlertListing, ListedAlert
-from app.domain.container import Container, EngineIdentity, Listed, RunState
+from app.domain.casefile import CaseFile
+from app.domain.container import Container, EngineEvent, EngineIdentity, Listed, RunState
 from app.domain.fidelity import Fate, FidelityItem, FidelityReport
 from app.errors import (
     CloneRefused,
@@ -54,7 +55,11 @@ class FakeEngine:
     hangs: timedelta = timedelta(0)
     #: Every action takes this long.
     takes: timedelta = timedelta(0)
+    #: As the daemon calls itself.
+    hostname: str = ENGINE
     _starts: int = 0
+    #: What happened and was not told yet; None: the stream is cut there.
+    _happened: asyncio.Queue[EngineEvent | None] = field(default_factory=asyncio.Queue)
 
     def run(self, one: Container) -> Container:
         """Have a container on the engine."""
@@ -76,7 +81,7 @@ class FakeEngine:
     async def identity(self) -> EngineIdentity:
         await self._answer()
         return EngineIdentity(
-            name=ENGINE, api_version=(1, 41), version="20.10", cpus=2, memory_bytes=1 << 30
+            name=self.hostname, api_version=(1, 41), version="20.10", cpus=2, memory_bytes=1 << 30
         )
 
     async def containers(self) -> tuple[Listed, ...]:
@@ -131,6 +136,33 @@ class FakeEngine:
             raise EngineRefused(403, "not a clone of ours")
         await self._act("remove", one, lambda: self.inside.pop(container_id))
 
+    async def evidence(self, container_id: str, *, at: datetime) -> CaseFile:
+        one = await self.inspect(container_id)
+        return CaseFile(
+            container_id=one.id,
+            container=one.name,
+            taken_at=at,
+            state=one.state.value,
+            started_at=one.started_at,
+            exit_code=one.exit_code,
+            oom_killed=one.oom_killed,
+            restart_count=one.restart_count,
+            logs=(f"{one.name} says its last words",),
+            stats={"pids": 1.0},
+        )
+
+    def happen(self, event: EngineEvent | None) -> None:
+        """Have something told to who follows the events; None cuts them off."""
+        self._happened.put_nowait(event)
+
+    async def events(self, *, since_ns: int) -> AsyncGenerator[EngineEvent, None]:
+        while True:
+            await self._answer()
+            event = await self._happened.get()
+            if event is None:
+                raise EngineUnavailable("the stream ended")
+            yield event
+
     def started(self, container_id: str, **more: object) -> None:
         """Have a container started by whoever."""
         self._starts += 1
@@ -163,12 +195,17 @@ class FakeAlertmanager:
     alerts: list[ListedAlert] = field(default_factory=list)
     watchdog: bool = True
     down: bool = False
+    #: False: its routes to our receiver have time intervals.
+    may_open: bool = True
 
     async def listing(self) -> AlertListing:
         if self.down:
             raise SourceUnavailable("cannot connect")
         return AlertListing(
-            alerts=tuple(self.alerts), watchdog=self.watchdog, up_since=self.up_since
+            alerts=tuple(self.alerts),
+            watchdog=self.watchdog,
+            up_since=self.up_since,
+            may_open=self.may_open,
         )
 
 
@@ -179,13 +216,104 @@ class FakePrometheus:
     clock: Clock
     age: timedelta | None = timedelta(seconds=5)
     down: bool = False
+    #: Labels of the alerts that its rules have firing.
+    alerts: list[Mapping[str, str]] = field(default_factory=list)
 
     async def newest_sample(self, *, engine: str, container: str, now: datetime) -> datetime | None:
         if self.down:
             raise SourceUnavailable("cannot connect")
         return None if self.age is None else self.clock.now() - self.age
 
+    async def firing(self) -> tuple[Mapping[str, str], ...]:
+        if self.down:
+            raise SourceUnavailable("cannot connect")
+        return tuple(self.alerts)
+
 
 def web(**more: object) -> Container:
     """The container that most tests are about."""
     return container("web", 1, **more)
+
+
+@dataclass
+class LivelyEngine(FakeEngine):
+    """An engine that tells of everything that happens to containers, in Docker's own order."""
+
+    #: Called after every start, whoever made it.
+    on_started: Callable[[Container], object] = lambda one: None
+    #: Containers that are out by our hand at this moment, and the most that ever were at once.
+    out: set[str] = field(default_factory=set)
+    most_out: int = 0
+    _told_ns: int = 0
+
+    def tell(self, one: Container, action: str, **attributes: str) -> None:
+        """Tell of one event."""
+        since_epoch = self.clock.now() - datetime(1970, 1, 1, tzinfo=UTC)
+        self._told_ns = max(self._told_ns + 1, since_epoch // timedelta(microseconds=1) * 1000)
+        self.happen(
+            EngineEvent(
+                at_ns=self._told_ns,
+                container_id=one.id,
+                name=one.name,
+                action=action,
+                attributes={**one.labels, "image": one.image, "name": one.name, **attributes},
+            )
+        )
+
+    def stop(self, name: str, *, signal: str = "15", exit_code: int = 0) -> None:
+        """Have a person stop a container."""
+        one = self.named(name)
+        self._ended(one, signal=signal, exit_code=exit_code)
+        self.tell(one, "stop")
+
+    def kill(self, name: str, *, signal: str = "9", ends: bool = True) -> None:
+        """Have a person send it a signal."""
+        one = self.named(name)
+        if ends:
+            self._ended(one, signal=signal, exit_code=128 + int(signal))
+        else:
+            self.tell(one, "kill", signal=signal)
+
+    def crash(self, name: str, *, exit_code: int = 1) -> None:
+        """Have it end by itself."""
+        one = self.named(name)
+        self.run(replace(one, state=RunState.EXITED, exit_code=exit_code))
+        self.tell(one, "die", exitCode=str(exit_code))
+
+    def pause(self, name: str, *, paused: bool = True) -> None:
+        """Have a person pause it, or end that."""
+        one = self.named(name)
+        self.run(replace(one, state=RunState.PAUSED if paused else RunState.RUNNING))
+        self.tell(one, "pause" if paused else "unpause")
+
+    def remove(self, name: str) -> None:
+        """Have a container removed."""
+        one = self.named(name)
+        del self.inside[one.id]
+        self.tell(one, "destroy")
+
+    def started(self, container_id: str, **more: object) -> None:
+        """Have a container started by whoever."""
+        now = f"{self.clock.now():%Y-%m-%dT%H:%M:%S}.{self._starts:09d}Z"
+        values = {"exit_code": 0, "oom_killed": False, "started_at": now}
+        super().started(container_id, **(values | more))
+        self.tell(self.inside[container_id], "start")
+        self.on_started(self.inside[container_id])
+
+    async def _act(self, what: str, one: Container, effect: Callable[[], object]) -> None:
+        if what == "restart":
+            self.out.add(one.id)
+            self.most_out = max(self.most_out, len(self.out))
+            self._ended(one, signal="15", exit_code=137)
+            self.tell(one, "stop")
+        try:
+            await super()._act(what, one, effect)
+        finally:
+            self.out.discard(one.id)
+        if what == "restart":
+            self.tell(one, "restart")
+
+    def _ended(self, one: Container, *, signal: str, exit_code: int) -> None:
+        self.tell(one, "kill", signal=signal)
+        self.run(replace(one, state=RunState.EXITED, exit_code=exit_code))
+        self.tell(one, "die", exitCode=str(exit_code))

@@ -6,14 +6,16 @@ for its age: where Redis drops a key after days, this keeps it.
 """
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from app.adapters.store.codec import ASIDE, dump_aside, from_ms, span_ms, to_ms, to_ms_up
 from app.domain.activity import Activity
+from app.domain.casefile import CaseFile
+from app.domain.control import Brake, Halt, Order
 from app.domain.remediation import Remediation
-from app.errors import CoolingDown, LeaseLost
+from app.errors import CoolingDown, GroupBusy, LeaseLost, OutOfBudget
 from app.ports import (
     Aside,
     Claim,
@@ -21,8 +23,10 @@ from app.ports import (
     Cooldown,
     Dossier,
     Entry,
+    Limits,
     Notice,
     RemediationFilter,
+    Reply,
     Store,
     Taken,
 )
@@ -39,8 +43,203 @@ class _Cooling:
     attempt_id: str
 
 
+class MemoryControls:
+    """See `app.ports.Controls`."""
+
+    def __init__(self) -> None:
+        self._pause: Halt | None = None
+        self._holds: dict[str, Halt] = {}
+        self._brake = Brake()
+
+    async def pause(self) -> Halt | None:
+        """See `app.ports.Controls`."""
+        return self._pause
+
+    async def set_pause(self, halt: Halt | None) -> None:
+        """See `app.ports.Controls`."""
+        self._pause = halt
+
+    async def holds(self) -> Mapping[str, Halt]:
+        """See `app.ports.Controls`."""
+        return dict(self._holds)
+
+    async def set_hold(self, target: str, halt: Halt | None) -> None:
+        """See `app.ports.Controls`."""
+        self._holds.pop(target, None)
+        if halt is not None:
+            oldest_ms = to_ms(halt.since) - span_ms(timedelta(days=1))
+            for other, held in list(self._holds.items()):
+                if held.until is not None and to_ms_up(held.until) < oldest_ms:
+                    del self._holds[other]
+            self._holds[target] = halt
+
+    async def brake(self) -> Brake:
+        """See `app.ports.Controls`."""
+        return self._brake
+
+    async def set_brake(self, brake: Brake) -> None:
+        """See `app.ports.Controls`."""
+        self._brake = brake
+
+
+class MemoryOrders:
+    """See `app.ports.Orders`; places orders in the schedule of its store."""
+
+    def __init__(self, store: "MemoryStore") -> None:
+        self._store = store
+        self._pending: dict[str, Order] = {}
+        #: Target -> its last order, pending or not.
+        self._placed: dict[str, Order] = {}
+        self._replies: dict[str, Reply] = {}
+
+    async def place(
+        self, target: str, order: Order, *, now: datetime, reply: Reply | None = None
+    ) -> Order | Reply | None:
+        """See `app.ports.Orders`."""
+        if self._placed.get(target) == order:
+            return None
+        if reply is not None and reply.key in self._replies:
+            return self._replies[reply.key]
+        if target in self._pending:
+            return self._pending[target]
+        self._pending[target] = self._placed[target] = order
+        if reply is not None:
+            self._replies[reply.key] = reply
+        await self._store.nudge([target], now=now)
+        return None
+
+    async def pending(self, target: str) -> Order | None:
+        """See `app.ports.Orders`."""
+        return self._pending.get(target)
+
+    async def replied(self, key: str) -> Reply | None:
+        """See `app.ports.Orders`."""
+        return self._replies.get(key)
+
+    async def reply(self, reply: Reply) -> Reply | None:
+        """See `app.ports.Orders`."""
+        first = self._replies.get(reply.key)
+        self._replies.setdefault(reply.key, reply)
+        return first
+
+    def answer(self, target: str, order_id: str | None) -> None:
+        """End the order, if it is this one."""
+        pending = self._pending.get(target)
+        if pending is not None and pending.id == order_id:
+            del self._pending[target]
+
+
+class MemoryCaseFiles:
+    """See `app.ports.CaseFiles`."""
+
+    def __init__(self) -> None:
+        self._files: dict[str, CaseFile] = {}
+
+    async def keep(self, attempt_id: str, file: CaseFile) -> None:
+        """See `app.ports.CaseFiles`."""
+        self._files[attempt_id] = file
+
+    async def of(self, attempt_id: str) -> CaseFile | None:
+        """See `app.ports.CaseFiles`."""
+        return self._files.get(attempt_id)
+
+
+class MemoryBudget:
+    """What ``lua/budget.lua`` does, in Python."""
+
+    def __init__(self) -> None:
+        #: Attempt -> end of its slot.
+        self._slots: dict[str, int] = {}
+        #: Attempt -> when it was charged.
+        self.charges: dict[str, int] = {}
+        #: Target -> since when it waits for its turn, and when it asked last.
+        self._waiting: dict[str, tuple[int, int]] = {}
+        #: Group -> target -> until when it counts as out.
+        self._out: defaultdict[str, dict[str, int]] = defaultdict(dict)
+
+    def charge(self, target: str, limits: Limits, now: datetime, *, slot_end: int) -> None:
+        """Charge an attempt, or raise and change nothing."""
+        now_ms, attempt = to_ms(now), limits.attempt_id
+        longest_ms = span_ms(max(limits.burst_span, limits.hour))
+        charges = {one: at for one, at in self.charges.items() if at > now_ms - longest_ms}
+        if attempt not in charges:
+            try:
+                self._check_budget(limits, now_ms, slot_end)
+                self._check_turn(target, limits, now_ms)
+            except OutOfBudget:
+                self._wait(target, limits, now_ms)
+                raise
+            self._check_group(target, limits, now)
+        self._waiting.pop(target, None)
+        self._slots[attempt] = slot_end
+        self.charges = {attempt: now_ms} | charges
+        if limits.group is not None:
+            self._out[limits.group][target] = to_ms_up(now + limits.out_for)
+
+    def _check_budget(self, limits: Limits, now_ms: int, slot_end: int) -> None:
+        others = [end for one, end in self._slots.items() if one != limits.attempt_id]
+        ends = [end for end in others if end > now_ms]
+        full = [_full_until(ends, limits.concurrent, otherwise=slot_end)]
+        rates = (
+            (1, limits.spacing),
+            (limits.burst, limits.burst_span),
+            (limits.per_hour, limits.hour),
+        )
+        for most, span in rates:
+            span_in_ms = span_ms(span)
+            charged = self.charges.values()
+            ends = [at + span_in_ms for at in charged if now_ms - span_in_ms < at <= now_ms]
+            full.append(_full_until(ends, most, otherwise=now_ms + span_in_ms))
+        if any(full):
+            raise OutOfBudget(from_ms(max(full)))
+
+    def _check_turn(self, target: str, limits: Limits, now_ms: int) -> None:
+        if limits.waiting_since is None:
+            return
+        since, forget_ms = to_ms(limits.waiting_since), span_ms(limits.forget_after)
+        # In Redis' order: by time, then by name.
+        for at, other, asked in sorted((at, one, ask) for one, (at, ask) in self._waiting.items()):
+            if at < since and other != target and asked > now_ms - forget_ms:
+                raise OutOfBudget(from_ms(asked + forget_ms))
+
+    def _wait(self, target: str, limits: Limits, now_ms: int) -> None:
+        if limits.waiting_since is None:
+            return
+        edge = now_ms - span_ms(limits.forget_after)
+        self._waiting = {one: pair for one, pair in self._waiting.items() if pair[1] > edge}
+        self._waiting[target] = (to_ms(limits.waiting_since), now_ms)
+
+    def _check_group(self, target: str, limits: Limits, now: datetime) -> None:
+        if limits.group is None:
+            return
+        out = {one: end for one, end in self._out[limits.group].items() if end > to_ms(now)}
+        otherwise = to_ms_up(now + limits.out_for)
+        full = _full_until(out.values(), limits.out_of_group, otherwise=otherwise)
+        if target not in out and full:
+            raise GroupBusy(from_ms(full))
+
+    def free(self, attempt_id: str | None) -> None:
+        """Give a slot back."""
+        self._slots.pop(attempt_id or "", None)
+
+    def back(self, target: str, group: str) -> None:
+        """Count a target as out no longer."""
+        self._out[group].pop(target, None)
+
+
+def _full_until(ends: Collection[int], room: int, *, otherwise: int) -> int:
+    """When there is room for one more; 0 for now."""
+    if len(ends) < room:
+        return 0
+    return sorted(ends)[len(ends) - room] if room else otherwise
+
+
 class MemoryStore:
-    """All ports of the store at once; times inside are milliseconds since the epoch."""
+    """
+    Most ports of the store at once; times inside are milliseconds since the epoch.
+
+    Those that operators use are `controls`, `orders` and `casefiles`.
+    """
 
     def __init__(self) -> None:
         self._fence = 0
@@ -54,6 +253,10 @@ class MemoryStore:
         self._records: dict[str, Remediation] = {}
         #: Target -> id of its open remediation.
         self._open: dict[str, str] = {}
+        #: Ids of those that are listed as open.
+        self._listed_open: set[str] = set()
+        #: Target -> when its newest closed remediation was opened, and its id.
+        self._last: dict[str, tuple[int, str]] = {}
         #: Target -> the last note that was written.
         self._noted: dict[str, tuple[int, Entry]] = {}
         self._failures: defaultdict[str, dict[str, int]] = defaultdict(dict)
@@ -61,6 +264,13 @@ class MemoryStore:
         self._activities: dict[str, Activity] = {}
         self._cooling: dict[str, _Cooling] = {}
         self._facts: dict[str, str] = {}
+        #: Attempt and target -> when it helped.
+        self._recoveries: dict[tuple[str, str], int] = {}
+        self._tallies: defaultdict[str, int] = defaultdict(int)
+        self._budget = MemoryBudget()
+        self.controls = MemoryControls()
+        self.orders = MemoryOrders(self)
+        self.casefiles = MemoryCaseFiles()
 
     # ------------------------------------------------------------ inbox
 
@@ -124,17 +334,35 @@ class MemoryStore:
         waiting = self._claimable(now_ms)
         return timedelta(milliseconds=now_ms - waiting[0][0]) if waiting else timedelta(0)
 
+    async def nudge(self, targets: Sequence[str], *, now: datetime) -> None:
+        """See `app.ports.Schedule`."""
+        for target in targets:
+            self._pull_due(target, to_ms(now))
+
     # ------------------------------------------------------------ records
 
-    async def read(self, claim: Claim, *, group: str, now: datetime, window: timedelta) -> Dossier:
+    async def read(
+        self, target: str, *, group: str, now: datetime, window: timedelta, brake_window: timedelta
+    ) -> Dossier:
         """See `app.ports.Records`."""
+        brake = await self.controls.brake()
+        _, last = self._last.get(target, (0, ""))
+        previous = self._records.get(last)
         cooling = self._cooling.get(group)
         is_cooling = cooling is not None and cooling.until_ms > to_ms(now)
         return Dossier(
-            remediation=await self.remediation_of(claim.target),
-            alerts=self._alerts.of(claim.target),
-            failures=await self.count(claim.target, now=now, window=window),
+            remediation=await self.remediation_of(target),
+            alerts=self._alerts.of(target),
+            failures=await self.count(target, now=now, window=window),
             cooling_until=from_ms(cooling.until_ms) if cooling and is_cooling else None,
+            previous=previous if previous is not None and previous.is_closed else None,
+            order=await self.orders.pending(target),
+            pause=await self.controls.pause(),
+            hold=(await self.controls.holds()).get(target),
+            brake=brake,
+            failing=await self.failing_targets(
+                now=now, window=brake_window, after=brake.cleared_at
+            ),
         )
 
     async def remediation_of(self, target: str) -> Remediation | None:
@@ -148,6 +376,7 @@ class MemoryStore:
         *,
         now: datetime,
         lease: timedelta,
+        limits: Limits,
         activity: Activity | None = None,
         cooldown: Cooldown | None = None,
     ) -> None:
@@ -162,10 +391,12 @@ class MemoryStore:
                 and running.until_ms > to_ms(now)
             ):
                 raise CoolingDown(from_ms(running.until_ms))
+        lease_end = to_ms_up(now + lease)
+        self._budget.charge(claim.target, limits, now, slot_end=lease_end)
         self._cool(cooldown)
         self._write(claim.target, remediation)
         self._write_activity(activity)
-        self._running[claim.target] = to_ms_up(now + lease)
+        self._running[claim.target] = lease_end
 
     async def note(self, claim: Claim, entry: Entry, *, now: datetime) -> None:
         """See `app.ports.Records`."""
@@ -177,10 +408,21 @@ class MemoryStore:
         self._noted[target] = (claim.fence, entry)
         for earlier in entry.amended:
             self._write(target, earlier)
-        self._write(target, entry.remediation)
+        if entry.remediation is not None:
+            self._write(target, entry.remediation)
+        else:
+            self._listed_open.discard(self._open.pop(target, ""))
         self._write_activity(entry.activity)
         self._cool(entry.cooldown)
         self._note_failures(target, entry, to_ms(now))
+        if entry.recovered_attempt is not None:
+            self._recoveries.setdefault((entry.recovered_attempt, target), to_ms(now))
+        self._budget.free(entry.freed)
+        if entry.back and entry.remediation is not None:
+            self._budget.back(target, entry.remediation.group)
+        self.orders.answer(target, entry.answered_order)
+        for name, number in entry.tally.items():
+            self._tallies[name] += number
         self._alerts.forget(target, entry.over)
         self._alerts.mark_listed(target, entry.listed)
         del self._running[target], self._leases[target]
@@ -195,13 +437,18 @@ class MemoryStore:
         for consumed in entry.consumed:
             self._failures.pop(consumed, None)
 
-    def _write(self, target: str, remediation: Remediation | None) -> None:
-        if remediation is not None:
-            self._records[remediation.id] = remediation
-        if remediation is not None and not remediation.is_closed:
+    def _write(self, target: str, remediation: Remediation) -> None:
+        self._records[remediation.id] = remediation
+        if not remediation.is_closed:
             self._open[target] = remediation.id
-        elif remediation is None or self._open.get(target) == remediation.id:
-            self._open.pop(target, None)
+            self._listed_open.add(remediation.id)
+            return
+        self._listed_open.discard(remediation.id)
+        if self._open.get(target) == remediation.id:
+            del self._open[target]
+        opened_ms = to_ms(remediation.opened_at)
+        if opened_ms >= self._last.get(target, (opened_ms, ""))[0]:
+            self._last[target] = opened_ms, remediation.id
 
     def _write_activity(self, activity: Activity | None) -> None:
         if activity is not None:
@@ -224,9 +471,27 @@ class MemoryStore:
         """See `app.ports.FailureWindow`."""
         return _within(self._failures[target], now, window)
 
-    async def failing_targets(self, *, now: datetime, window: timedelta) -> int:
+    async def failing_targets(
+        self, *, now: datetime, window: timedelta, after: datetime | None = None
+    ) -> int:
         """See `app.ports.FailureWindow`."""
-        return _within(self._failing, now, window)
+        times = self._failing
+        if after is not None:
+            times = {target: at for target, at in times.items() if at > to_ms(after)}
+        return _within(times, now, window)
+
+    async def recoveries(self, *, since: datetime) -> Mapping[str, tuple[datetime, ...]]:
+        """See `app.ports.FailureWindow`."""
+        found: defaultdict[str, list[datetime]] = defaultdict(list)
+        for (_, target), at in sorted(self._recoveries.items(), key=lambda item: item[1]):
+            if at > to_ms(since):
+                found[target].append(from_ms(at))
+        return {target: tuple(times) for target, times in found.items()}
+
+    async def charged(self, *, since: datetime) -> tuple[datetime, ...]:
+        """See `app.ports.FailureWindow`."""
+        times = sorted(self._budget.charges.values())
+        return tuple(from_ms(at) for at in times if at > to_ms(since))
 
     async def remediation(self, remediation_id: str) -> Remediation | None:
         """See `app.ports.History`."""
@@ -240,6 +505,7 @@ class MemoryStore:
             if (which.target is None or record.target == which.target)
             and (which.state is None or record.state is which.state)
             and (which.since is None or to_ms(record.opened_at) >= to_ms(which.since))
+            and (record.id in self._listed_open or not which.open_only)
         ]
         found.sort(key=lambda record: (to_ms(record.opened_at), record.id), reverse=True)
         return tuple(found[: which.limit])
@@ -255,6 +521,10 @@ class MemoryStore:
     async def activity(self, activity_id: str) -> Activity | None:
         """See `app.ports.History`."""
         return self._activities.get(activity_id)
+
+    async def tallies(self) -> Mapping[str, int]:
+        """See `app.ports.History`."""
+        return dict(self._tallies)
 
     async def asides(self, *, limit: int = 100) -> tuple[Aside, ...]:
         """See `app.ports.History`."""
@@ -292,6 +562,9 @@ def make_store(memory: MemoryStore | None = None) -> Store:
         records=part,
         failures=part,
         history=part,
+        controls=part.controls,
+        orders=part.orders,
+        casefiles=part.casefiles,
         facts=part,
         health=part,
     )

@@ -1,85 +1,28 @@
-"""Alertmanager's API, one or several of them: every alert that is not resolved, in one look."""
+"""One Alertmanager or several: every alert that is not resolved in one look, and our own posted."""
 
 import asyncio
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
-from typing import Annotated
+from collections.abc import Iterable, Sequence
+from datetime import timedelta
 
 import httpx
 import structlog
-from pydantic import AfterValidator, AwareDatetime, BaseModel, TypeAdapter, ValidationError
 
-from app.adapters.json_get import WHOLE_CALL, get_json
-from app.domain.alert import AlertListing, ListedAlert, ListedState
+from app.adapters.alertmanager_api import read_alerts, read_status, written
+from app.adapters.alertmanager_mutes import may_mute
+from app.adapters.json_get import WHOLE_CALL, get_json, post_json
+from app.domain.alert import AlertListing, ListedAlert, ListedState, OwnAlert
 from app.errors import SourceUnavailable
-
-#: The always-firing alert of our shipped rules: proof that Prometheus still talks to Alertmanager.
-WATCHDOG = "RelevoWatchdog"
 
 _log = structlog.get_logger(__name__)
 
 
-def _in_utc(moment: datetime) -> datetime:
-    # Go's zero time: an alert that never started was not written by Alertmanager.
-    if not 1 < moment.year < 9999:
-        raise ValueError("is no time at which anything happened")
-    return moment.astimezone(UTC)
-
-
-_Moment = Annotated[AwareDatetime, AfterValidator(_in_utc)]
-
-
-class _Receiver(BaseModel):
-    name: str
-
-
-class _Status(BaseModel):
-    state: str
-    silencedBy: tuple[str, ...] | None = None
-    inhibitedBy: tuple[str, ...] | None = None
-    #: Since 0.28.
-    mutedBy: tuple[str, ...] | None = None
-
-    @property
-    def listed(self) -> ListedState:
-        """Suppressed by whatever means; ``unprocessed`` is active: nobody holds it back."""
-        muted = self.silencedBy or self.inhibitedBy or self.mutedBy
-        return ListedState.SUPPRESSED if muted or self.state == "suppressed" else ListedState.ACTIVE
-
-
-class _AlertIn(BaseModel):
-    fingerprint: str
-    labels: Mapping[str, str]
-    annotations: Mapping[str, str]
-    receivers: tuple[_Receiver, ...]
-    status: _Status
-    startsAt: _Moment
-
-
-class _StatusIn(BaseModel):
-    #: Despite its name the time at which the process started.
-    uptime: _Moment
-
-
-_ALERTS = TypeAdapter(list[object])
-
-
-@dataclass(frozen=True, slots=True)
-class _Answer:
-    """What one Alertmanager said."""
-
-    listing: AlertListing
-    #: Alerts that could not be read.
-    unreadable: int
-
-
 class Alertmanagers:
     """
-    `ports.AlertSource` over the API v2 of one Alertmanager, or of a highly available group.
+    `ports.AlertSource` and `ports.AlertSink` over the API v2 of one Alertmanager or a group.
 
-    Members of a group share silences and notifications but not alerts: Prometheus sends those to
-    each. So all are asked, and an alert counts as active as soon as one of them says so.
+    Members of a highly available group share silences and notifications but not alerts:
+    Prometheus sends those to each. So all are asked, and an alert counts as active as soon as one
+    of them says so; and ours are posted to each.
 
     :param urls: base URLs, path prefixes included, such as ``http://alertmanager:9093``
     :param receiver: only alerts that are routed to this receiver are ours
@@ -99,7 +42,9 @@ class Alertmanagers:
         self._receiver = receiver
         self._client = client
         self._limit = limit
-        self._said: dict[str, str] = {}
+        self._said: dict[tuple[str, str], str] = {}
+        #: By URL: the configuration that was looked at last, and what was found.
+        self._mutes: dict[str, tuple[object, bool]] = {}
 
     async def listing(self) -> AlertListing:
         """
@@ -110,11 +55,10 @@ class Alertmanagers:
 
         :raises SourceUnavailable: none answered; says what each of them did
         """
-        answers = await asyncio.gather(*(self._try(url) for url in self._urls))
+        answers = await asyncio.gather(*(self._try_listing(url) for url in self._urls))
         heard = [answer for answer in answers if isinstance(answer, AlertListing)]
         if not heard:
-            failures = [str(answer) for answer in answers] or ["none is configured"]
-            raise SourceUnavailable("; ".join(failures))
+            raise _none_did(answers)
         # One and the same member must have the watchdog and have been up: an old one that is cut
         # off from Prometheus and one that has just started prove nothing together.
         told = [listing for listing in heard if listing.watchdog] or heard
@@ -122,69 +66,89 @@ class Alertmanagers:
             alerts=_merged(alert for listing in heard for alert in listing.alerts),
             watchdog=told[0].watchdog,
             up_since=min(listing.up_since for listing in told),
+            may_open=all(listing.may_open for listing in heard),
         )
 
-    async def _try(self, url: str) -> AlertListing | SourceUnavailable:
+    async def post(self, alerts: Sequence[OwnAlert]) -> None:
+        """
+        Post alerts to every Alertmanager; one that takes them is enough.
+
+        :raises SourceUnavailable: none took them; says what each of them did. Posting them again
+            is harmless
+        """
+        if not alerts:
+            return
+        document = written(alerts)
+        answers = await asyncio.gather(*(self._try_post(url, document) for url in self._urls))
+        if all(isinstance(answer, SourceUnavailable) for answer in answers):
+            raise _none_did(answers)
+
+    async def _try_listing(self, url: str) -> AlertListing | SourceUnavailable:
         try:
-            answer = await self._ask(url)
+            listing, unreadable = await self._ask(url)
         except SourceUnavailable as exc:
-            self._say(url, str(exc))
+            self._say("list", url, str(exc))
             return exc
         self._say(
-            url, f"{answer.unreadable} alerts cannot be read: left out" if answer.unreadable else ""
+            "list", url, f"{unreadable} alerts cannot be read: left out" if unreadable else ""
         )
-        return answer.listing
+        return listing
 
-    async def _ask(self, url: str) -> _Answer:
+    async def _try_post(self, url: str, document: object) -> SourceUnavailable | None:
+        try:
+            await post_json(
+                self._client,
+                f"{url}/api/v2/alerts",
+                document,
+                who="Alertmanager",
+                limit=self._limit,
+            )
+        except SourceUnavailable as exc:
+            self._say("post", url, str(exc))
+            return exc
+        self._say("post", url, "")
+        return None
+
+    async def _ask(self, url: str) -> tuple[AlertListing, int]:
         # In this order: one that restarts in between has forgotten its alerts, and must not pass
         # for one that has been up for long and knows of none.
         alerts = await self._get(f"{url}/api/v2/alerts")
         status = await self._get(f"{url}/api/v2/status")
-        try:
-            up_since = _StatusIn.model_validate(status).uptime
-            items = _ALERTS.validate_python(alerts, strict=True)
-        except ValidationError as exc:
-            raise SourceUnavailable(
-                f"Alertmanager answered in a form that is not known: {_first(exc)}"
-            ) from exc
-        read = [alert for alert in map(_read, items) if alert is not None]
+        up_since, configuration = read_status(status)
+        listed = read_alerts(alerts, self._receiver)
         listing = AlertListing(
-            alerts=tuple(
-                ListedAlert(
-                    fingerprint=alert.fingerprint,
-                    labels=alert.labels,
-                    alert_annotations=alert.annotations,
-                    state=alert.status.listed,
-                    starts_at=alert.startsAt,
-                )
-                for alert in read
-                if any(receiver.name == self._receiver for receiver in alert.receivers)
-            ),
-            watchdog=any(alert.labels.get("alertname") == WATCHDOG for alert in read),
+            alerts=listed.ours,
+            watchdog=listed.watchdog,
             up_since=up_since,
+            may_open=not await self._may_mute(url, configuration),
         )
-        return _Answer(listing, unreadable=len(items) - len(read))
+        return listing, listed.unreadable
+
+    async def _may_mute(self, url: str, configuration: object) -> bool:
+        known = self._mutes.get(url)
+        if known is not None and known[0] == configuration:
+            return known[1]
+        # In a thread: a large configuration takes seconds.
+        found = await asyncio.to_thread(may_mute, configuration, self._receiver)
+        self._mutes[url] = (configuration, found)
+        return found
 
     async def _get(self, url: str) -> object:
         return await get_json(self._client, url, who="Alertmanager", limit=self._limit)
 
-    def _say(self, url: str, trouble: str) -> None:
+    def _say(self, what: str, url: str, trouble: str) -> None:
         """Log the first trouble of each Alertmanager, then only changes of it, and its end."""
-        before = self._said.get(url, "")
+        before = self._said.get((what, url), "")
         if trouble != before:
-            self._said[url] = trouble
+            self._said[what, url] = trouble
             if trouble:
-                _log.warning("alertmanager", trouble=trouble)
+                _log.warning("alertmanager", call=what, trouble=trouble)
             else:
-                _log.info("alertmanager", recovered_from=before)
+                _log.info("alertmanager", call=what, recovered_from=before)
 
 
-def _read(item: object) -> _AlertIn | None:
-    try:
-        return _AlertIn.model_validate(item)
-    except ValidationError as exc:
-        _log.debug("alertmanager.unreadable_alert", error=_first(exc))
-        return None
+def _none_did(answers: Iterable[object]) -> SourceUnavailable:
+    return SourceUnavailable("; ".join(map(str, answers)) or "none is configured")
 
 
 def _merged(alerts: Iterable[ListedAlert]) -> tuple[ListedAlert, ...]:
@@ -197,9 +161,3 @@ def _merged(alerts: Iterable[ListedAlert]) -> tuple[ListedAlert, ...]:
         ):
             by_fingerprint[alert.fingerprint] = alert
     return tuple(by_fingerprint.values())
-
-
-def _first(exc: ValidationError) -> str:
-    first = exc.errors(include_url=False, include_input=False)[0]
-    where = ".".join(str(part) for part in first["loc"])
-    return f"{where}: {first['msg']}" if where else first["msg"]

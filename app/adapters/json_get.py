@@ -1,6 +1,7 @@
-"""One bounded GET of a JSON document from a monitoring API; every failure is one sentence."""
+"""One bounded GET or POST of JSON with a monitoring API; every failure is one sentence."""
 
 import asyncio
+import json
 from collections.abc import Mapping
 from datetime import timedelta
 
@@ -35,11 +36,57 @@ async def get_json(
     :raises SourceUnavailable: no answer, another status, too much, or not JSON
     """
     where = f"{who} at {_shown(url)}"
+    body = await _exchange(client, "GET", url, where=where, limit=limit, params=params)
+    try:
+        return from_json(body, allow_inf_nan=False)
+    except ValueError as exc:
+        raise SourceUnavailable(f"{where} answered something that is not JSON: {exc}") from exc
+
+
+async def post_json(
+    client: httpx.AsyncClient,
+    url: str,
+    document: object,
+    *,
+    who: str,
+    limit: timedelta = WHOLE_CALL,
+) -> None:
+    """
+    Post a document; a 200 answer is all that is asked for.
+
+    :param who: names the far side in error messages
+    :param limit: time for the whole call
+    :raises SourceUnavailable: no answer (it may have been taken all the same), or another status
+    """
+    # In ASCII: half a character (a lone surrogate) is then an escape, not an error of ours.
+    sent = json.dumps(document).encode("ascii")
+    await _exchange(client, "POST", url, where=f"{who} at {_shown(url)}", limit=limit, sent=sent)
+
+
+async def _exchange(
+    client: httpx.AsyncClient,
+    method: str,
+    url: str,
+    *,
+    where: str,
+    limit: timedelta,
+    params: Mapping[str, str] | None = None,
+    sent: bytes | None = None,
+) -> bytes:
+    """Return the body of a 200 answer."""
     seconds = limit.total_seconds()
-    phases = httpx.Timeout(seconds, connect=min(seconds, _CONNECT_S))
     try:
         async with asyncio.timeout(seconds):
-            status, body = await _fetch(client, url, params, phases, where)
+            async with client.stream(
+                method,
+                url,
+                params=params,
+                content=sent,
+                headers=None if sent is None else {"Content-Type": "application/json"},
+                timeout=httpx.Timeout(seconds, connect=min(seconds, _CONNECT_S)),
+                follow_redirects=False,
+            ) as answer:
+                body = await _read(answer, where)
     # httpx limits each phase only: a far side that drips one byte a second passes all of them,
     # so the whole call has a limit of its own.
     except (TimeoutError, httpx.TimeoutException) as exc:
@@ -47,30 +94,18 @@ async def get_json(
     except (httpx.HTTPError, httpx.InvalidURL, UnicodeError) as exc:
         why = str(exc) or type(exc).__name__
         raise SourceUnavailable(f"{where} cannot be asked: {why}") from exc
-    if status != httpx.codes.OK:
-        raise SourceUnavailable(f"{where} answered {status}: {_excerpt(body)}")
-    try:
-        return from_json(body, allow_inf_nan=False)
-    except ValueError as exc:
-        raise SourceUnavailable(f"{where} answered something that is not JSON: {exc}") from exc
+    if answer.status_code != httpx.codes.OK:
+        raise SourceUnavailable(f"{where} answered {answer.status_code}: {_excerpt(body)}")
+    return body
 
 
-async def _fetch(
-    client: httpx.AsyncClient,
-    url: str,
-    params: Mapping[str, str] | None,
-    phases: httpx.Timeout,
-    where: str,
-) -> tuple[int, bytes]:
+async def _read(answer: httpx.Response, where: str) -> bytes:
     body = bytearray()
-    async with client.stream(
-        "GET", url, params=params, timeout=phases, follow_redirects=False
-    ) as answer:
-        async for piece in answer.aiter_bytes():
-            body += piece
-            if len(body) > _MOST_BYTES:
-                raise SourceUnavailable(f"{where} answered more than {_MOST_BYTES} bytes")
-        return answer.status_code, bytes(body)
+    async for piece in answer.aiter_bytes():
+        body += piece
+        if len(body) > _MOST_BYTES:
+            raise SourceUnavailable(f"{where} answered more than {_MOST_BYTES} bytes")
+    return bytes(body)
 
 
 def _shown(url: str) -> str:

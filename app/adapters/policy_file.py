@@ -12,21 +12,16 @@ from pathlib import Path
 from typing import Any, Final
 
 from pydantic import ValidationError as PydanticError
-from ruamel.yaml import YAML
-from ruamel.yaml.comments import CommentedMap, CommentedSeq
-from ruamel.yaml.constructor import DuplicateKeyError
-from ruamel.yaml.error import MarkedYAMLError, YAMLError
-from ruamel.yaml.reader import ReaderError
+from ruamel.yaml.comments import CommentedMap
 
 from app.adapters.policy_schema import FileIn, GuardsIn, RulesIn, Section
+from app.adapters.policy_yaml import YamlPath, plain_values, position_of, read_tree
 from app.errors import BadConfiguration
 from app.policies import spec
+from app.policies.reachability import Goal, Reachability, reachability
 
 #: A policy file of a thousand policies has 200 kB.
 _LARGEST: Final = 1024 * 1024
-#: What aliases may add to the values that are written out; ten lines of them can stand for
-#: billions.
-_ALIASED: Final = 10_000
 #: pydantic's types of errors whose own messages speak of classes, not of the file.
 _SAYINGS: Final = {
     "extra_forbidden": "there is no such key",
@@ -43,8 +38,17 @@ _SAYINGS: Final = {
     "greater_than": "must be longer than 0s",  # only durations are bounded so
 }
 
-#: Keys and places in lists, from the top of the file.
-_Path = tuple[int | str, ...]
+#: What is looked at, and told about, where a policy can never scale out: the first one written.
+_SPANS: Final = (
+    ("restart", "delays"),
+    ("restart", "window"),
+    ("restart", "max_failed"),
+    ("restart", "jitter"),
+    ("restart", "start_grace"),
+    ("verify", "deadline"),
+    ("verify", "settle"),
+    ("verify", "poll"),
+)
 
 
 def load_rulebook(path: Path | None) -> spec.Rulebook:
@@ -73,26 +77,23 @@ def load_rulebook(path: Path | None) -> spec.Rulebook:
 
 def parse_rulebook(text: str, source: str) -> spec.Rulebook:
     """Read the text of a policy file. :raises BadConfiguration:"""
-    tree = _parse(text, source)
-    # Every value that is written takes a character at least.
-    plain = _Plain(len(text) + _ALIASED)
+    tree = read_tree(text, source)
     try:
-        file = FileIn.model_validate(plain.of(tree))
+        file = FileIn.model_validate(plain_values(tree, text, source))
     except PydanticError as exc:
         faults = [
             (error["loc"], _said(error))
             for error in exc.errors(include_url=False, include_input=False)
         ]
         raise _wrong(source, tree, faults) from exc
-    except _TooManyValues as exc:
-        raise BadConfiguration(f"{source}:1:1: its aliases stand for too many values") from exc
-    faults = list(_contradictions(file))
+    book = _rulebook(file)
+    faults = [*_contradictions(file), *_unreachable(file, book)]
     if faults:
         raise _wrong(source, tree, faults)
-    return _rulebook(file)
+    return book
 
 
-def _contradictions(file: FileIn) -> Iterator[tuple[_Path, str]]:
+def _contradictions(file: FileIn) -> Iterator[tuple[YamlPath, str]]:
     """Find what is well written and still makes no sense."""
     for index, entry in enumerate(file.enable):
         if not entry.values():
@@ -105,98 +106,40 @@ def _contradictions(file: FileIn) -> Iterator[tuple[_Path, str]]:
         taken.add(policy.name)
 
 
+def _unreachable(file: FileIn, book: spec.Rulebook) -> Iterator[tuple[YamlPath, str]]:
+    """Find policies whose scale-out never comes: failures are forgotten faster than they come."""
+    inherited = reachability(book.defaults)
+    written: list[tuple[YamlPath, RulesIn, Reachability | None]] = [
+        (("defaults",), file.defaults, inherited)
+    ]
+    for index, (entry, (_, policy)) in enumerate(zip(file.policies, book.policies, strict=True)):
+        found = reachability(policy)
+        if found != inherited:  # or else it is the defaults that must change
+            written.append((("policies", index), entry, found))
+    for where, rules, found in written:
+        if found is not None and found.goal is Goal.SCALE_OUT and not found.fits:
+            yield (*where, *_first_of(rules)), found.sentence
+
+
+def _first_of(rules: RulesIn) -> YamlPath:
+    """Find the first key that decides about the span and was written; nothing for none."""
+    for section, key in _SPANS:
+        if getattr(rules.values().get(section), key, None) is not None:
+            return section, key
+    return ()
+
+
 def _wrong(
-    source: str, tree: CommentedMap, faults: Iterable[tuple[_Path, str]]
+    source: str, tree: CommentedMap, faults: Iterable[tuple[YamlPath, str]]
 ) -> BadConfiguration:
     """Name every fault, in the order of the file."""
-    placed = sorted((_position(tree, where), _where(where), said) for where, said in faults)
+    placed = sorted((position_of(tree, where), _where(where), said) for where, said in faults)
     lines = [f"{source}:{at[0]}:{at[1]}: {where}: {said}" for at, where, said in placed]
     # A union reports each of its branches: the same place once is enough.
     return BadConfiguration("\n".join(dict.fromkeys(lines)))
 
 
-def _parse(text: str, source: str) -> CommentedMap:
-    yaml = YAML(typ="rt")
-    try:
-        tree = yaml.load(text)
-    except DuplicateKeyError as exc:
-        mark = exc.problem_mark
-        key = (exc.problem or "").partition('"')[2].partition('"')[0]
-        raise BadConfiguration(
-            f"{source}:{mark.line + 1}:{mark.column + 1}: the key {key!r} is written twice"
-        ) from exc
-    except MarkedYAMLError as exc:
-        mark = exc.problem_mark or exc.context_mark
-        line, column = (mark.line + 1, mark.column + 1) if mark is not None else (1, 1)
-        raise BadConfiguration(
-            f"{source}:{line}:{column}: is not YAML: {exc.problem or exc.context}"
-        ) from exc
-    except ReaderError as exc:
-        before = text[: exc.position]
-        line, column = before.count("\n") + 1, exc.position - (before.rfind("\n") + 1) + 1
-        raise BadConfiguration(
-            f"{source}:{line}:{column}: is not YAML: holds a control character"
-        ) from exc
-    except RecursionError as exc:
-        raise BadConfiguration(f"{source}:1:1: is not YAML: is nested too deeply") from exc
-    except (YAMLError, ValueError) as exc:
-        raise BadConfiguration(f"{source}:1:1: is not YAML: {exc}") from exc
-    if tree is None:
-        return CommentedMap()
-    if not isinstance(tree, CommentedMap):
-        raise BadConfiguration(f"{source}:1:1: must be a mapping that begins with 'version: 1'")
-    return tree
-
-
-class _TooManyValues(Exception):
-    """Aliases of aliases: more values than any file could hold."""
-
-
-class _Plain:
-    """Turns ruamel's round-trip values into plain ones, which pydantic knows."""
-
-    def __init__(self, most: int) -> None:
-        self._left = most
-
-    def of(self, node: object) -> object:
-        """Turn one value. :raises _TooManyValues:"""
-        self._left -= 1
-        if self._left < 0:
-            raise _TooManyValues
-        if isinstance(node, CommentedMap):
-            return {str(key): self.of(value) for key, value in node.items()}
-        if isinstance(node, CommentedSeq):
-            return [self.of(value) for value in node]
-        if isinstance(node, bool):
-            return bool(node)
-        for kind in (int, float, str):
-            if isinstance(node, kind):
-                return kind(node)
-        return node
-
-
-def _position(tree: CommentedMap, where: _Path) -> tuple[int, int]:
-    """Find line and column (from 1) of the deepest part of a path that is in the file."""
-    line, column = 1, 1
-    node: object = tree
-    for part in where:
-        try:
-            if isinstance(node, CommentedMap):
-                # A key need not be text: true, null and 1 are keys, too.
-                part = next(key for key in node if str(key) == str(part))
-                position = node.lc.key(part)
-            elif isinstance(node, CommentedSeq) and isinstance(part, int) and part < len(node):
-                position = node.lc.item(part)
-            else:
-                break
-        except (KeyError, AttributeError, TypeError, StopIteration):
-            break
-        line, column = position[0] + 1, position[1] + 1
-        node = node[part]
-    return line, column
-
-
-def _where(where: _Path) -> str:
+def _where(where: YamlPath) -> str:
     # Branches of a union have names of their own in pydantic's path, which nobody wrote.
     written = [str(p) for p in where if not (isinstance(p, str) and ("[" in p or "'" in p))]
     return ".".join(written) or "the file"

@@ -43,6 +43,13 @@ def _stop_grace(value: object) -> object:
         raise ValueError(f"{exc}; or write container, for the container's own") from exc
 
 
+def _version(value: object) -> object:
+    # true and 1.0 equal 1; who writes them means something else.
+    if type(value) is not int:
+        raise ValueError(f"{value!r} is not a version: write 1")
+    return value
+
+
 Duration = Annotated[timedelta, BeforeValidator(_duration)]
 Some = Annotated[timedelta, BeforeValidator(_duration), Field(gt=timedelta(0))]
 Share = Annotated[float, BeforeValidator(_share), Field(ge=0, le=1)]
@@ -164,7 +171,7 @@ class GuardsIn(Section):
 
 
 class FileIn(Section):
-    version: Literal[1] = 1
+    version: Annotated[Literal[1], BeforeValidator(_version)] = 1
     defaults: RulesIn = RulesIn()
     enable: list[EnableIn] = []
     policies: list[PolicyIn] = []

@@ -1,4 +1,4 @@
-"""Prometheus' HTTP API, asked one thing: how old is the newest sample of a container?"""
+"""Prometheus' HTTP API, asked two things: a container's newest sample, and what is firing."""
 
 import math
 from collections.abc import Mapping
@@ -17,6 +17,9 @@ from app.errors import SourceUnavailable
 _QUERY = 'max by (engine) (max_over_time(container_last_seen{{name="{name}"}}[1d]))'
 # PromQL's double-quoted strings know Go's escapes; these are all that a raw text needs.
 _ESCAPES = str.maketrans({"\\": r"\\", '"': r"\"", "\n": r"\n"})
+# What Prometheus' own rules have firing; a series ends with its alert, at the same evaluation.
+_FIRING = 'ALERTS{alertstate="firing"}'
+_OF_THE_SERIES = frozenset({"__name__", "alertstate"})
 
 
 class _Series(BaseModel):
@@ -62,24 +65,39 @@ class PrometheusSamples:
             between two machines' clocks cannot hide the newest samples
         :raises SourceUnavailable: no answer, or one that is not a number of seconds
         """
-        query = _QUERY.format(name=container.translate(_ESCAPES))
+        moments = [
+            _moment(series.value[1])
+            for series in await self._ask(_QUERY.format(name=container.translate(_ESCAPES)))
+            if series.metric.get("engine", "") in ("", engine)
+        ]
+        return max(moments, default=None)
+
+    async def firing(self) -> tuple[Mapping[str, str], ...]:
+        """
+        List the labels of every alert that fires, ``alertname`` among them.
+
+        They are those of the rule: what Prometheus adds on the way to Alertmanager
+        (``external_labels``, ``alert_relabel_configs``) is not there.
+
+        :raises SourceUnavailable: no answer, or not in a form that we know
+        """
+        return tuple(
+            {name: text for name, text in series.metric.items() if name not in _OF_THE_SERIES}
+            for series in await self._ask(_FIRING)
+        )
+
+    async def _ask(self, query: str) -> tuple[_Series, ...]:
         body = await get_json(
             self._client, self._url, who="Prometheus", params={"query": query}, limit=self._limit
         )
         try:
-            answer = _Answer.model_validate(body)
+            return _Answer.model_validate(body).data.result
         except ValidationError as exc:
             first = exc.errors(include_url=False, include_input=False)[0]
             where = ".".join(str(part) for part in first["loc"])
             raise SourceUnavailable(
                 f"Prometheus answered in a form that is not known: {where}: {first['msg']}"
             ) from exc
-        moments = [
-            _moment(series.value[1])
-            for series in answer.data.result
-            if series.metric.get("engine", "") in ("", engine)
-        ]
-        return max(moments, default=None)
 
 
 def _moment(value: str) -> datetime:

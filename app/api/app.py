@@ -1,9 +1,20 @@
 """The HTTP application, made of parts that somebody else opened."""
 
+from weakref import WeakValueDictionary
+
 from fastapi import APIRouter, FastAPI
 
 from app import __version__
-from app.api import errors, management, remediations, status, targets, webhooks
+from app.api import (
+    errors,
+    management,
+    operating,
+    policies,
+    remediations,
+    status,
+    targets,
+    webhooks,
+)
 from app.api.deps import Parts
 
 _DESCRIPTION = """
@@ -32,8 +43,10 @@ def create_app(parts: Parts, *pages: APIRouter) -> FastAPI:
         redoc_url=None,
     )
     app.state.parts = parts
+    # By Idempotency-Key, for as long as a request with it is being handled (app/api/writing.py).
+    app.state.locks = WeakValueDictionary()
     errors.install(app)
-    for module in (webhooks, targets, remediations, status, management):
+    for module in (webhooks, targets, remediations, operating, policies, status, management):
         app.include_router(module.router)
     for page in pages:
         app.include_router(page)

@@ -2,7 +2,7 @@
 
 import hashlib
 import hmac
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Annotated
@@ -11,8 +11,13 @@ from fastapi import Depends, HTTPException, Request, Security
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 
 from app.controller.desk import Desk
+from app.controller.gauges import Gauges
 from app.controller.intake import Intake
+from app.controller.operate import Operator
+from app.controller.overview import Overview
+from app.controller.reload import Reloading
 from app.controller.telemetry import Telemetry
+from app.policies.spec import Rulebook
 from app.ports import Clock
 
 
@@ -64,12 +69,19 @@ class Parts:
 
     intake: Intake
     desk: Desk
+    overview: Overview
+    operator: Operator
+    gauges: Gauges
+    reloading: Reloading
+    #: Reads the text of a policy file; BadConfiguration says what is wrong with it.
+    parse: Callable[[str, str], Rulebook]
     telemetry: Telemetry
     clock: Clock
     tokens: Tokens
 
 
-def get_parts(request: Request) -> Parts:
+# A dependency that is not async costs a thread's turn per request.
+async def get_parts(request: Request) -> Parts:
     """Find the parts that the application was made with."""
     parts = request.app.state.parts
     assert isinstance(parts, Parts)  # noqa: S101 - create_app puts it there
@@ -85,7 +97,7 @@ class Require:
     def __init__(self, scope: Scope) -> None:
         self.scope = scope
 
-    def __call__(
+    async def __call__(
         self,
         parts: Annotated[Parts, Depends(get_parts)],
         shown: Annotated[HTTPAuthorizationCredentials | None, Security(_bearer)],

@@ -9,8 +9,16 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 
-from app.api.schemas import ProblemOut
-from app.errors import EngineUnavailable, NotAccepting, StoreUnavailable
+from app.api.schemas import ProblemOut, RefusalOut
+from app.domain.reason import Reason
+from app.errors import (
+    BadConfiguration,
+    EngineUnavailable,
+    NotAccepting,
+    OrderConflict,
+    OrderRefused,
+    StoreUnavailable,
+)
 
 log = structlog.get_logger("relevo.api")
 
@@ -19,10 +27,18 @@ PROBLEM = "application/problem+json"
 _RETRY_AFTER = {"Retry-After": "1"}
 
 
-def problem(status: int, detail: str, headers: dict[str, str] | None = None) -> JSONResponse:
-    """Answer an error."""
-    body = ProblemOut(title=HTTPStatus(status).phrase, status=status, detail=detail)
-    return JSONResponse(body.model_dump(), status_code=status, headers=headers, media_type=PROBLEM)
+def problem(
+    status: int,
+    detail: str,
+    headers: dict[str, str] | None = None,
+    *,
+    reason: str | None = None,
+) -> JSONResponse:
+    """Answer an error; with the word for what is in the way, where there is one."""
+    title = HTTPStatus(status).phrase
+    if reason is None:
+        return _answer(ProblemOut(title=title, status=status, detail=detail), headers)
+    return _answer(RefusalOut(title=title, status=status, detail=detail, reason=reason), headers)
 
 
 def documented(*codes: int) -> dict[int | str, dict[str, Any]]:
@@ -40,6 +56,8 @@ def documented(*codes: int) -> dict[int | str, dict[str, Any]]:
 def first_fault(errors: list[Any]) -> str:
     """Name the first field that is wrong and why; never what was sent."""
     first = errors[0]
+    if first["type"] == "extra_forbidden":
+        return "a key that is not known here: /docs lists those that are"
     where = ".".join(str(part) for part in first["loc"] if part != "body")
     return f"{where}: {first['msg']}" if where else str(first["msg"])
 
@@ -56,14 +74,34 @@ def install(app: FastAPI) -> None:
     async def _invalid(_: Request, exc: RequestValidationError) -> JSONResponse:
         return problem(422, first_fault(list(exc.errors())))
 
+    @app.exception_handler(OrderConflict)
+    async def _conflict(_: Request, exc: OrderConflict) -> JSONResponse:
+        return problem(409, str(exc))
+
+    @app.exception_handler(OrderRefused)
+    async def _refused(_: Request, exc: OrderRefused) -> JSONResponse:
+        return problem(422, str(exc), reason=exc.reason)
+
+    @app.exception_handler(BadConfiguration)
+    async def _wrong_policies(_: Request, exc: BadConfiguration) -> JSONResponse:
+        return problem(422, str(exc))
+
     @app.exception_handler(StoreUnavailable)
     async def _no_store(_: Request, exc: StoreUnavailable) -> JSONResponse:
-        return problem(503, f"the store is unavailable: {exc}", _RETRY_AFTER)
+        said = f"the store is unavailable: {exc}"
+        return problem(503, said, _RETRY_AFTER, reason=Reason.STORE_DOWN)
 
     @app.exception_handler(EngineUnavailable)
     async def _no_engine(_: Request, exc: EngineUnavailable) -> JSONResponse:
-        return problem(503, f"the container engine is unavailable: {exc}", _RETRY_AFTER)
+        said = f"the container engine is unavailable: {exc}"
+        return problem(503, said, _RETRY_AFTER, reason=Reason.ENGINE_DOWN)
 
     @app.exception_handler(NotAccepting)
     async def _closed(_: Request, exc: NotAccepting) -> JSONResponse:
         return problem(503, str(exc), _RETRY_AFTER)
+
+
+def _answer(body: ProblemOut, headers: dict[str, str] | None = None) -> JSONResponse:
+    return JSONResponse(
+        body.model_dump(), status_code=body.status, headers=headers, media_type=PROBLEM
+    )

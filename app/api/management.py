@@ -5,7 +5,7 @@ from fastapi.responses import JSONResponse, PlainTextResponse
 
 from app.api.deps import PartsDep, Require, Scope
 from app.api.errors import documented
-from app.api.schemas import PartOut, ReadyOut
+from app.api.schemas import PartOut, ReadyOut, ReloadedOut
 
 router = APIRouter(tags=["management"])
 
@@ -21,7 +21,7 @@ async def healthy() -> PlainTextResponse:
 @router.head("/-/ready", include_in_schema=False)
 async def ready(parts: PartsDep) -> JSONResponse:
     """Say whether alerts can be accepted and acted on: 503 and what is missing where not."""
-    status = await parts.desk.status()
+    status = await parts.overview.status()
     body = ReadyOut(
         ready=not status.store_trouble and not status.engine_trouble,
         store=PartOut(
@@ -41,5 +41,21 @@ async def ready(parts: PartsDep) -> JSONResponse:
 )
 async def metrics(parts: PartsDep) -> Response:
     """Relevo's own metrics, in Prometheus' text format."""
-    await parts.desk.measure()
+    await parts.gauges.measure()
     return Response(parts.telemetry.render(), media_type="text/plain; version=0.0.4; charset=utf-8")
+
+
+@router.post(
+    "/-/reload",
+    responses=documented(401, 403, 422),
+    dependencies=[Depends(Require(Scope.ADMIN))],
+)
+@router.put("/-/reload", include_in_schema=False, dependencies=[Depends(Require(Scope.ADMIN))])
+async def reload(parts: PartsDep) -> ReloadedOut:
+    """
+    Read the policy file again, and put it in force from the next step on.
+
+    422 and a line per fault (`file:line:column`) where it is wrong; then the old one stays.
+    """
+    parts.reloading.reload()
+    return ReloadedOut()

@@ -1,4 +1,4 @@
-"""What Alertmanager posts; tolerant of new fields, strict about what we use."""
+"""What Alertmanager and Grafana post; tolerant of new fields, strict about what we use."""
 
 from datetime import UTC
 from typing import Annotated, Any, Literal
@@ -74,10 +74,10 @@ _ALERT_IN: TypeAdapter[AlertIn] = TypeAdapter(AlertIn)
 
 class WebhookIn(BaseModel):
     """
-    One notification of Alertmanager, payload version 4.
+    One notification of Alertmanager (payload version 4) or of Grafana Alerting (version 1).
 
-    Grafana Alerting sends the same shape with more fields. Each alert is taken by its own
-    status and labels; one that cannot be read is set aside and its neighbours are taken.
+    Grafana sends the same shape with more fields. Each alert is taken by its own status and
+    labels; one that cannot be read is set aside and its neighbours are taken.
     """
 
     model_config = ConfigDict(
@@ -114,9 +114,19 @@ class WebhookIn(BaseModel):
         },
     )
 
-    version: Annotated[Literal["4"], Field(description="Payload version; only 4 is known.")]
+    version: Annotated[
+        Literal["4", "1"],
+        Field(description="Payload version: 4 is Alertmanager's, 1 is Grafana's."),
+    ]
     group_key: Annotated[str, Field(alias="groupKey")] = ""
-    truncated_alerts: Annotated[int, Field(alias="truncatedAlerts", ge=0)] = 0
+    truncated_alerts: Annotated[
+        int,
+        Field(
+            alias="truncatedAlerts",
+            ge=0,
+            description="Alerts that the sender left out; Alertmanager's API has them.",
+        ),
+    ] = 0
     receiver: str = ""
     alerts: Annotated[
         list[Any],

@@ -1,14 +1,22 @@
 """What happened, and why."""
 
+from contextlib import suppress
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, HTTPException, Query
 from pydantic import AwareDatetime
 
-from app.api.deps import PartsDep, Require, Scope
+from app.api.deps import Parts, PartsDep, Require, Scope
 from app.api.errors import documented
-from app.api.schemas import ActivitiesOut, ActivityOut, RemediationOut, RemediationsOut
+from app.api.stories import (
+    ActivitiesOut,
+    ActivityOut,
+    RemediationDetailOut,
+    RemediationOut,
+    RemediationsOut,
+)
 from app.domain.remediation import State
+from app.errors import EngineUnavailable
 from app.ports import RemediationFilter
 
 router = APIRouter(prefix="/api/v1", tags=["history"], dependencies=[Depends(Require(Scope.READ))])
@@ -24,8 +32,8 @@ async def list_remediations(
     since: Annotated[AwareDatetime | None, Query(description="Opened at or after.")] = None,
     limit: Limit = 100,
 ) -> RemediationsOut:
-    """List remediations, newest first."""
-    wanted = parts.desk.canonical(target) if target is not None else None
+    """List remediations, newest first; case files are shown with a single one."""
+    wanted = await _canonical(parts, target) if target is not None else None
     found = await parts.desk.remediations(
         RemediationFilter(target=wanted, state=state, since=since, limit=limit)
     )
@@ -33,12 +41,17 @@ async def list_remediations(
 
 
 @router.get("/remediations/{remediation_id}", responses=documented(401, 403, 404, 503))
-async def show_remediation(remediation_id: str, parts: PartsDep) -> RemediationOut:
-    """Show one remediation: its attempts with their verdicts, its decisions with their reasons."""
+async def show_remediation(remediation_id: str, parts: PartsDep) -> RemediationDetailOut:
+    """
+    Show one remediation.
+
+    Its attempts with their verdicts, its decisions with their reasons, and the case files: the
+    evidence from before each action.
+    """
     record = await parts.desk.remediation(remediation_id)
     if record is None:
         raise HTTPException(404, "no remediation of that id; they are kept for 30 days")
-    return RemediationOut.of(record)
+    return RemediationDetailOut.with_evidence(record, await parts.desk.case_files(record))
 
 
 @router.get("/activities", responses=documented(401, 403, 422, 503))
@@ -50,3 +63,10 @@ async def list_activities(
     """List scaling activities, newest first."""
     found = await parts.desk.activities(group=group, limit=limit)
     return ActivitiesOut(activities=[ActivityOut.of(activity) for activity in found])
+
+
+async def _canonical(parts: Parts, target: str) -> str:
+    """Complete a target's name, of one that is gone as well."""
+    with suppress(EngineUnavailable):  # what happened can be told without an engine
+        await parts.desk.find(target)  # just started, the engine's name is not known before
+    return parts.desk.canonical(target)

@@ -1,4 +1,4 @@
-"""What goes over the wire. The shapes that tools rely on; the docstrings are OpenAPI text."""
+"""What goes over the wire, as tools rely on it; the docstrings are OpenAPI text."""
 
 from datetime import UTC, datetime
 from typing import Annotated, Literal, Self
@@ -6,8 +6,7 @@ from typing import Annotated, Literal, Self
 from pydantic import BaseModel, Field, PlainSerializer
 
 from app.controller.intake import Counts
-from app.domain.activity import Activity
-from app.domain.remediation import Attempt, Remediation
+from app.domain.control import Halt
 
 
 def _rfc3339(moment: datetime) -> str:
@@ -39,138 +38,18 @@ class Accepted(BaseModel):
         )
 
 
-class AttemptOut(BaseModel):
-    """One try to remediate, from its intent to its verdict."""
+class HaltOut(BaseModel):
+    """A pause of everything, or a hold on one target."""
 
-    id: str
-    action: str
-    started_at: Annotated[Moment, Field(description="When the intent was written.")]
-    acted_at: Annotated[Moment | None, Field(description="When the engine had answered.")]
-    finished_at: Annotated[Moment | None, Field(description="When the verdict was reached.")]
-    verdict: str | None
-    reason: Annotated[str, Field(description="Why the attempt was made.")]
-    verdict_reason: str | None
-    evidence: Annotated[str | None, Field(description="One sentence: why this verdict.")]
-    error: str | None
-    container_id: str
-    clone: Annotated[str | None, Field(description="Name of the instance that a scale-out made.")]
-
-    @classmethod
-    def of(cls, attempt: Attempt) -> Self:
-        """Put an attempt on the wire."""
-        return cls(
-            id=attempt.id,
-            action=attempt.action,
-            started_at=attempt.intent_at,
-            acted_at=attempt.acted_at,
-            finished_at=attempt.finished_at,
-            verdict=attempt.verdict,
-            reason=attempt.reason,
-            verdict_reason=attempt.verdict_reason,
-            evidence=attempt.evidence,
-            error=attempt.error,
-            container_id=attempt.container_id,
-            clone=attempt.clone,
-        )
-
-
-class LogOut(BaseModel):
-    """One decision of a remediation; polls that change nothing are left out."""
-
-    at: Moment
-    decision: str
     reason: str
-    until: Moment | None
-    detail: str | None
-
-
-class RemediationOut(BaseModel):
-    """The whole story of one target, from its first alert to closed or quarantined."""
-
-    id: str
-    target: str
-    group: str
-    container: str
-    state: str
-    reason: str
-    alerts: list[str]
-    policy: str
-    opened_at: Moment
-    closed_at: Moment | None
-    outcome: str | None
-    next_action: str | None
-    next_action_at: Moment | None
-    attempts: list[AttemptOut]
-    decisions: list[LogOut]
+    author: str
+    since: Moment
+    until: Annotated[Moment | None, Field(description="Null: until a person ends it.")]
 
     @classmethod
-    def of(cls, record: Remediation) -> Self:
-        """Put a remediation on the wire."""
-        return cls(
-            id=record.id,
-            target=record.target,
-            group=record.group,
-            container=record.container,
-            state=record.state,
-            reason=record.reason,
-            alerts=list(record.alerts),
-            policy=record.policy,
-            opened_at=record.opened_at,
-            closed_at=record.closed_at,
-            outcome=record.outcome,
-            next_action=record.next_action,
-            next_action_at=record.next_at if record.next_action is not None else None,
-            attempts=[AttemptOut.of(attempt) for attempt in record.attempts],
-            decisions=[
-                LogOut(
-                    at=entry.at,
-                    decision=entry.decision,
-                    reason=entry.reason,
-                    until=entry.until,
-                    detail=entry.detail,
-                )
-                for entry in record.log
-            ],
-        )
-
-
-class RemediationsOut(BaseModel):
-    """Remediations, newest first."""
-
-    remediations: list[RemediationOut]
-
-
-class ActivityOut(BaseModel):
-    """One change of the number of instances of a group."""
-
-    id: str
-    group: str
-    kind: Literal["scale_out", "scale_in"]
-    cause: str
-    status: Literal["in_progress", "successful", "failed", "cancelled"]
-    container: str | None
-    started_at: Moment
-    finished_at: Moment | None
-
-    @classmethod
-    def of(cls, activity: Activity) -> Self:
-        """Put an activity on the wire."""
-        return cls(
-            id=activity.id,
-            group=activity.group,
-            kind=activity.kind.value,
-            cause=activity.cause,
-            status=activity.status.value,
-            container=activity.container,
-            started_at=activity.started_at,
-            finished_at=activity.finished_at,
-        )
-
-
-class ActivitiesOut(BaseModel):
-    """Scaling activities, newest first."""
-
-    activities: list[ActivityOut]
+    def of(cls, halt: Halt) -> Self:
+        """Put a pause or a hold on the wire."""
+        return cls(reason=halt.reason, author=halt.author, since=halt.since, until=halt.until)
 
 
 class ReadinessOut(BaseModel):
@@ -199,6 +78,8 @@ class TargetOut(BaseModel):
     instances: int
     max_instances: int
     remediation: Annotated[str | None, Field(description="Id of the open remediation.")]
+    policy: Annotated[str, Field(description="Name of the policy that covers it, or would.")]
+    hold: Annotated[HaltOut | None, Field(description="Who keeps Relevo away from it, and why.")]
     readiness: ReadinessOut | None
 
 
@@ -215,6 +96,38 @@ class PartOut(BaseModel):
     trouble: list[str] = []
 
 
+class BrakeOut(BaseModel):
+    """Whether so much fails at once that it cannot be the containers."""
+
+    engaged_at: Annotated[
+        Moment | None, Field(description="Automatic action is frozen since then; null: it is not.")
+    ]
+    failing: Annotated[int, Field(description="Failing targets when it engaged.")]
+
+
+class BudgetOut(BaseModel):
+    """How many actions may still be begun."""
+
+    burst: Annotated[int, Field(description="In a row.")]
+    hour: Annotated[int, Field(description="Within the hour.")]
+
+
+class PrecisionOut(BaseModel):
+    """The report of observe mode: how often acting would have been right."""
+
+    would_have_acted: int
+    passed_by_itself: Annotated[int, Field(description="Of these, the trouble passed by itself.")]
+    still_needed: Annotated[int, Field(description="Of these, it did not.")]
+
+
+class AsideOut(BaseModel):
+    """An alert that was not taken on."""
+
+    at: Moment
+    reason: Annotated[str, Field(description="`set_aside` for one that cannot be read.")]
+    detail: str
+
+
 class StatusOut(BaseModel):
     """What this Relevo is doing, at a glance."""
 
@@ -228,6 +141,14 @@ class StatusOut(BaseModel):
     failing_targets: Annotated[
         int, Field(description="Targets with a failed restart within the last hour.")
     ]
+    pause: Annotated[HaltOut | None, Field(description="Null: Relevo is not paused.")]
+    holds: Annotated[dict[str, HaltOut], Field(description="By target.")]
+    brake: BrakeOut
+    budget_left: BudgetOut
+    precision: PrecisionOut
+    not_taken: Annotated[
+        list[AsideOut], Field(description="The newest alerts that were not taken on, and why.")
+    ]
 
 
 class ReadyOut(BaseModel):
@@ -238,6 +159,12 @@ class ReadyOut(BaseModel):
     container_engine: PartOut
 
 
+class ReloadedOut(BaseModel):
+    """The policy file was taken."""
+
+    reloaded: Literal[True] = True
+
+
 class ProblemOut(BaseModel):
     """An error, as RFC 9457 has it."""
 
@@ -245,3 +172,11 @@ class ProblemOut(BaseModel):
     title: str
     status: int
     detail: str
+
+
+class RefusalOut(ProblemOut):
+    """An error with a word for it."""
+
+    reason: Annotated[
+        str | None, Field(description="What is in the way: the word, as in docs/reasons.md.")
+    ] = None

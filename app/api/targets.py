@@ -4,7 +4,7 @@ from fastapi import APIRouter, Depends, HTTPException
 
 from app.api.deps import PartsDep, Require, Scope
 from app.api.errors import documented
-from app.api.schemas import ReadinessOut, TargetOut, TargetsOut
+from app.api.schemas import HaltOut, ReadinessOut, TargetOut, TargetsOut
 from app.controller.desk import TargetView
 
 router = APIRouter(
@@ -46,6 +46,8 @@ def _out(view: TargetView) -> TargetOut:
         instances=view.instances,
         max_instances=view.max_instances,
         remediation=record.id if record is not None else None,
+        policy=view.policy,
+        hold=HaltOut.of(view.hold) if view.hold is not None else None,
         readiness=None
         if report is None
         else ReadinessOut(

@@ -61,4 +61,6 @@ async def receive_alerts(
     that cannot be read is set aside and counted, and its neighbours are taken.
     """
     with parts.telemetry.accept_seconds.time():
-        return Accepted.of(await parts.intake.take(payload.read_alerts()))
+        return Accepted.of(
+            await parts.intake.take(payload.read_alerts(), truncated=payload.truncated_alerts)
+        )

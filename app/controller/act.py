@@ -1,12 +1,14 @@
 """Carry out one decision: the only side effect of a step, and its intent before it."""
 
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Final
 
 import structlog
 
+from app.controller.casefile import Clerk
 from app.controller.observe import Seen
+from app.controller.witness import Witness
 from app.domain.activity import Activity, ActivityKind, ActivityStatus
 from app.domain.container import Container
 from app.domain.decision import (
@@ -20,7 +22,7 @@ from app.domain.decision import (
     Verdict,
 )
 from app.domain.observation import Observation
-from app.domain.remediation import Attempt, Remediation
+from app.domain.remediation import Attempt, Remediation, Trigger
 from app.errors import (
     CloneRefused,
     ContainerGone,
@@ -29,16 +31,21 @@ from app.errors import (
     EngineUnavailable,
     StartedMeanwhile,
 )
-from app.policies import story
+from app.policies import attempts, guards, story
 from app.policies.recovery import CLONE_TAKES, ENGINE_SLACK
 from app.policies.spec import Policy
-from app.ports import Claim, Clock, ContainerEngine, Cooldown, Records
+from app.ports import Claim, Clock, ContainerEngine, Cooldown, Limits, Records
 
 log: Final = structlog.get_logger("relevo.act")
 
 #: Beyond what the engine may take: after this another worker may look into an action
 #: whose end nobody wrote down.
 _LEASE_SLACK: Final = timedelta(seconds=15)
+
+#: HTTP's first status for "the server failed".
+_SERVER_ERROR: Final = 500
+#: Two containers in a row that the engine fails for are one illness within this time.
+_SAME_ILLNESS: Final = timedelta(minutes=5)
 
 ActionDecision = Restart | ScaleOut | Resume | StartStopped
 
@@ -55,44 +62,67 @@ class Outcome:
 class Actor:
     """Acts on containers through the engine; writes the intent first."""
 
-    def __init__(self, engine: ContainerEngine, records: Records, clock: Clock) -> None:
+    def __init__(
+        self,
+        engine: ContainerEngine,
+        records: Records,
+        clerk: Clerk,
+        witness: Witness,
+        clock: Clock,
+    ) -> None:
         self._engine = engine
         self._records = records
+        self._clerk = clerk
+        self._witness = witness
         self._clock = clock
+        #: The last container whose action the engine answered with a 5xx, and when; None after
+        #: an action that it carried out.
+        self._refused: tuple[str, datetime] | None = None
 
     async def act(self, claim: Claim, decision: ActionDecision, seen: Seen) -> Outcome:
         """
-        Write the intent, then act.
+        Write the intent, keep the evidence, then act.
 
         :raises LeaseLost: somebody else has the step; nothing was done
         :raises CoolingDown: the group was scaled out a moment ago; nothing was done
+        :raises OutOfBudget: too much was done lately; nothing was done
+        :raises GroupBusy: too many of the group are out; nothing was done
         :raises StoreUnavailable: the intent could not be written; nothing was done
         """
         observation = seen.observation
         assert observation.remediation is not None
+        assert observation.container is not None
         now = self._clock.now()
-        record = story.intended(observation.remediation, observation, decision, now=now)
-        attempt = record.open_attempt
+        begun = attempts.begun(observation.remediation, observation, decision, now=now)
+        attempt = begun.open_attempt
         assert attempt is not None
+        record = story.logged(begun, decision, now=now, detail=attempt.ordered)
         grace = _stop_grace(observation, seen.policy)
-        if attempt.action is Action.SCALE_OUT:
-            await self._records.intend(
-                claim,
-                record,
-                now=now,
-                lease=CLONE_TAKES + _LEASE_SLACK,
-                activity=activity_of(record, attempt, ActivityStatus.IN_PROGRESS),
-                cooldown=Cooldown(
+        is_scale_out = attempt.action is Action.SCALE_OUT
+        takes = (CLONE_TAKES if is_scale_out else grace + ENGINE_SLACK) + _LEASE_SLACK
+        activity = cooldown = None
+        if is_scale_out:
+            activity = activity_of(record, attempt, ActivityStatus.IN_PROGRESS)
+            if attempt.trigger is not Trigger.MANUAL:  # a person knows of the last one
+                cooldown = Cooldown(
                     group=record.group,
                     attempt_id=attempt.id,
                     until=now + seen.policy.scale_out.cooldown,
-                ),
-            )
-        else:
-            await self._records.intend(
-                claim, record, now=now, lease=grace + ENGINE_SLACK + _LEASE_SLACK
-            )
-        return await self._carry_out(record, attempt, decision, seen.policy, grace)
+                )
+        await self._records.intend(
+            claim,
+            record,
+            now=now,
+            lease=takes,
+            limits=_limits(record, attempt, seen, takes),
+            activity=activity,
+            cooldown=cooldown,
+        )
+        if isinstance(decision, Restart | ScaleOut):
+            # Only now that it is sure to be used; a second try would find our own traces.
+            await self._clerk.take(attempt.container_id, attempt.id)
+        with self._witness.acting(attempt.container_id):
+            return await self._carry_out(record, attempt, decision, seen.policy, grace)
 
     async def remove_clone(self, attempt: Attempt, seen: Seen) -> None:
         """
@@ -124,13 +154,20 @@ class Actor:
         try:
             container = await self._call(attempt, decision, policy, grace)
         except EngineRefused as exc:
-            refused = story.acted(
+            if await self._refuses_everybody(attempt, exc):
+                return Outcome(
+                    remediation=record,
+                    conclusion=Conclude(
+                        Verdict.INFRASTRUCTURE, Reason.ENGINE_DOWN, f"the engine is ill: {exc}"
+                    ),
+                )
+            refused = attempts.acted(
                 record, now=self._clock.now(), error=str(exc), error_status=exc.status
             )
             return Outcome(remediation=refused)
         except EngineSilent as exc:
             # Unknown, not failed: the engine may still be at it. Recovery looks at the container.
-            unknown = story.acted(record, now=self._clock.now(), error=str(exc))
+            unknown = attempts.acted(record, now=self._clock.now(), error=str(exc))
             return Outcome(remediation=unknown)
         except EngineUnavailable as exc:
             # It never heard of it. A dead engine is nobody's failed restart.
@@ -161,7 +198,35 @@ class Actor:
                     Verdict.VANISHED, Reason.NO_SUCH_TARGET, "the container is gone"
                 ),
             )
-        return Outcome(remediation=story.acted(record, now=self._clock.now(), container=container))
+        self._refused = None
+        return Outcome(
+            remediation=attempts.acted(record, now=self._clock.now(), container=container)
+        )
+
+    async def _refuses_everybody(self, attempt: Attempt, exc: EngineRefused) -> bool:
+        """
+        Tell an ill engine from an ill container: a 5xx may be either.
+
+        It is the engine where it cannot list or inspect either, or where the last thing that it
+        was told about another container, a short while ago, ended the same way.
+        """
+        if exc.status < _SERVER_ERROR:
+            return False
+        now = self._clock.now()
+        before, self._refused = self._refused, (attempt.container_id, now)
+        if before is not None and before[0] != attempt.container_id:
+            return now - before[1] <= _SAME_ILLNESS
+        try:
+            others = [c for c in await self._engine.containers() if c.id != attempt.container_id]
+            if others:
+                await self._engine.inspect(others[0].id)
+        except EngineUnavailable:
+            return True
+        except EngineRefused as other:
+            return other.status >= _SERVER_ERROR
+        except ContainerGone:
+            pass
+        return False
 
     async def _call(
         self, attempt: Attempt, decision: ActionDecision, policy: Policy, grace: timedelta
@@ -205,6 +270,26 @@ def activity_of(
         container=attempt.clone,
         started_at=attempt.intent_at,
         finished_at=attempt.finished_at,
+    )
+
+
+def _limits(record: Remediation, attempt: Attempt, seen: Seen, takes: timedelta) -> Limits:
+    rules, group = seen.book.guards, seen.observation.group
+    takes_one_out = attempt.action is Action.RESTART and group.instances > 1
+    return Limits(
+        attempt_id=attempt.id,
+        concurrent=rules.concurrent,
+        waiting_since=None if attempt.trigger is Trigger.MANUAL else record.needed_since,
+        forget_after=3 * seen.policy.verify.poll,
+        spacing=guards.spacing(seen.policy, attempt.trigger),
+        burst=rules.burst,
+        burst_span=guards.burst_span(rules),
+        per_hour=rules.per_hour,
+        hour=timedelta(hours=1),
+        group=group.id if takes_one_out else None,
+        out_of_group=guards.out_of_group(group.instances),
+        # Until it serves again, which is noticed by a look at its verification.
+        out_for=takes + seen.policy.verify.deadline,
     )
 
 

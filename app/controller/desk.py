@@ -1,28 +1,28 @@
-"""What people and tools ask: the state of targets, what happened, how Relevo itself is."""
+"""What people and tools ask: the state of targets, what happened."""
 
 import asyncio
-from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import timedelta
 from typing import Final
 
+from app.controller.overview import holds_in_force
 from app.controller.picture import Census
 from app.controller.readiness import Readiness
-from app.controller.telemetry import Telemetry
+from app.controller.rules import Rules
 from app.domain.activity import Activity
+from app.domain.casefile import CaseFile
+from app.domain.control import Halt
 from app.domain.fidelity import FidelityReport
 from app.domain.remediation import Remediation, State
-from app.errors import EngineUnavailable, StoreUnavailable
+from app.errors import EngineUnavailable
 from app.policies.match import max_instances, most_careful, policy_for, policy_named
-from app.policies.roster import Member, Roster
+from app.policies.membership import Member
+from app.policies.roster import Roster
 from app.policies.spec import Mode, Policy, Rulebook
-from app.ports import Clock, RemediationFilter, Store
+from app.ports import Clock, Orders, RemediationFilter, Store
 
 #: Dry runs at once while a list of targets is made.
 _PARALLEL: Final = 8
-#: Whoever asks how we are gets an answer, also while the engine hangs.
-_ENGINE_ANSWERS: Final = timedelta(seconds=3)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,26 +35,14 @@ class TargetView:
     mode: Mode
     state: State
     remediation: Remediation | None
+    #: Name of the policy that covers it, or would.
+    policy: str
     failures: int
+    hold: Halt | None
     #: Of its group, originals and clones.
     instances: int
     max_instances: int
     readiness: FidelityReport | None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class StatusView:
-    """Relevo at a glance."""
-
-    engine: str | None
-    mode: Mode
-    #: Why nothing can be accepted; empty while the store answers.
-    store_trouble: tuple[str, ...]
-    #: What weakens the store's word although it answers.
-    store_warnings: tuple[str, ...]
-    engine_trouble: tuple[str, ...]
-    states: Mapping[State, int]
-    failing_targets: int
 
 
 class Desk:
@@ -66,9 +54,8 @@ class Desk:
         census: Census,
         readiness: Readiness,
         clock: Clock,
-        telemetry: Telemetry,
         *,
-        rulebook: Rulebook,
+        rules: Rules,
         prefix: str,
         mode: Mode,
     ) -> None:
@@ -76,8 +63,7 @@ class Desk:
         self._census = census
         self._readiness = readiness
         self._clock = clock
-        self._telemetry = telemetry
-        self._rulebook = rulebook
+        self._rules = rules
         self._prefix = prefix
         self._mode = mode
 
@@ -91,16 +77,24 @@ class Desk:
         roster = await self._roster()
         slots = asyncio.Semaphore(_PARALLEL)
         members = roster.targets()
-        return tuple(await asyncio.gather(*(self._view(roster, m, slots) for m in members)))
+        holds = await self._holds()
+        return tuple(await asyncio.gather(*(self._view(roster, m, holds, slots) for m in members)))
 
     async def target(self, name: str) -> TargetView | None:
         """Find one target by ``engine:slot`` or slot; None where no opted-in one is called so."""
         roster = await self._roster()
-        wanted = self.canonical(name)
-        for member in roster.targets():
-            if str(member.target) == wanted:
-                return await self._view(roster, member, asyncio.Semaphore(1))
-        return None
+        member = self._named(roster, name)
+        if member is None:
+            return None
+        return await self._view(roster, member, await self._holds(), asyncio.Semaphore(1))
+
+    async def find(self, name: str) -> str | None:
+        """Find whom an order is for; held ones may be gone, None where several claim the slot."""
+        roster = await self._roster()
+        member, wanted = self._named(roster, name), self.canonical(name)
+        if member is not None and len(roster.at(member.target)) == 1:
+            return wanted
+        return wanted if wanted in await self._holds() else None
 
     def canonical(self, name: str) -> str:
         """Complete a bare slot with the engine's name, where that is known."""
@@ -120,73 +114,34 @@ class Desk:
         """List scaling activities, newest first. :raises StoreUnavailable:"""
         return await self._store.history.activities(group=group, limit=limit)
 
-    async def status(self) -> StatusView:
-        """Tell how Relevo is; never raises, what is down is part of the answer."""
-        store_trouble: tuple[str, ...] = ()
-        warnings: tuple[str, ...] = ()
-        engine_trouble: tuple[str, ...] = ()
-        states: Counter[State] = Counter()
-        failing = 0
-        roster = self._census.last
-        try:
-            async with asyncio.timeout(_ENGINE_ANSWERS.total_seconds()):
-                roster = await self._census.roster()
-        except EngineUnavailable as exc:
-            engine_trouble = (str(exc),)
-        except TimeoutError:
-            engine_trouble = ("the engine does not answer in time",)
-        try:
-            health = self._store.health
-            warnings = (*await health.check(), *await health.remarks())
-            failing = await self._failing()
-            if roster is not None:
-                states = await self._states(roster)
-        except StoreUnavailable as exc:
-            store_trouble = (str(exc),)
-        return StatusView(
-            engine=roster.engine if roster is not None else None,
-            mode=self._mode,
-            store_trouble=store_trouble,
-            store_warnings=warnings,
-            engine_trouble=engine_trouble,
-            states=states,
-            failing_targets=failing,
-        )
+    def rulebook(self) -> Rulebook:
+        """The policy file in force."""
+        return self._rules.book
 
-    async def measure(self) -> None:
-        """Bring the gauges up to date, for a scrape; what cannot be read keeps its last value."""
-        telemetry = self._telemetry
-        status = await self.status()
-        # Empty until the engine has told its name, which is the same as no label.
-        engine = status.engine or ""
-        telemetry.up(engine, store=not status.store_trouble, engine_up=not status.engine_trouble)
-        if status.store_trouble:
-            return
-        telemetry.failing_targets.labels(engine=engine).set(status.failing_targets)
-        for state in State:
-            if state is not State.CLOSED:
-                count = status.states.get(state, 0)
-                telemetry.targets.labels(engine=engine, state=state).set(count)
-        try:
-            overdue = await self._store.schedule.overdue(now=self._clock.now())
-            telemetry.overdue_seconds.labels(engine=engine).set(overdue.total_seconds())
-            await self._measure_failures()
-        except StoreUnavailable:
-            telemetry.up(engine, store=False, engine_up=not status.engine_trouble)
+    async def hold_of(self, target: str) -> Halt | None:
+        """Read the hold of a target that has not expired. :raises StoreUnavailable:"""
+        return (await self._holds()).get(target)
 
-    async def _measure_failures(self) -> None:
+    async def case_files(self, record: Remediation) -> Mapping[str, CaseFile]:
+        """Read the case files of a remediation, by attempt. :raises StoreUnavailable:"""
+        found = {a.id: await self._store.casefiles.of(a.id) for a in record.attempts}
+        return {attempt: file for attempt, file in found.items() if file is not None}
+
+    def replies(self) -> Orders:
+        """Where answers under an Idempotency-Key are kept."""
+        return self._store.orders
+
+    async def failure_counts(self) -> Mapping[str, int]:
+        """Count failed restarts in the window, by container's name. :raises StoreUnavailable:"""
         roster = self._census.last
-        if roster is None:
-            return
         counts = {}
-        for member in roster.targets():
+        for member in roster.targets() if roster is not None else ():
             record = await self._store.records.remediation_of(str(member.target))
-            policy = self._policy(member, record)
-            counts[member.listed.name] = await self._failures(member, policy)
-        # Only now, and at once: another scrape must not find them half told.
-        self._telemetry.failures_in_window.clear()
-        for name, count in counts.items():
-            self._telemetry.failures_in_window.labels(engine=roster.engine, name=name).set(count)
+            counts[member.listed.name] = await self._failures(member, self._policy(member, record))
+        return counts
+
+    async def _holds(self) -> Mapping[str, Halt]:
+        return await holds_in_force(self._store.controls, now=self._clock.now())
 
     async def _roster(self) -> Roster:
         try:
@@ -196,7 +151,17 @@ class Desk:
                 raise
             return self._census.last
 
-    async def _view(self, roster: Roster, member: Member, slots: asyncio.Semaphore) -> TargetView:
+    def _named(self, roster: Roster, name: str) -> Member | None:
+        wanted = self.canonical(name)
+        return next((m for m in roster.targets() if str(m.target) == wanted), None)
+
+    async def _view(
+        self,
+        roster: Roster,
+        member: Member,
+        holds: Mapping[str, Halt],
+        slots: asyncio.Semaphore,
+    ) -> TargetView:
         record = await self._store.records.remediation_of(str(member.target))
         policy = self._policy(member, record)
         async with slots:
@@ -210,7 +175,9 @@ class Desk:
             mode=most_careful(self._mode, policy.mode, member.mode),
             state=record.state if record is not None else State.OK,
             remediation=record,
+            policy=policy.name,
             failures=await self._failures(member, policy),
+            hold=holds.get(str(member.target)),
             instances=len(roster.group(member.group)),
             max_instances=max_instances(policy, member.listed.labels, prefix=self._prefix),
             readiness=report,
@@ -218,22 +185,10 @@ class Desk:
 
     def _policy(self, member: Member, record: Remediation | None) -> Policy:
         if record is not None:
-            return policy_named(self._rulebook, record.policy)
-        return policy_for(self._rulebook, member.listed.labels, "", prefix=self._prefix)
+            return policy_named(self._rules.book, record.policy)
+        return policy_for(self._rules.book, member.listed.labels, "", prefix=self._prefix)
 
     async def _failures(self, member: Member, policy: Policy) -> int:
         return await self._store.failures.count(
             str(member.target), now=self._clock.now(), window=policy.restart.window
         )
-
-    async def _failing(self) -> int:
-        return await self._store.failures.failing_targets(
-            now=self._clock.now(), window=self._rulebook.guards.brake.window
-        )
-
-    async def _states(self, roster: Roster) -> Counter[State]:
-        states: Counter[State] = Counter()
-        for member in roster.targets():
-            record = await self._store.records.remediation_of(str(member.target))
-            states[record.state if record is not None else State.OK] += 1
-        return states

@@ -9,23 +9,23 @@ from typing import Final
 import structlog
 
 from app.controller.picture import Census
+from app.controller.rules import Rules
 from app.controller.telemetry import Telemetry
-from app.domain.alert import Alert
+from app.domain.alert import OWN_ALERTS, Alert
 from app.domain.decision import Reason
-from app.errors import EngineUnavailable, NotAccepting
+from app.errors import EngineUnavailable, NotAccepting, StoreUnavailable
 from app.policies.roster import Found, NotOurs, Roster, whose
-from app.policies.spec import Rulebook
 from app.ports import Aside, Clock, Inbox, Notice, Taken
 
 log: Final = structlog.get_logger("relevo.intake")
 
-#: Our own outcomes must never look like symptoms.
-_OWN_ALERTS: Final = "Relevo"
 #: A sender is not kept waiting for a slow engine: it sends again.
 _ENGINE_ANSWERS: Final = timedelta(seconds=3)
 _NO_ANSWER: Final = "it did not list its containers in time"
 #: Whose alert it is does not depend on which containers there are.
 _FOREIGN: Final = (Reason.OTHER_ENGINE, Reason.AMBIGUOUS_ENGINE)
+#: Grafana's words for a rule without data: they carry the rule's labels, and no symptom.
+_NO_DATA: Final = ("DatasourceNoData", "DatasourceError")
 #: Of a label's value that is stored with its alert; Prometheus' own are a few words.
 _LONGEST_VALUE: Final = 2048
 #: What is kept of an alert that was not taken on.
@@ -64,26 +64,30 @@ class Intake:
         clock: Clock,
         telemetry: Telemetry,
         *,
-        rulebook: Rulebook,
+        rules: Rules,
         wake: Callable[[], None],
+        pull: Callable[[], None],
     ) -> None:
         self._inbox = inbox
         self._census = census
         self._clock = clock
         self._telemetry = telemetry
-        self._rulebook = rulebook
+        self._rules = rules
         self._wake = wake
+        self._pull = pull
         self._closed = False
 
     def close(self) -> None:
         """Take nothing more on: Alertmanager sends it again to whoever comes next."""
         self._closed = True
 
-    async def take(self, alerts: Sequence[Alert | Unreadable]) -> Counts:
+    async def take(self, alerts: Sequence[Alert | Unreadable], *, truncated: int = 0) -> Counts:
         """
         Keep the alerts of one notification; each by its own status and labels.
 
         Returns once they are stored, before anything is done about them.
+
+        :param truncated: how many alerts the sender left out: they are pulled
 
         :raises StoreUnavailable: nothing may be assumed kept
         :raises EngineUnavailable: it cannot be told whom an alert is about
@@ -103,8 +107,7 @@ class Intake:
             about = await self._about(alert, look)
             if isinstance(about, NotOurs):
                 skipped.append(about.reason)
-                if about.reason is not Reason.OWN_ALERT:
-                    asides.append(_aside(about.reason, about.detail, _excerpt(alert), now=now))
+                asides.append(_aside(about.reason, about.detail, _excerpt(alert), now=now))
                 continue
             long = next((n for n, v in alert.labels.items() if len(v) > _LONGEST_VALUE), None)
             if long is not None:
@@ -112,21 +115,38 @@ class Intake:
                 asides.append(_aside("set_aside", detail, _excerpt(alert), now=now))
                 continue
             notices.append(Notice(target=str(about.root.target), alert=alert))
-        taken = await self._inbox.accept(notices, asides, now=now) if notices or asides else ()
+        taken = await self._accepted(notices, asides, now=now)
         self._wake()
+        if truncated > 0:
+            self._pull()
         counts = Counts(
             accepted=sum(t in (Taken.ACCEPTED, Taken.DUPLICATE) for t in taken),
             resolved=sum(t is Taken.RESOLVED for t in taken),
             stale=sum(t is Taken.STALE for t in taken),
             skipped=len(skipped),
-            set_aside=len(asides) - sum(r is not Reason.OWN_ALERT for r in skipped),
+            set_aside=len(asides) - len(skipped),
         )
         self._count(counts, skipped)
         return counts
 
+    async def _accepted(
+        self, notices: Sequence[Notice], asides: Sequence[Aside], *, now: datetime
+    ) -> tuple[Taken, ...]:
+        if not notices and not asides:
+            return ()
+        try:
+            return await self._inbox.accept(notices, asides, now=now)
+        except StoreUnavailable as exc:
+            refused = self._telemetry.alerts.labels(result="refused", reason=Reason.STORE_DOWN)
+            refused.inc(len(notices) + len(asides))
+            log.warning("refused", reason=str(Reason.STORE_DOWN), error=str(exc))
+            raise
+
     async def _about(self, alert: Alert, look: "_Look") -> Found | NotOurs:
-        if alert.name.startswith(_OWN_ALERTS):
+        if alert.name.startswith(OWN_ALERTS):
             return NotOurs(reason=Reason.OWN_ALERT, detail="it is one of Relevo's own")
+        if alert.name in _NO_DATA:
+            return NotOurs(reason=Reason.NO_FRESH_DATA, detail="its rule could not be evaluated")
         about = self._sought(alert, await look.roster())
         if isinstance(about, Found) or about.reason in _FOREIGN:
             return about
@@ -134,7 +154,7 @@ class Intake:
         return self._sought(alert, await look.fresh_roster())
 
     def _sought(self, alert: Alert, roster: Roster) -> Found | NotOurs:
-        rules = self._rulebook
+        rules = self._rules.book
         foreign = whose(alert.labels, engine=roster.engine, instances=rules.instances)
         if foreign is not None:
             return foreign
@@ -143,9 +163,11 @@ class Intake:
     def _count(self, counts: Counts, skipped: Sequence[Reason]) -> None:
         for result in ("accepted", "resolved", "stale", "set_aside"):
             number = getattr(counts, result)
-            self._telemetry.alerts.labels(result=result, reason="").inc(number)
+            reason = Reason.STALE if result == Reason.STALE else ""
+            self._telemetry.alerts.labels(result=result, reason=reason).inc(number)
         for reason in skipped:
             self._telemetry.skipped(reason)
+        reasons = {*skipped, Reason.STALE} if counts.stale else set(skipped)
         log.info(
             "notification",
             accepted=counts.accepted,
@@ -153,7 +175,7 @@ class Intake:
             stale=counts.stale,
             skipped=counts.skipped,
             set_aside=counts.set_aside,
-            reasons=",".join(sorted(set(skipped))) or None,
+            reasons=",".join(sorted(reasons)) or None,
         )
 
 

@@ -1,29 +1,41 @@
 """Gather one Observation through the ports."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Final
 
+from app.controller.freshness import Freshness
 from app.controller.picture import Picture, Pictures
 from app.controller.readiness import Readiness
+from app.controller.rules import Rules
+from app.controller.surroundings import group_view, guard_view
+from app.controller.witness import Witness
 from app.domain.alert import KnownAlert
 from app.domain.container import Container
-from app.domain.observation import EngineView, GroupView, Observation, Refusal, Sickness, Symptom
+from app.domain.control import OrderKind
+from app.domain.fidelity import FidelityReport
+from app.domain.observation import (
+    EngineView,
+    GroupView,
+    GuardView,
+    Observation,
+    Refusal,
+    Sickness,
+    Symptom,
+)
 from app.domain.remediation import Action, Remediation
 from app.domain.target import TargetId
-from app.errors import ContainerGone, EngineRefused, EngineUnavailable, SourceUnavailable
-from app.policies.match import incarnation, max_instances, most_careful, policy_for, policy_named
-from app.policies.roster import Found, Member, OptIn, Roster
-from app.policies.spec import Mode, Patience, Policy, Rulebook
+from app.errors import ContainerGone, EngineRefused, EngineUnavailable
+from app.policies.match import incarnation, most_careful, policy_for, policy_named
+from app.policies.membership import Member, OptIn
+from app.policies.roster import Found, Roster
+from app.policies.spec import Mode, Policy, Rulebook
 from app.policies.symptom import (
     Evidence,
-    Pulled,
-    Unreachable,
     newly_listed,
-    sample_doubt,
     sickness,
 )
-from app.ports import Claim, Clock, ContainerEngine, Dossier, SampleSource, Store
+from app.ports import ContainerEngine, Dossier, Store
 
 _NOTHING_KNOWN: Final = Sickness(symptom=Symptom.UNKNOWN, doubt="the container cannot be looked at")
 
@@ -34,6 +46,8 @@ class Seen:
 
     observation: Observation
     policy: Policy
+    #: The rulebook that the policy is from.
+    book: Rulebook
     #: Alerts as they were read, so that what is over can be forgotten.
     known: tuple[KnownAlert, ...]
     #: Fingerprints that the API has listed for the first time.
@@ -48,113 +62,138 @@ class Observer:
         engine: ContainerEngine,
         pictures: Pictures,
         readiness: Readiness,
-        samples: SampleSource | None,
+        freshness: Freshness,
         store: Store,
-        clock: Clock,
+        witness: Witness,
         *,
-        rulebook: Rulebook,
-        patience: Patience,
+        rules: Rules,
         prefix: str,
         mode: Mode,
     ) -> None:
         self._engine = engine
         self._pictures = pictures
         self._readiness = readiness
-        self._samples = samples
+        self._freshness = freshness
         self._store = store
-        self._clock = clock
-        self._rulebook = rulebook
-        self._patience = patience
+        self._witness = witness
+        self._rules = rules
         self._prefix = prefix
         self._mode = mode
-        #: Names of containers whose samples were seen once: for these, none is a doubt.
-        self._measured: set[str] = set()
 
-    async def observe(self, claim: Claim, *, now: datetime) -> Seen:
+    async def observe(self, target: str, *, now: datetime, wants_clone: bool = False) -> Seen:
         """
         Gather all that a decision about a target may use.
 
+        :param wants_clone: tell whether a clone could be made, ill or not
         :raises StoreUnavailable:
         """
+        look = _Look(target=target, book=self._rules.book, now=now, wants_clone=wants_clone)
         try:
             try:
-                return await self._look(claim, await self._pictures.take(), now=now)
+                return await self._look(look, await self._pictures.take())
             except ContainerGone:
                 # The listing is a moment old: its slot may have a new container by now.
-                return await self._look(claim, await self._pictures.take(fresh=True), now=now)
+                return await self._look(look, await self._pictures.take(fresh=True))
         except ContainerGone:
             view = EngineView.GONE
         except (EngineUnavailable, EngineRefused):
             view = EngineView.DOWN
-        dossier = await self._read(claim, claim.target, now=now)
-        return self._without_container(claim, dossier, view)
+        return self._without_container(look, await self._read(look, target), view)
 
-    async def _look(self, claim: Claim, picture: Picture, *, now: datetime) -> Seen:
+    async def fidelity(
+        self, container_id: str, policy: Policy, *, now: datetime
+    ) -> FidelityReport | None:
+        """Tell what a clone would share with its source; None where nobody can say now."""
+        return await self._readiness.report(container_id, policy.scale_out, now=now)
+
+    async def _look(self, look: "_Look", picture: Picture) -> Seen:
         """Observe with the engine's help. :raises ContainerGone:, EngineUnavailable"""
-        target = TargetId.parse(claim.target)
+        target = TargetId.parse(look.target)
         members = picture.roster.at(target)
         if not members:
-            raise ContainerGone(claim.target)
+            raise ContainerGone(look.target)
         member = members[0]
-        dossier = await self._read(claim, str(member.group), now=now)
+        dossier = await self._read(look, str(member.group))
         if len(members) > 1:
-            return self._without_container(claim, dossier, EngineView.AMBIGUOUS)
+            return self._without_container(look, dossier, EngineView.AMBIGUOUS)
         container = await self._engine.inspect(member.listed.id)
         clone = await self._fresh_clone(dossier.remediation, picture.roster)
 
         pulled = picture.of(target)
         evidence = Evidence(
             known=dossier.alerts,
-            on_clones=self._on_clones(dossier.alerts, picture.roster),
+            on_clones=self._on_clones(look, dossier.alerts, picture.roster),
             pulled=pulled,
-            stale=await self._stale(target, container, pulled, dossier, now=now),
+            stale=await self._freshness.doubt(target, container, pulled, dossier, now=look.now),
         )
-        sick = sickness(evidence, now=now, expiry=self._rulebook.alert_expiry)
-        policy = self._policy(dossier, member, sick)
+        sick = sickness(evidence, now=look.now, expiry=look.book.alert_expiry)
+        policy = self._policy(look, dossier, member, sick)
         observation = Observation(
-            target=claim.target,
+            target=look.target,
             view=EngineView.SEEN,
             container=container,
             incarnation=incarnation(member.listed),
             sickness=sick,
             remediation=dossier.remediation,
-            failures=await self._failures(claim, dossier, policy, now=now),
-            group=await self._group(picture.roster, member, policy, dossier, clone, sick, now=now),
+            failures=await self._failures(look, dossier, policy),
+            group=await self._group(look, picture.roster, member, policy, dossier, sick, clone),
             observe_only=most_careful(self._mode, policy.mode, member.mode) is Mode.OBSERVE,
             # A clone that has come into the slot of a removed original has no ladder.
             opted_in=member.opt_in is not OptIn.NO
             and member.clone_of is None
             and not member.is_swarm_task,
+            may_open=picture.may_open,
+            previous=dossier.previous,
+            order=dossier.order,
+            guards=guard_view(
+                picture.roster,
+                member,
+                container,
+                dossier,
+                policy,
+                look.book.guards,
+                witness=self._witness,
+                prefix=self._prefix,
+                now=look.now,
+            ),
         )
         return Seen(
             observation=observation,
             policy=policy,
+            book=look.book,
             known=dossier.alerts,
             newly_listed=newly_listed(dossier.alerts, pulled),
         )
 
-    async def _failures(
-        self, claim: Claim, dossier: Dossier, policy: Policy, *, now: datetime
-    ) -> int:
+    async def _failures(self, look: "_Look", dossier: Dossier, policy: Policy) -> int:
         window = policy.restart.window
-        if window == self._rulebook.defaults.restart.window:
+        if window == look.book.defaults.restart.window:
             return dossier.failures
-        return await self._store.failures.count(claim.target, now=now, window=window)
+        return await self._store.failures.count(look.target, now=look.now, window=window)
 
-    async def _read(self, claim: Claim, group: str, *, now: datetime) -> Dossier:
-        window = self._rulebook.defaults.restart.window
-        return await self._store.records.read(claim, group=group, now=now, window=window)
+    async def _read(self, look: "_Look", group: str) -> Dossier:
+        book = look.book
+        return await self._store.records.read(
+            look.target,
+            group=group,
+            now=look.now,
+            window=book.defaults.restart.window,
+            brake_window=book.guards.brake.window,
+        )
 
-    def _without_container(self, claim: Claim, dossier: Dossier, view: EngineView) -> Seen:
+    def _without_container(self, look: "_Look", dossier: Dossier, view: EngineView) -> Seen:
         remediation = dossier.remediation
-        group = remediation.group if remediation is not None else claim.target
+        group = remediation.group if remediation is not None else look.target
         # For a container that is gone its alerts decide nothing; of one that cannot be
         # looked at, nobody can tell.
         gone = view is EngineView.GONE
         sick = Sickness(symptom=Symptom.ABSENT) if gone else _NOTHING_KNOWN
+        policy = look.book.defaults
+        if remediation is not None:
+            policy = policy_named(look.book, remediation.policy)
         return Seen(
             observation=Observation(
-                target=claim.target,
+                target=look.target,
                 view=view,
                 container=None,
                 incarnation="",
@@ -163,56 +202,51 @@ class Observer:
                 failures=dossier.failures,
                 group=GroupView(id=group, instances=0, clones=(), originals=(), max_instances=0),
                 opted_in=True,  # as far as is known: nothing is done to what is not seen
+                previous=dossier.previous,
+                order=dossier.order,
+                guards=GuardView(pause=dossier.pause, hold=dossier.hold, brake=dossier.brake),
             ),
-            policy=self._policy_of(remediation),
+            policy=policy,
+            book=look.book,
             known=dossier.alerts,
         )
 
-    def _policy_of(self, remediation: Remediation | None) -> Policy:
-        if remediation is None:
-            return self._rulebook.defaults
-        return policy_named(self._rulebook, remediation.policy)
+    async def _group(
+        self,
+        look: "_Look",
+        roster: Roster,
+        member: Member,
+        policy: Policy,
+        dossier: Dossier,
+        sick: Sickness,
+        clone: Container | None,
+    ) -> GroupView:
+        order = dossier.order
+        is_wanted = look.wants_clone or (order is not None and order.kind is OrderKind.SCALE_OUT)
+        refusal: Refusal | None = None
+        if is_wanted or sick.symptom is Symptom.ACTIVE:
+            # Asked only where the answer can matter: it costs the engine four requests.
+            refusal = await self._readiness.refusal(
+                member.listed.id, policy.scale_out, now=look.now
+            )
+        group = group_view(roster, member, policy, dossier, prefix=self._prefix)
+        return replace(group, fresh_clone=clone, refusal=refusal)
 
-    def _policy(self, dossier: Dossier, member: Member, sick: Sickness) -> Policy:
+    def _policy(self, look: "_Look", dossier: Dossier, member: Member, sick: Sickness) -> Policy:
         if dossier.remediation is not None:
-            return policy_named(self._rulebook, dossier.remediation.policy)
+            return policy_named(look.book, dossier.remediation.policy)
         alert = sick.alerts[0] if sick.alerts else ""
-        return policy_for(self._rulebook, member.listed.labels, alert, prefix=self._prefix)
+        return policy_for(look.book, member.listed.labels, alert, prefix=self._prefix)
 
-    def _on_clones(self, known: tuple[KnownAlert, ...], roster: Roster) -> frozenset[str]:
+    def _on_clones(
+        self, look: "_Look", known: tuple[KnownAlert, ...], roster: Roster
+    ) -> frozenset[str]:
         found = set()
         for one in known:
-            about = roster.resolve(one.alert.labels, target_labels=self._rulebook.target_labels)
+            about = roster.resolve(one.alert.labels, target_labels=look.book.target_labels)
             if isinstance(about, Found) and not about.on_source:
                 found.add(one.alert.fingerprint)
         return frozenset(found)
-
-    async def _stale(
-        self,
-        target: TargetId,
-        container: Container,
-        pulled: Pulled | Unreachable | None,
-        dossier: Dossier,
-        *,
-        now: datetime,
-    ) -> str | None:
-        """Tell why the target's samples prove nothing; None when fresh or nobody measures it."""
-        if self._samples is None or not isinstance(pulled, Pulled):
-            return None
-        if not pulled.fingerprints and not any(known.listed for known in dossier.alerts):
-            return None
-        try:
-            newest = await self._samples.newest_sample(
-                engine=target.engine, container=container.name, now=now
-            )
-        except SourceUnavailable as exc:
-            return str(exc)
-        if newest is not None:
-            self._measured.add(container.name)
-        elif container.name in self._measured:
-            return "Prometheus has lost the samples of the container"
-        # The clock is read again: the answer may be newer than this step.
-        return sample_doubt(newest, now=self._clock.now(), patience=self._patience)
 
     async def _fresh_clone(
         self, remediation: Remediation | None, roster: Roster
@@ -231,29 +265,12 @@ class Observer:
         except ContainerGone:
             return None
 
-    async def _group(
-        self,
-        roster: Roster,
-        member: Member,
-        policy: Policy,
-        dossier: Dossier,
-        clone: Container | None,
-        sick: Sickness,
-        *,
-        now: datetime,
-    ) -> GroupView:
-        members = roster.group(member.group)
-        refusal: Refusal | None = None
-        if sick.symptom is Symptom.ACTIVE:
-            # Asked only where the answer can matter: it costs the engine four requests.
-            refusal = await self._readiness.refusal(member.listed.id, policy.scale_out, now=now)
-        return GroupView(
-            id=str(member.group),
-            instances=len(members),
-            clones=tuple(m.listed for m in members if m.clone_of is not None),
-            originals=tuple(sorted(str(m.target) for m in members if m.clone_of is None)),
-            max_instances=max_instances(policy, member.listed.labels, prefix=self._prefix),
-            fresh_clone=clone,
-            cooling_until=dossier.cooling_until,
-            refusal=refusal,
-        )
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Look:
+    """What one observation is about, the same from its beginning to its end."""
+
+    target: str
+    book: Rulebook
+    now: datetime
+    wants_clone: bool

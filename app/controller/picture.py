@@ -2,17 +2,19 @@
 
 import asyncio
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Final
 
-from app.domain.alert import AlertListing, ListedAlert
+from app.controller.rules import Rules
+from app.domain.alert import OWN_ALERTS, AlertListing, ListedAlert
 from app.domain.target import TargetId
 from app.errors import EngineUnavailable, SourceUnavailable
+from app.policies.protect import Ourselves
 from app.policies.roster import Found, Roster, whose
-from app.policies.spec import Patience, Rulebook
+from app.policies.spec import Patience
 from app.policies.symptom import Pulled, Unreachable, pipeline_doubt
-from app.ports import AlertSource, Clock, ContainerEngine, Facts
+from app.ports import AlertSource, Clock, ContainerEngine, Facts, SampleSource
 
 #: How long one look serves. Every action looks at its own container again, so this bounds
 #: only how soon a new container or a new alert is known.
@@ -20,6 +22,11 @@ MAX_AGE: Final = timedelta(seconds=1)
 
 #: The fact that RelevoWatchdog was listed once.
 _WATCHDOG_SEEN: Final = "watchdog_seen"
+#: The always-firing alert of the shipped rules.
+_WATCHDOG: Final = "RelevoWatchdog"
+
+
+Piles = Mapping[TargetId, Pulled]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,18 +34,19 @@ class Picture:
     """See the module."""
 
     roster: Roster
-    #: What the API says of each target; None where no API is configured.
-    pulled: Mapping[TargetId, Pulled] | Unreachable | None
+    #: What the API lists, by the target that it is about; None where no API is configured.
+    listed: Piles | Unreachable | None
     #: Why the absence of an alert proves nothing; None while the pipeline is alive.
     dead: str | None = None
-    #: An alert of a target that is not in `pulled`.
-    nothing: Pulled = field(default_factory=Pulled)
+    #: Alerts that are listed may begin a story (see `AlertListing.may_open`).
+    may_open: bool = True
 
     def of(self, target: TargetId) -> Pulled | Unreachable | None:
         """What the API says of one target."""
-        if self.pulled is None or isinstance(self.pulled, Unreachable):
-            return self.pulled
-        return self.pulled.get(target, self.nothing)
+        if self.listed is None or isinstance(self.listed, Unreachable):
+            return self.listed
+        pulled = self.listed.get(target)
+        return Pulled(dead=self.dead) if pulled is None else replace(pulled, dead=self.dead)
 
 
 class Census:
@@ -51,13 +59,15 @@ class Census:
         *,
         name: str | None,
         prefix: str,
-        rulebook: Rulebook,
+        rules: Rules,
+        ourselves: Ourselves | None = None,
     ) -> None:
         self._engine = engine
         self._clock = clock
         self._name = name
         self._prefix = prefix
-        self._rulebook = rulebook
+        self._rules = rules
+        self._ourselves = ourselves or Ourselves()
         self._roster: Roster | None = None
         self._taken_at: datetime | None = None
         self._failed_at = clock.now()
@@ -95,8 +105,14 @@ class Census:
                 self.trouble = str(exc)
                 self._failed_at = self._clock.now()
                 raise
+            book = self._rules.book
             self._roster = Roster(
-                self._name, listing, prefix=self._prefix, enable=self._rulebook.enable
+                self._name,
+                listing,
+                prefix=self._prefix,
+                enable=book.enable,
+                protected=book.guards.protected,
+                ourselves=self._ourselves,
             )
             self._taken_at = taken_at
             self.trouble = None
@@ -110,22 +126,32 @@ class Pictures:
         self,
         census: Census,
         alerts: AlertSource | None,
+        samples: SampleSource | None,
         facts: Facts,
         clock: Clock,
         *,
-        rulebook: Rulebook,
+        rules: Rules,
         patience: Patience,
     ) -> None:
         self._census = census
         self._alerts = alerts
+        self._samples = samples
         self._facts = facts
         self._clock = clock
-        self._rulebook = rulebook
+        self._rules = rules
         self._patience = patience
         self._listing: AlertListing | Unreachable | None = None
         self._pulled_at: datetime | None = None
         self._asking = asyncio.Lock()
         self._watchdog_seen: bool | None = None
+        self._piles: tuple[Roster, AlertListing, Piles] | None = None
+        #: Whether an Alertmanager answered when it was last asked.
+        self.is_answered = False
+
+    @property
+    def asks(self) -> bool:
+        """Whether there is an API to ask."""
+        return self._alerts is not None
 
     async def take(self, *, fresh: bool = False) -> Picture:
         """
@@ -137,35 +163,45 @@ class Pictures:
         """
         roster = await self._census.roster(fresh=fresh)
         if self._alerts is None:
-            return Picture(roster=roster, pulled=None)
+            return Picture(roster=roster, listed=None)
         listing = await self._pull()
         if isinstance(listing, Unreachable):
-            return Picture(roster=roster, pulled=listing)
+            return Picture(roster=roster, listed=listing)
         dead = pipeline_doubt(
             up_since=listing.up_since,
             watchdog=listing.watchdog,
-            watchdog_seen_before=await self._watchdog_was_seen(listing),
+            watchdog_seen_before=await self._watchdog_was_seen(listing.watchdog),
             now=self._clock.now(),
             patience=self._patience,
         )
-        sorted_out: dict[TargetId, tuple[list[ListedAlert], list[ListedAlert]]] = {}
-        for alert in listing.alerts:
-            found = self._about(roster, alert)
-            if found is not None:
-                piles = sorted_out.setdefault(found.root.target, ([], []))
-                piles[0 if found.on_source else 1].append(alert)
         return Picture(
             roster=roster,
-            pulled={
-                target: Pulled(on_source=tuple(own), on_clones=tuple(clones), dead=dead)
-                for target, (own, clones) in sorted_out.items()
-            },
+            listed=self._sorted(roster, listing),
             dead=dead,
-            nothing=Pulled(dead=dead),
+            may_open=listing.may_open,
         )
 
+    def _sorted(self, roster: Roster, listing: AlertListing) -> Piles:
+        """Sort the alerts by target, once for all steps that share roster and listing."""
+        if self._piles is not None and self._piles[0] is roster and self._piles[1] is listing:
+            return self._piles[2]
+        found: dict[TargetId, tuple[list[ListedAlert], list[ListedAlert]]] = {}
+        for alert in listing.alerts:
+            about = self._about(roster, alert)
+            if about is not None:
+                own, clones = found.setdefault(about.root.target, ([], []))
+                (own if about.on_source else clones).append(alert)
+        piles = {
+            target: Pulled(on_source=tuple(own), on_clones=tuple(clones))
+            for target, (own, clones) in found.items()
+        }
+        self._piles = (roster, listing, piles)
+        return piles
+
     def _about(self, roster: Roster, alert: ListedAlert) -> Found | None:
-        rules = self._rulebook
+        if alert.labels.get("alertname", "").startswith(OWN_ALERTS):
+            return None
+        rules = self._rules.book
         if whose(alert.labels, engine=roster.engine, instances=rules.instances) is not None:
             return None
         found = roster.resolve(alert.labels, target_labels=rules.target_labels)
@@ -184,16 +220,32 @@ class Pictures:
             pulled_at = self._clock.now()
             try:
                 self._listing = await self._alerts.listing()
+                self.is_answered = True
             except SourceUnavailable as exc:
-                self._listing = Unreachable(str(exc))
+                self.is_answered = False
+                self._listing = await self._ask_prometheus(str(exc))
             self._pulled_at = pulled_at
             return self._listing
 
-    async def _watchdog_was_seen(self, listing: AlertListing) -> bool:
+    async def _ask_prometheus(self, why: str) -> Unreachable:
+        """Alertmanager is silent: whoever evaluates the rules still knows what fires."""
+        if self._samples is None:
+            return Unreachable(why)
+        try:
+            firing = await self._samples.firing()
+        except SourceUnavailable as exc:
+            return Unreachable(f"{why}; {exc}")
+        watchdog = any(one.get("alertname") == _WATCHDOG for one in firing)
+        dead = None
+        if not watchdog and await self._watchdog_was_seen(watchdog):
+            dead = "RelevoWatchdog is not firing: Prometheus evaluates no rules"
+        return Unreachable(why, firing, dead)
+
+    async def _watchdog_was_seen(self, is_firing: bool) -> bool:
         # Kept in the store: a controller that starts while Prometheus is down must not take
         # the silence for an installation without our rules.
         if not self._watchdog_seen:
-            if listing.watchdog:
+            if is_firing:
                 await self._facts.put(_WATCHDOG_SEEN, "yes")
                 self._watchdog_seen = True
             elif self._watchdog_seen is None:

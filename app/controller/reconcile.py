@@ -11,15 +11,15 @@ from app.domain.decision import (
     Decision,
     Hold,
     Reason,
+    Refuse,
     Restart,
     Resume,
     ScaleOut,
     StartStopped,
-    Wait,
 )
 from app.domain.remediation import Action, Remediation
-from app.errors import CoolingDown
-from app.policies import ladder, story
+from app.errors import CoolingDown, GroupBusy, OutOfBudget
+from app.policies import attempts, ladder, orders, story
 from app.policies.spec import Patience
 from app.ports import Claim, Clock
 
@@ -49,8 +49,10 @@ class Reconciler:
         :raises LeaseLost: another worker has it; its word counts
         :raises StoreUnavailable: the step is repeated once its lease has run out
         """
-        seen = await self._observer.observe(claim, now=now)
-        decision = ladder.next_step(seen.observation, seen.policy, self._patience, now=now)
+        seen = await self._observer.observe(claim.target, now=now)
+        decision = ladder.next_step(
+            seen.observation, seen.policy, self._patience, now=now, rules=seen.book.guards
+        )
         match decision:
             case Restart() | ScaleOut() | Resume() | StartStopped():
                 await self._act(claim, decision, seen, now)
@@ -64,10 +66,16 @@ class Reconciler:
         seen: Seen,
         now: datetime,
     ) -> None:
+        observation = seen.observation
+        if observation.remediation is None:  # ordered by a person, where nothing is open
+            begun = story.opened(observation, decision, policy=seen.policy.name, now=now)
+            acting = _with(seen, begun)
+        else:
+            acting = seen
         try:
-            outcome = await self._actor.act(claim, decision, seen)
-        except CoolingDown as exc:
-            await self._write_down(claim, Hold(exc.until, Reason.COOLDOWN), seen, now)
+            outcome = await self._actor.act(claim, decision, acting)
+        except (CoolingDown, OutOfBudget, GroupBusy) as exc:
+            await self._write_down(claim, _put_off(exc, seen, now=now), seen, now)
             return
         if outcome.conclusion is None:
             await self._notebook.action(claim, decision, outcome.remediation, seen)
@@ -82,16 +90,32 @@ class Reconciler:
     ) -> None:
         observation = seen.observation
         record = observation.remediation
-        if record is None and isinstance(decision, Wait | Hold) and observation.container:
+        if record is None and story.opens(decision, observation) and observation.container:
             record = story.opened(observation, decision, policy=seen.policy.name, now=now)
         if record is not None:
             record = story.advanced(record, observation, decision, now=now)
         if isinstance(decision, Conclude) and record is not None:
             attempt = record.last_attempt
             assert attempt is not None  # it is the attempt that was concluded
-            if attempt.action is Action.SCALE_OUT and not story.is_up(record):
+            if attempt.action is Action.SCALE_OUT and not attempts.is_up(record):
                 await self._actor.remove_clone(attempt, seen)
         await self._notebook.decision(claim, decision, record, seen, now=now)
+
+
+def _put_off(exc: CoolingDown | OutOfBudget | GroupBusy, seen: Seen, *, now: datetime) -> Decision:
+    """Say why an action was not begun: looked at again later, but a person is not kept waiting."""
+    reason = {
+        CoolingDown: Reason.COOLDOWN,
+        OutOfBudget: Reason.BUDGET,
+        GroupBusy: Reason.MIN_HEALTHY,
+    }[type(exc)]
+    if orders.is_open(seen.observation):
+        return Refuse(reason, str(exc))
+    if isinstance(exc, CoolingDown):
+        return Hold(exc.until, reason)
+    # Asked at every poll: a slot is free long before its lease ends, and who does not ask for a
+    # while loses his place.
+    return Hold(min(exc.until, now + seen.policy.verify.poll), reason)
 
 
 def _with(seen: Seen, remediation: Remediation) -> Seen:

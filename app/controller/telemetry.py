@@ -51,6 +51,18 @@ class Telemetry:
             buckets=_VERDICT_BUCKETS,
             registry=self.registry,
         )
+        self.action_seconds = Histogram(
+            "relevo_action_seconds",
+            "Time from the first notice of an alert to the first action for it, its wait included.",
+            buckets=_VERDICT_BUCKETS,
+            registry=self.registry,
+        )
+        self.own_alerts = Counter(
+            "relevo_own_alerts",
+            "Alerts of Relevo's own that it posted to Alertmanager.",
+            ["result"],
+            registry=self.registry,
+        )
         self.step_errors = Counter(
             "relevo_step_errors",
             "Steps that ended in an error and will be repeated.",
@@ -81,6 +93,34 @@ class Telemetry:
             ["engine"],
             registry=self.registry,
         )
+        self.paused = self._by_engine("relevo_paused", "Whether a person has paused everything.")
+        self.holds = self._by_engine("relevo_holds", "Targets that a person has put on hold.")
+        self.brake_engaged = self._by_engine(
+            "relevo_brake_engaged", "Whether so much fails at once that automatic action is frozen."
+        )
+        self.budget_left = Gauge(
+            "relevo_budget_left",
+            "Actions that may still be begun: in a row (burst), and within the hour.",
+            ["engine", "span"],
+            registry=self.registry,
+        )
+        self.pull_up = self._by_engine(
+            "relevo_pull_up", "Whether Alertmanager answered the last pull; 1 where none is asked."
+        )
+        self.pull_age_seconds = self._by_engine(
+            "relevo_pull_age_seconds", "Time since Alertmanager and the engine were last pulled."
+        )
+        self.events_up = self._by_engine("relevo_events_up", "Whether the engine's events arrive.")
+        self.reload_successful = Gauge(
+            "relevo_config_last_reload_successful",
+            "Whether the policy file was taken when it was last read.",
+            registry=self.registry,
+        )
+        self.reload_timestamp = Gauge(
+            "relevo_config_last_reload_success_timestamp_seconds",
+            "When a policy file was last taken, unix time.",
+            registry=self.registry,
+        )
         self.store_up = Gauge(
             "relevo_store_up", "Whether the store answers.", ["engine"], registry=self.registry
         )
@@ -95,7 +135,12 @@ class Telemetry:
             for action in (Action.RESTART, Action.SCALE_OUT):
                 self.attempts.labels(action=action, verdict=verdict)
         for result in ("accepted", "resolved", "stale", "set_aside"):
-            self.alerts.labels(result=result, reason="")
+            self.alerts.labels(result=result, reason=Reason.STALE if result == "stale" else "")
+        for result in ("firing", "over", "failed"):
+            self.own_alerts.labels(result=result)
+
+    def _by_engine(self, name: str, text: str) -> Gauge:
+        return Gauge(name, text, ["engine"], registry=self.registry)
 
     def up(self, engine: str, *, store: bool, engine_up: bool) -> None:
         """Say whether the store and the engine answer; under the one name that we know now."""
@@ -106,6 +151,10 @@ class Telemetry:
     def skipped(self, reason: Reason) -> None:
         """Count an alert that was not for us."""
         self.alerts.labels(result="skipped", reason=reason).inc()
+
+    def cried(self, result: str, number: int) -> None:
+        """Count alerts of our own that were posted."""
+        self.own_alerts.labels(result=result).inc(number)
 
     def render(self) -> bytes:
         """All series in Prometheus' text format."""

@@ -5,6 +5,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
+#: What the names of Relevo's own alerts begin with: an outcome must never look like a symptom.
+OWN_ALERTS = "Relevo"
+
 
 class AlertStatus(StrEnum):
     """An alert's own status, never its group's."""
@@ -73,3 +76,18 @@ class AlertListing:
     watchdog: bool
     #: When the Alertmanager that has been up longest started, of those that list the watchdog.
     up_since: datetime
+    #: False: its routes to our receiver have mute or active time intervals. A muted alert is listed
+    #: as active although nobody is notified, so what is listed confirms and resolves, and opens
+    #: nothing.
+    may_open: bool = True
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OwnAlert:
+    """An alert that Relevo itself posts to Alertmanager."""
+
+    labels: Mapping[str, str]
+    alert_annotations: Mapping[str, str]
+    starts_at: datetime
+    #: Re-posted before then while it lasts; in the past: it is over.
+    ends_at: datetime

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import datetime, timedelta
 from enum import StrEnum
 
 
@@ -55,6 +55,19 @@ class Listed:
     image_id: str
     labels: Mapping[str, str]
     state: RunState
+    health: Health = Health.NONE
+    #: When it was created, by the engine's clock; None where the engine does not say.
+    created_at: datetime | None = None
+
+    @property
+    def is_running(self) -> bool:
+        """Running and not paused, not between two restarts of the engine's own."""
+        return self.state is RunState.RUNNING
+
+    @property
+    def is_serving(self) -> bool:
+        """Running, and its health check (where it has one) says that it is well."""
+        return self.is_running and self.health in (Health.NONE, Health.HEALTHY)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,17 +81,11 @@ class Container(Listed):
     restart_count: int = 0
     exit_code: int = 0
     oom_killed: bool = False
-    health: Health = Health.NONE
     health_check: HealthCheck | None = None
     #: Time between SIGTERM and SIGKILL when it is stopped.
     stop_grace: timedelta = timedelta(seconds=10)
     #: Names of the networks that it is connected to.
     networks: tuple[str, ...] = field(default=())
-
-    @property
-    def is_running(self) -> bool:
-        """Running and not paused, not between two restarts of the engine's own."""
-        return self.state is RunState.RUNNING
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -92,3 +99,18 @@ class EngineIdentity:
     version: str
     cpus: int
     memory_bytes: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EngineEvent:
+    """Something that happened to a container, as the engine tells it."""
+
+    #: The engine's clock, nanoseconds since the epoch: where to go on after a cut.
+    at_ns: int
+    container_id: str
+    #: Its name at that time.
+    name: str
+    #: Docker's word, without what follows a colon: ``die``, ``kill``, ``stop``, ``health_status``.
+    action: str
+    #: Its labels, and what the engine adds: ``image``, ``signal``, ``exitCode``.
+    attributes: Mapping[str, str]

@@ -4,75 +4,14 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
-
-class Reason(StrEnum):
-    """Why something was done or not done: the same word in API, log, metric and page."""
-
-    # why a step is taken
-    FIRST_NEED = "first_need"
-    BACKOFF = "backoff"
-    WINDOW_FULL = "window_full"
-    STILL_NEEDED = "still_needed"
-    CLONE_SICK = "clone_sick"
-    INTERRUPTED = "interrupted"
-    FOUND_STOPPED = "found_stopped"
-
-    # what a verification is waiting for, or has seen
-    DEADLINE = "deadline"
-    SETTLING = "settling"
-    SETTLED = "settled"
-    RELIEF = "relief"
-    WARM_UP = "warm_up"
-
-    # why nothing is done
-    RESOLVED = "resolved"
-    SILENCED = "silenced"
-    COOLDOWN = "cooldown"
-    RESTARTED_MEANWHILE = "restarted_meanwhile"
-    NOT_RUNNING = "not_running"
-    PAUSED_CONTAINER = "paused_container"
-    OBSERVE = "observe"
-    NO_FRESH_DATA = "no_fresh_data"
-    ENGINE_DOWN = "engine_down"
-    STORE_DOWN = "store_down"
-    NEW_INCARNATION = "new_incarnation"
-    QUARANTINE = "quarantine"
-
-    # why an alert is skipped
-    OWN_ALERT = "own_alert"
-    OTHER_ENGINE = "other_engine"
-    AMBIGUOUS_ENGINE = "ambiguous_engine"
-    NO_SUCH_TARGET = "no_such_target"
-    AMBIGUOUS_TARGET = "ambiguous_target"
-    NOT_OPTED_IN = "not_opted_in"
-    SWARM_TASK = "swarm_task"
-    STALE = "stale"
-
-    # why a ladder ends, or a scale-out is refused
-    SCALE_OUT_DISABLED = "scale_out_disabled"
-    SCALE_OUT_FAILED = "scale_out_failed"
-    AT_MAX = "at_max"
-    ALREADY_SCALED = "already_scaled"
-    UNKNOWN_TOO_LONG = "unknown_too_long"
-
-    # why no faithful clone can be made (the words of the fidelity report)
-    FIXED_HOST_PORT = "fixed_host_port"
-    NETWORK_MODE = "network_mode"
-    HOST_NETWORK = "host_network"
-    SHARED_VOLUME = "shared_volume"
-    DATA_IN_ANONYMOUS_VOLUME = "data_in_anonymous_volume"
-    DATA_IN_LAYER = "data_in_layer"
-    COMPOSE_CONFIGS = "compose_configs"
-    SHARED_DEVICE = "shared_device"
-    IMPLICIT_ROUTER = "implicit_router"
-    AUTO_REMOVE = "auto_remove"
-    IS_CLONE = "is_clone"
+from app.domain.reason import Reason as Reason  # part of every decision
 
 
 class Verdict(StrEnum):
     """What an attempt turned out to be, by evidence."""
 
     RECOVERED = "recovered"
+    RELAPSED = "relapsed"
     RELIEVED = "relieved"
     SYMPTOM_PERSISTS = "symptom_persists"
     UNHEALTHY = "unhealthy"
@@ -96,6 +35,7 @@ class Verdict(StrEnum):
 
 _COUNTED = frozenset(
     {
+        Verdict.RELAPSED,
         Verdict.SYMPTOM_PERSISTS,
         Verdict.UNHEALTHY,
         Verdict.EXITED,
@@ -150,6 +90,8 @@ class Hold:
 
     until: datetime
     reason: Reason
+    #: What exactly, where the reason alone does not say it.
+    detail: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,6 +130,51 @@ class StartStopped:
 
 
 @dataclass(frozen=True, slots=True)
+class Follow:
+    """Somebody else restarted the container: an attempt that is not ours, verified, uncounted."""
+
+    reason: Reason
+
+
+@dataclass(frozen=True, slots=True)
+class Rehearse:
+    """Observe mode: write down the action that would be taken, and watch what happens without."""
+
+    action: Action
+    reason: Reason
+
+
+@dataclass(frozen=True, slots=True)
+class Relapse:
+    """What had recovered is ill again: that attempt's verdict turns, once."""
+
+    reason: Reason
+
+
+@dataclass(frozen=True, slots=True)
+class Forget:
+    """A person has this target's failures forgotten."""
+
+    reason: Reason
+
+
+@dataclass(frozen=True, slots=True)
+class CallOff:
+    """A person cancels the remediation: nothing more is done until its alerts are gone."""
+
+    reason: Reason
+
+
+@dataclass(frozen=True, slots=True)
+class Refuse:
+    """What a person ordered cannot be done."""
+
+    reason: Reason
+    #: For the person, with what would change it.
+    detail: str
+
+
+@dataclass(frozen=True, slots=True)
 class Watch:
     """Keep looking at the open attempt, or at a quarantined target."""
 
@@ -210,6 +197,8 @@ class Conclude:
     reason: Reason
     #: One sentence of evidence for people.
     evidence: str
+    #: Of a rehearsed attempt: the trouble passed by itself; None where that cannot be said.
+    passed: bool | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -238,6 +227,12 @@ Decision = (
     | Resume
     | Adopt
     | StartStopped
+    | Follow
+    | Rehearse
+    | Relapse
+    | Forget
+    | CallOff
+    | Refuse
     | Watch
     | Confirm
     | Conclude

@@ -1,10 +1,11 @@
 """All facts that a decision may use, gathered before it."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
 
 from app.domain.container import Container, Listed
+from app.domain.control import Brake, Halt, Order
 from app.domain.decision import Reason
 from app.domain.remediation import Remediation
 
@@ -30,6 +31,8 @@ class Sickness:
     alerts: tuple[str, ...] = ()
     #: Alerts of the target's own container are active, not only those of its clones.
     on_source: bool = True
+    #: By its last notice an alert of it is firing, whatever can be asked now.
+    noticed: bool = False
     #: Absent because every alert that we knew was resolved by a notice of its own.
     resolved: bool = False
     #: When the first notice of an alert that is active was received.
@@ -83,6 +86,33 @@ class GroupView:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class GuardView:
+    """What may forbid an action, whatever the ladder says."""
+
+    pause: Halt | None = None
+    hold: Halt | None = None
+    #: As it is kept.
+    brake: Brake = field(default_factory=Brake)
+    #: Targets with a failed restart in the brake's window.
+    failing: int = 0
+    #: Opted-in targets of the engine.
+    targets: int = 1
+    #: Something of its compose project is being deployed; expected to be over then.
+    deploy_until: datetime | None = None
+    #: What a person did to the container, past Relevo: a sentence.
+    human: str | None = None
+    #: Why it is never acted on: a sentence.
+    protected: str | None = None
+    #: It has been started a moment ago.
+    start_grace_until: datetime | None = None
+    #: Instances of its group beside it, and how many of them serve.
+    others: int = 0
+    serving_others: int = 0
+    #: Clones on the engine, of all groups.
+    clones: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Observation:
     """See the module."""
 
@@ -99,5 +129,12 @@ class Observation:
     group: GroupView
     #: Only report what would be done.
     observe_only: bool = False
+    #: What the API lists may begin a story (`AlertListing.may_open`).
+    may_open: bool = True
     #: The container's owner still lets us act. Asked at every step, not only at intake.
     opted_in: bool
+    #: The target's newest closed remediation.
+    previous: Remediation | None = None
+    #: What an operator wants.
+    order: Order | None = None
+    guards: GuardView = field(default_factory=GuardView)

@@ -22,6 +22,18 @@ class State(StrEnum):
     CLOSED = "closed"
 
 
+class Trigger(StrEnum):
+    """Who made an attempt."""
+
+    AUTOMATIC = "automatic"
+    #: An operator, through Relevo.
+    MANUAL = "manual"
+    #: Somebody else, past Relevo.
+    FOREIGN = "foreign"
+    #: Nobody: observe mode wrote down what would have been done.
+    REHEARSAL = "rehearsal"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Attempt:
     """One try to remediate, from its intent to its verdict."""
@@ -57,11 +69,26 @@ class Attempt:
     verdict_reason: Reason | None = None
     evidence: str | None = None
     finished_at: datetime | None = None
+    trigger: Trigger = Trigger.AUTOMATIC
+    #: Of a manual attempt: who ordered it, and why.
+    ordered: str | None = None
+    #: Of a rehearsal: the trouble passed by itself; None until that is known.
+    passed: bool | None = None
 
     @property
     def is_open(self) -> bool:
         """No verdict yet."""
         return self.verdict is None
+
+    @property
+    def is_failed_restart(self) -> bool:
+        """It counts: a restart of ours, of our own accord, that did not help."""
+        return (
+            self.verdict is not None
+            and self.verdict.counts
+            and self.trigger is Trigger.AUTOMATIC
+            and self.action is not Action.SCALE_OUT
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -111,10 +138,20 @@ class Remediation:
     attempts: tuple[Attempt, ...] = ()
     #: The symptom has been absent without interruption since then.
     absent_since: datetime | None = None
+    #: In how many looks in a row it was absent.
+    absent_looks: int = 0
     #: The symptom cannot be told since then.
     unknown_since: datetime | None = None
     #: Last time this remediation scaled out, once the clone was up.
     scaled_out_at: datetime | None = None
+    #: Its ladder has ended then; what a person does after that does not begin it anew.
+    quarantined_at: datetime | None = None
+    #: A person has called it off: it ends with its alerts, and nothing is done until then.
+    called_off: str | None = None
+    #: Id of the remediation whose recovery did not last, and which this one follows.
+    relapse_of: str | None = None
+    #: Id of the remediation that this one's relapse has opened.
+    relapsed_as: str | None = None
     log: tuple[LogEntry, ...] = ()
 
     @property

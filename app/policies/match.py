@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 
 from app.domain.container import Listed
-from app.policies.roster import COMPOSE
+from app.policies.membership import COMPOSE
 from app.policies.spec import Mode, Policy, Rulebook
 
 

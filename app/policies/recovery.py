@@ -13,8 +13,9 @@ from app.domain.decision import (
     Watch,
 )
 from app.domain.observation import EngineView, Observation, Symptom
-from app.domain.remediation import Action, Attempt
-from app.policies.spec import Policy
+from app.domain.remediation import Action, Attempt, Trigger
+from app.policies import guards
+from app.policies.spec import Guards, Policy
 
 #: An engine that was asked may go on for the stop grace and this much longer.
 ENGINE_SLACK = timedelta(seconds=30)
@@ -25,7 +26,7 @@ _STOPPED = (RunState.EXITED, RunState.CREATED, RunState.DEAD)
 
 
 def settle(
-    seen: Observation, attempt: Attempt, policy: Policy, *, now: datetime
+    seen: Observation, attempt: Attempt, policy: Policy, rules: Guards, *, now: datetime
 ) -> Adopt | StartStopped | Watch | Resume | Conclude:
     """
     Decide about an attempt whose intent is written and whose action nobody saw end.
@@ -37,7 +38,7 @@ def settle(
             Verdict.ENGINE_ERROR, Reason.INTERRUPTED, f"the engine refused: {attempt.error}"
         )
     if attempt.action is Action.SCALE_OUT:
-        return _settle_scale_out(seen, attempt, policy, now=now)
+        return _settle_scale_out(seen, attempt, policy, rules, now=now)
     if seen.view is EngineView.GONE or seen.container is None:
         return Conclude(Verdict.VANISHED, Reason.NO_SUCH_TARGET, "the container is gone")
     container = seen.container
@@ -58,11 +59,11 @@ def settle(
         # We died before the start that we had written down. It is quiet because it is down,
         # and it is down by our own hand.
         return Resume(Reason.FOUND_STOPPED)
-    return _again(seen, policy, now=now)
+    return _again(seen, attempt, policy, rules, now=now)
 
 
 def _settle_scale_out(
-    seen: Observation, attempt: Attempt, policy: Policy, *, now: datetime
+    seen: Observation, attempt: Attempt, policy: Policy, rules: Guards, *, now: datetime
 ) -> Adopt | Watch | Resume | Conclude:
     clone = seen.group.fresh_clone
     if clone is not None and clone.state is RunState.RUNNING:
@@ -77,12 +78,20 @@ def _settle_scale_out(
     if seen.container is None:
         return Conclude(Verdict.CANCELLED, Reason.NO_SUCH_TARGET, "its source is gone")
     # The engine adapter adopts a half-made clone of the same attempt.
-    return _again(seen, policy, now=now)
+    return _again(seen, attempt, policy, rules, now=now)
 
 
-def _again(seen: Observation, policy: Policy, *, now: datetime) -> Watch | Resume | Conclude:
+def _again(
+    seen: Observation, attempt: Attempt, policy: Policy, rules: Guards, *, now: datetime
+) -> Watch | Resume | Conclude:
     """Do what was interrupted, if everything still speaks for it."""
     nothing_done = "; nothing was done"
+    if attempt.trigger is Trigger.MANUAL:
+        # A person wanted it; alerts, pause and brake did not matter, and still do not.
+        refused = guards.refusal(seen, attempt.action, rules, now=now)
+        if refused is None:
+            return Resume(Reason.INTERRUPTED)
+        return Conclude(Verdict.CANCELLED, refused.reason, f"{refused.detail}{nothing_done}")
     match seen.sickness.symptom:
         case Symptom.UNKNOWN:
             return Watch(now + policy.verify.poll, Reason.NO_FRESH_DATA)
@@ -94,8 +103,8 @@ def _again(seen: Observation, policy: Policy, *, now: datetime) -> Watch | Resum
             pass
     if seen.observe_only:
         return Conclude(Verdict.CANCELLED, Reason.OBSERVE, f"observe mode since{nothing_done}")
-    if seen.container is not None and seen.container.state is RunState.PAUSED:
-        return Conclude(
-            Verdict.CANCELLED, Reason.PAUSED_CONTAINER, f"paused by somebody{nothing_done}"
-        )
+    forbidden = guards.hold(seen, attempt.action, policy, rules, now=now)
+    if forbidden is not None:
+        said = forbidden.detail or str(forbidden.reason)
+        return Conclude(Verdict.CANCELLED, forbidden.reason, f"{said}{nothing_done}")
     return Resume(Reason.INTERRUPTED)

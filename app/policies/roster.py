@@ -2,46 +2,17 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from enum import StrEnum
-from fnmatch import fnmatchcase
 
 from app.domain.container import Listed
 from app.domain.decision import Reason
-from app.domain.target import GroupId, TargetId, is_safe_name
-from app.policies.spec import Enable, Mode
+from app.domain.target import GroupId, TargetId
+from app.policies.membership import COMPOSE, Member, OptIn, is_one_off, member_of
+from app.policies.protect import Ourselves, protection
+from app.policies.spec import Enable
 
-COMPOSE = "com.docker.compose."
-_SWARM_SERVICE = "com.docker.swarm.service.name"
-_SWARM_TASK = "com.docker.swarm.task.name"
 #: Compose labels as they reach an alert: cAdvisor's spelling first, then the bare one.
 _ALERT_PROJECT = ("container_label_com_docker_compose_project", "com_docker_compose_project")
 _ALERT_SERVICE = ("container_label_com_docker_compose_service", "com_docker_compose_service")
-
-
-class OptIn(StrEnum):
-    """How far a container's owner lets us go."""
-
-    ENFORCE = "true"
-    OBSERVE = "observe"
-    NO = "no"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Member:
-    """One container in its roles."""
-
-    listed: Listed
-    target: TargetId
-    group: GroupId
-    opt_in: OptIn
-    #: Name of the container that this clone was made from; None for an original.
-    clone_of: str | None
-    is_swarm_task: bool
-
-    @property
-    def mode(self) -> Mode:
-        """The mode that its label asks for."""
-        return Mode.OBSERVE if self.opt_in is OptIn.OBSERVE else Mode.ENFORCE
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,24 +47,54 @@ class Roster:
         *,
         prefix: str,
         enable: tuple[Enable, ...] = (),
+        protected: tuple[str, ...] = (),
+        ourselves: Ourselves = Ourselves(),  # noqa: B008 - frozen
     ) -> None:
         self.engine = engine
-        self.members = tuple(_member(one, engine, prefix, enable) for one in listing)
+        listing = tuple(listing)
+        own_project = _own_project(listing, ourselves)
+        self.members = tuple(
+            member_of(
+                one,
+                engine,
+                prefix=prefix,
+                enable=enable,
+                protected=protection(
+                    one, ourselves, own_project=own_project, patterns=protected, prefix=prefix
+                ),
+            )
+            for one in listing
+        )
+        self._by_id = {member.listed.id: member for member in self.members}
         self._by_name = {member.listed.name: member for member in self.members}
         self._by_slot: dict[str, list[Member]] = {}
         self._by_group: dict[GroupId, list[Member]] = {}
+        self._by_project: dict[str, list[Listed]] = {}
         for member in self.members:
             self._by_slot.setdefault(member.target.slot, []).append(member)
             self._by_group.setdefault(member.group, []).append(member)
+            project = member.listed.labels.get(f"{COMPOSE}project", "")
+            self._by_project.setdefault(project, []).append(member.listed)
+        # Asked with every step of every target.
+        by_target = {
+            m.target: m for m in self.members if m.clone_of is None and m.opt_in is not OptIn.NO
+        }
+        self._targets = tuple(by_target[target] for target in sorted(by_target))
+        #: How many clones there are, of all groups.
+        self.clones = sum(m.clone_of is not None for m in self.members)
 
     def targets(self) -> tuple[Member, ...]:
-        """List the opted-in originals, by name."""
-        return tuple(
-            sorted(
-                (m for m in self.members if m.clone_of is None and m.opt_in is not OptIn.NO),
-                key=lambda m: m.target,
-            )
-        )
+        """List the opted-in originals, by name; a slot that two of them claim appears once."""
+        return self._targets
+
+    def neighbours(self, member: Member) -> tuple[Listed, ...]:
+        """List the containers of a member's compose project, itself among them."""
+        project = member.listed.labels.get(f"{COMPOSE}project")
+        return tuple(self._by_project.get(project, ())) if project else ()
+
+    def holding(self, container_id: str) -> Member | None:
+        """Find a container by its full id."""
+        return self._by_id.get(container_id)
 
     def at(self, target: TargetId) -> tuple[Member, ...]:
         """List who claims a slot: one, none, or (half-way through a deploy) several."""
@@ -145,6 +146,8 @@ class Roster:
             return NotOurs(
                 reason=Reason.NOT_OPTED_IN, detail=f"{root.listed.name} has not opted in"
             )
+        if root.protected is not None:
+            return NotOurs(reason=Reason.PROTECTED, detail=f"{root.listed.name}: {root.protected}")
         if len(self.at(root.target)) > 1:
             return NotOurs(
                 reason=Reason.AMBIGUOUS_TARGET,
@@ -170,7 +173,7 @@ class Roster:
                 member
                 for member in self.members
                 if member.clone_of is None
-                and not _is_one_off(member.listed)
+                and not is_one_off(member.listed)
                 and member.listed.labels.get(f"{COMPOSE}project") == project
                 and member.listed.labels.get(f"{COMPOSE}service") == service
             ] or NotOurs(
@@ -218,70 +221,9 @@ def _first(labels: Mapping[str, str], names: tuple[str, ...]) -> str | None:
     return next((labels[name] for name in names if labels.get(name)), None)
 
 
-def _member(listed: Listed, engine: str, prefix: str, enable: tuple[Enable, ...]) -> Member:
-    labels = listed.labels
-    clone_of = labels.get(f"{prefix}.clone-of") or None
-    slot = _slot(listed)
-    return Member(
-        listed=listed,
-        target=TargetId(engine, slot),
-        group=GroupId(engine, _group(listed, prefix, clone_of or slot)),
-        opt_in=_opt_in(listed, prefix, enable),
-        clone_of=clone_of,
-        is_swarm_task=_SWARM_SERVICE in labels,
-    )
-
-
-def _slot(listed: Listed) -> str:
-    labels = listed.labels
-    slot = listed.name
-    if _SWARM_TASK in labels:
-        # "service.slot.taskid" (or the node's id in place of the slot): the task's id changes.
-        slot = labels[_SWARM_TASK].rpartition(".")[0]
-    elif not _is_one_off(listed):
-        parts = [labels.get(COMPOSE + key) for key in ("project", "service", "container-number")]
-        if all(parts):
-            slot = "-".join(part for part in parts if part)
-    # Docker bounds no name's length: one that is too long for ours (anybody's container, opted in
-    # or not) must not cost us the whole listing. Its id is always short and safe.
-    return next((name for name in (slot, listed.name) if is_safe_name(name)), listed.id[:12])
-
-
-def _is_one_off(listed: Listed) -> bool:
-    """Tell a container of ``docker compose run``: it carries its service's labels, no more."""
-    return listed.labels.get(f"{COMPOSE}oneoff") == "True"
-
-
-def _group(listed: Listed, prefix: str, otherwise: str) -> str:
-    labels = listed.labels
-    workload = labels.get(f"{prefix}.workload")
-    if workload:
-        return workload
-    if labels.get(_SWARM_SERVICE):
-        return labels[_SWARM_SERVICE]
-    project, service = labels.get(f"{COMPOSE}project"), labels.get(f"{COMPOSE}service")
-    if project and service and not _is_one_off(listed):
-        # A container's name cannot hold a slash, so this never collides with one.
-        return f"{project}/{service}"
-    return otherwise
-
-
-def _opt_in(listed: Listed, prefix: str, enable: tuple[Enable, ...]) -> OptIn:
-    word = listed.labels.get(f"{prefix}.enable", "").strip().lower()
-    if word == OptIn.ENFORCE:
-        return OptIn.ENFORCE
-    if word == OptIn.OBSERVE:
-        return OptIn.OBSERVE
-    if word:  # "false", or something nobody can act on: the owner's own word beats the file's
-        return OptIn.NO
-    return OptIn.ENFORCE if any(_names(entry, listed) for entry in enable) else OptIn.NO
-
-
-def _names(entry: Enable, listed: Listed) -> bool:
-    wishes = (
-        (entry.name, listed.name),
-        (entry.project, listed.labels.get(f"{COMPOSE}project", "")),
-        (entry.service, listed.labels.get(f"{COMPOSE}service", "")),
-    )
-    asked = [(pattern, value) for pattern, value in wishes if pattern is not None]
-    return bool(asked) and all(value and fnmatchcase(value, pattern) for pattern, value in asked)
+def _own_project(listing: tuple[Listed, ...], ourselves: Ourselves) -> str | None:
+    """Name the compose project of the container that Relevo runs in."""
+    own = ourselves.container_id
+    if own is None:
+        return None
+    return next((c.labels.get(f"{COMPOSE}project") for c in listing if c.id.startswith(own)), None)

@@ -4,27 +4,35 @@ from dataclasses import replace
 from datetime import datetime
 from typing import assert_never
 
-from app.domain.container import Container
 from app.domain.decision import (
     Adopt,
+    CallOff,
     Close,
     Conclude,
     Confirm,
     Decision,
     Escalate,
+    Follow,
+    Forget,
     Hold,
     Idle,
+    Outcome,
     Reason,
+    Refuse,
+    Rehearse,
+    Relapse,
     Restart,
     Resume,
     ScaleOut,
     StartStopped,
+    Verdict,
     Wait,
     Watch,
 )
 from app.domain.observation import EngineView, Observation, Symptom
-from app.domain.remediation import Action, Attempt, LogEntry, Remediation, State
+from app.domain.remediation import LogEntry, Remediation, State
 from app.domain.target import TargetId
+from app.policies import attempts, orders
 
 #: Decisions kept with a remediation: a day of polling changes its mind far less often.
 _LOG_CAP = 200
@@ -37,12 +45,23 @@ _WATCHED_AS = {
 }
 
 
-def opened(seen: Observation, decision: Wait | Hold, *, policy: str, now: datetime) -> Remediation:
+def opens(decision: Decision, seen: Observation) -> bool:
+    """Whether a decision begins a story where none is open."""
+    if isinstance(decision, Refuse):
+        # An action that was ordered is told of; for what only ends a story there is none.
+        return seen.order is not None and orders.action_of(seen.order.kind) is not None
+    return isinstance(decision, Wait | Hold | Relapse | Restart | ScaleOut)
+
+
+def opened(seen: Observation, decision: Decision, *, policy: str, now: datetime) -> Remediation:
     """Begin the story of a target that has just been found in need, or may be."""
     container = seen.container
     assert container is not None
+    order, previous = seen.order, seen.previous
+    # The story that an order was meant for may have ended meanwhile: it is not written over.
+    is_taken = order is None or (previous is not None and previous.id == order.remediation)
     return Remediation(
-        id=f"{TargetId.parse(seen.target).slot}-{_base36(round(now.timestamp() * 1000))}",
+        id=new_id(seen.target, now=now) if order is None or is_taken else order.remediation,
         target=seen.target,
         group=seen.group.id,
         container=container.name,
@@ -58,15 +77,24 @@ def opened(seen: Observation, decision: Wait | Hold, *, policy: str, now: dateti
     )
 
 
+def new_id(target: str, *, now: datetime) -> str:
+    """Name a remediation: the slot, and the moment."""
+    return f"{TargetId.parse(target).slot}-{_base36(round(now.timestamp() * 1000))}"
+
+
 def tracked(remediation: Remediation, seen: Observation, *, now: datetime) -> Remediation:
     """Remember since when the symptom is absent, or cannot be told, without interruption."""
     if seen.view is not EngineView.SEEN:
         # Not looked at: neither its absence nor our ignorance has lasted.
-        return replace(remediation, absent_since=None, unknown_since=None)
+        return replace(remediation, absent_since=None, absent_looks=0, unknown_since=None)
     symptom = seen.sickness.symptom
-    absent = remediation.absent_since or now if symptom is Symptom.ABSENT else None
-    unknown = remediation.unknown_since or now if symptom is Symptom.UNKNOWN else None
-    return replace(remediation, absent_since=absent, unknown_since=unknown)
+    is_absent = symptom is Symptom.ABSENT
+    return replace(
+        remediation,
+        absent_since=remediation.absent_since or now if is_absent else None,
+        absent_looks=remediation.absent_looks + 1 if is_absent else 0,
+        unknown_since=remediation.unknown_since or now if symptom is Symptom.UNKNOWN else None,
+    )
 
 
 def advanced(
@@ -79,11 +107,9 @@ def advanced(
     until: datetime | None = None
     detail: str | None = None
     match decision:
-        case Wait(until=until, reason=reason, then=then):
+        case Wait(until=until, then=then):
             record = replace(record, state=State.WAITING, next_at=until, next_action=then)
-            if reason is Reason.RESTARTED_MEANWHILE and seen.container is not None:
-                record = _planned(replace(record, needed_since=now), seen.container)
-        case Hold(until=until, reason=reason):
+        case Hold(until=until, reason=reason, detail=detail):
             state = State.COOLDOWN if reason is Reason.COOLDOWN else State.HELD
             if record.state is State.QUARANTINED:
                 state = State.QUARANTINED  # ends by its alerts or by a person, nothing else
@@ -94,98 +120,48 @@ def advanced(
         case Confirm():
             record = replace(record, state=State.COOLDOWN, scaled_out_at=now, next_at=now)
         case Adopt():
-            record = _adopted(record, seen, now=now)
+            record = attempts.adopted(record, seen, now=now)
+        case Follow():
+            record = attempts.followed(record, seen, decision, now=now)
+        case Rehearse(action=action):
+            record = attempts.rehearsed(record, seen, decision, now=now)
+            detail = f"would {action} now"
         case Conclude(evidence=detail):
-            record = _concluded(record, seen, decision, now=now)
+            record = attempts.concluded(record, seen, decision, now=now)
+        case Relapse():
+            record = _relapsed(record, seen, now=now)
+        case CallOff():
+            record, detail = _called_off(record, seen, now=now)
+        case Forget():
+            record = replace(record, next_at=now)
+            detail = _ordered(seen)
+        case Refuse(detail=why):
+            record = _refused(record, now=now)
+            detail = f"{_ordered(seen)}; refused: {why}"
         case Close(outcome=outcome):
+            record = _closed(record, outcome, now=now)
+            detail = _ordered(seen) if outcome is Outcome.RELEASED else None
+        case Escalate(detail=detail):
             record = replace(
                 record,
-                state=State.CLOSED,
-                outcome=outcome,
-                closed_at=now,
-                next_at=None,
+                state=State.QUARANTINED,
+                quarantined_at=now,
+                next_at=now,
                 next_action=None,
             )
-        case Escalate(detail=detail):
-            record = replace(record, state=State.QUARANTINED, next_at=now, next_action=None)
         case Idle():
             pass
         case Restart() | ScaleOut() | Resume() | StartStopped():
-            raise ValueError(f"{type(decision).__name__} is an action: see intended() and acted()")
+            raise ValueError(f"{type(decision).__name__} is an action: see attempts.begun()")
         case _:
             assert_never(decision)
     return logged(record, decision, now=now, until=until, detail=detail)
 
 
-def intended(
-    remediation: Remediation,
-    seen: Observation,
-    decision: Restart | ScaleOut | Resume | StartStopped,
-    *,
-    now: datetime,
-) -> Remediation:
-    """Write down an action before it is carried out."""
-    container = seen.container
-    assert container is not None
-    last = remediation.open_attempt
-    if isinstance(decision, Resume) and last is not None:
-        # The same id: whatever the first try did under it must not be done twice.
-        attempts = (*remediation.attempts[:-1], replace(last, intent_at=now, error=None))
-    elif isinstance(decision, StartStopped) and last is not None:
-        attempts = (*remediation.attempts[:-1], replace(last, started_again=True))
-    else:
-        action = Action.SCALE_OUT if isinstance(decision, ScaleOut) else Action.RESTART
-        attempt = Attempt(
-            id=f"{remediation.id}.{len(remediation.attempts) + 1}",
-            action=action,
-            reason=decision.reason,
-            container_id=container.id,
-            started_before=container.started_at,
-            intent_at=now,
-        )
-        attempts = (*remediation.attempts, attempt)
-    record = replace(
-        remediation,
-        state=State.ACTING,
-        reason=decision.reason,
-        container=container.name,
-        attempts=attempts,
-        next_action=attempts[-1].action,
-        next_at=now,
-        # What was absent before the action says nothing about its effect.
-        absent_since=None,
-        unknown_since=None,
-    )
-    return logged(record, decision, now=now)
-
-
-def acted(
-    remediation: Remediation,
-    *,
-    now: datetime,
-    container: Container | None = None,
-    error: str | None = None,
-    error_status: int | None = None,
-) -> Remediation:
-    """
-    Write down how the engine answered.
-
-    :param container: what was restarted or made, as it is now; None where it failed
-    :param error: the engine's refusal, or its silence
-    :param error_status: status of a refusal; None for silence
-    """
-    attempt = remediation.open_attempt
-    assert attempt is not None
-    if container is None:
-        attempt = replace(attempt, error=error, error_status=error_status)
-    else:
-        attempt = _carried_out(attempt, container, now=now)
-    return replace(
-        remediation,
-        attempts=(*remediation.attempts[:-1], attempt),
-        state=State.VERIFYING if container is not None else State.ACTING,
-        next_action=None,
-    )
+def flipped(previous: Remediation, successor: Remediation, *, now: datetime) -> Remediation:
+    """Edit a closed remediation whose recovery did not last, and link the new one."""
+    record = replace(attempts.relapsed(previous), relapsed_as=successor.id)
+    return logged(record, Relapse(Reason.RELAPSED), now=now, detail=f"see {successor.id}")
 
 
 def logged(
@@ -205,82 +181,56 @@ def logged(
     return replace(remediation, log=(*remediation.log, entry)[-_LOG_CAP:])
 
 
-def is_up(remediation: Remediation) -> bool:
-    """Whether the clone of the last attempt came up and was warm."""
-    attempt = remediation.last_attempt
-    return (
-        attempt is not None
-        and attempt.acted_at is not None
-        and remediation.scaled_out_at is not None
-        and remediation.scaled_out_at >= attempt.acted_at
-    )
-
-
 def decision_name(decision: Decision) -> str:
     """Name a decision the way log, metric and API do: ``scale_out``."""
     words = type(decision).__name__
     return "".join(f"_{c.lower()}" if c.isupper() else c for c in words).lstrip("_")
 
 
-def _adopted(remediation: Remediation, seen: Observation, *, now: datetime) -> Remediation:
-    attempt = remediation.open_attempt
-    assert attempt is not None
-    is_scale_out = attempt.action is Action.SCALE_OUT
-    container = seen.group.fresh_clone if is_scale_out else seen.container
-    assert container is not None
+def _relapsed(record: Remediation, seen: Observation, *, now: datetime) -> Remediation:
+    """Turn its own last verdict, or (a new story) link the one before; the next step plans."""
+    last = record.last_attempt
+    if last is not None and last.verdict is Verdict.RECOVERED:
+        record = replace(attempts.relapsed(record), needed_since=now)
+    elif seen.previous is not None:
+        record = replace(record, relapse_of=seen.previous.id)
+    return replace(record, state=State.WAITING, next_at=now, next_action=None)
+
+
+def _called_off(
+    record: Remediation, seen: Observation, *, now: datetime
+) -> tuple[Remediation, str | None]:
+    said = _ordered(seen)
+    if record.open_attempt is not None:
+        cancelled = Conclude(Verdict.CANCELLED, Reason.OPERATOR, "called off by an operator")
+        record = attempts.concluded(record, seen, cancelled, now=now)
+    return (
+        replace(record, called_off=said, state=State.HELD, next_at=now, next_action=None),
+        said,
+    )
+
+
+def _refused(record: Remediation, *, now: datetime) -> Remediation:
+    """End a story that only the refused order has begun; any other goes on as it was."""
+    if record.opened_at == now and not record.attempts and not record.alerts:
+        return _closed(record, Outcome.CANCELLED, now=now)
+    return replace(record, next_at=now)
+
+
+def _closed(record: Remediation, outcome: Outcome, *, now: datetime) -> Remediation:
     return replace(
-        remediation,
-        attempts=(*remediation.attempts[:-1], _carried_out(attempt, container, now=now)),
-        state=State.VERIFYING,
-        next_at=now,
-        absent_since=None,
-        unknown_since=None,
+        record,
+        state=State.CLOSED,
+        outcome=outcome,
+        closed_at=now,
+        next_at=None,
+        next_action=None,
     )
 
 
-def _carried_out(attempt: Attempt, container: Container, *, now: datetime) -> Attempt:
-    done = replace(
-        attempt,
-        acted_at=now,
-        started_after=container.started_at,
-        restarts_after=container.restart_count,
-        error=None,
-        error_status=None,
-    )
-    if attempt.action is Action.SCALE_OUT:
-        return replace(done, clone=container.name, clone_id=container.id)
-    return done
-
-
-def _concluded(
-    remediation: Remediation, seen: Observation, decision: Conclude, *, now: datetime
-) -> Remediation:
-    attempt = remediation.open_attempt
-    assert attempt is not None
-    attempt = replace(
-        attempt,
-        verdict=decision.verdict,
-        verdict_reason=decision.reason,
-        evidence=decision.evidence,
-        finished_at=now,
-    )
-    record = replace(
-        remediation,
-        attempts=(*remediation.attempts[:-1], attempt),
-        state=State.WAITING,
-        next_at=now,
-        needed_since=now,
-    )
-    return record if seen.container is None else _planned(record, seen.container)
-
-
-def _planned(remediation: Remediation, container: Container) -> Remediation:
-    """Plan the next step from the container as it is now."""
-    return replace(
-        remediation,
-        planned_started_at=container.started_at,
-        planned_restarts=container.restart_count,
-    )
+def _ordered(seen: Observation) -> str:
+    order = seen.order
+    return "" if order is None else f"{order.author}: {order.reason}"
 
 
 def _base36(number: int) -> str:

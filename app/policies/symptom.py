@@ -1,7 +1,7 @@
 """Is the target ill: active, suppressed, absent, or nobody can tell."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 
 from app.domain.alert import Alert, AlertStatus, KnownAlert, ListedAlert, ListedState
@@ -34,6 +34,10 @@ class Unreachable:
     """An API is configured, and does not answer."""
 
     why: str
+    #: Labels of the alerts that Prometheus has firing; None where it cannot be asked either.
+    firing: tuple[Mapping[str, str], ...] | None = None
+    #: Why their absence proves nothing; None while the pipeline is alive.
+    dead: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,6 +61,11 @@ def sickness(evidence: Evidence, *, now: datetime, expiry: timedelta) -> Sicknes
     An alert that the API has listed once is the API's to tell; any other follows its own
     notices, and expires `expiry` after the last one.
     """
+    noticed = any(known.alert.status is AlertStatus.FIRING for known in evidence.known)
+    return replace(_judge(evidence, now=now, expiry=expiry), noticed=noticed)
+
+
+def _judge(evidence: Evidence, *, now: datetime, expiry: timedelta) -> Sickness:
     pulled = evidence.pulled
     listed = pulled.fingerprints if isinstance(pulled, Pulled) else frozenset()
     by_notice = tuple(
@@ -106,11 +115,45 @@ def sickness(evidence: Evidence, *, now: datetime, expiry: timedelta) -> Sicknes
 
 
 def _without_answer(evidence: Evidence, pulled: Unreachable, settle: timedelta | None) -> Sickness:
-    """Judge while a configured API is silent: only resolved posted alerts can be believed."""
-    posted = all(not known.listed for known in evidence.known)
-    if posted and _all_resolved(evidence.known):
+    """
+    Judge while a configured API is silent.
+
+    An alert that was posted and resolved can be believed. Of one that Prometheus evaluates,
+    Prometheus tells; whether it is silenced nobody does.
+    """
+    open_ones = [k for k in evidence.known if k.alert.status is AlertStatus.FIRING]
+    listed = [k for k in evidence.known if k.listed]
+    if not listed and _all_resolved(evidence.known):
         return Sickness(symptom=Symptom.ABSENT, resolved=True, settle=settle)
-    return Sickness(symptom=Symptom.UNKNOWN, settle=settle, doubt=pulled.why)
+    unknown = Sickness(symptom=Symptom.UNKNOWN, settle=settle, doubt=pulled.why)
+    if pulled.firing is None:
+        return unknown
+    if evidence.stale is not None:
+        return replace(unknown, doubt=evidence.stale)
+    active = [
+        k.alert for k in evidence.known if any(_is_same(k.alert, one) for one in pulled.firing)
+    ]
+    if active:
+        on_source = [a for a in active if a.fingerprint not in evidence.on_clones]
+        return Sickness(
+            symptom=Symptom.ACTIVE,
+            alerts=_names(evidence.known, active),
+            on_source=bool(on_source),
+            since=_since(evidence.known, active),
+            settle=settle,
+        )
+    if not all(k.listed for k in open_ones):
+        return unknown  # one that was posted by somebody else than Prometheus
+    if pulled.dead is not None:
+        return replace(unknown, doubt=pulled.dead)
+    return Sickness(symptom=Symptom.ABSENT, resolved=_all_resolved(evidence.known), settle=settle)
+
+
+def _is_same(alert: Alert, series: Mapping[str, str]) -> bool:
+    """Compare with a series of ``ALERTS``, which lacks Prometheus' external labels."""
+    return alert.name == series.get("alertname") and all(
+        alert.labels.get(name) == value for name, value in series.items()
+    )
 
 
 def pipeline_doubt(

@@ -35,8 +35,13 @@ def judge(
     if container.id != attempt.container_id:
         return Conclude(Verdict.VANISHED, Reason.NEW_INCARNATION, "the container was replaced")
 
+    if container.state is RunState.PAUSED:
+        return Conclude(Verdict.HELD, Reason.PAUSED_CONTAINER, "somebody has paused it")
     failed = _broken(container, attempt) or _sick_by_probe(container, now=now, since=acted_at)
     if failed is not None:
+        human = seen.guards.human
+        if human is not None and failed.verdict is Verdict.EXITED:
+            return Conclude(Verdict.HELD, Reason.HUMAN, human)
         return failed
 
     sick = seen.sickness
@@ -62,6 +67,43 @@ def judge(
             return Watch(min(poll_at, deadline), Reason.DEADLINE)
         case Symptom.ABSENT:
             return _settling(seen, remediation, container, policy, now=now)
+
+
+def judge_rehearsal(
+    seen: Observation,
+    remediation: Remediation,
+    attempt: Attempt,
+    policy: Policy,
+    patience: Patience,
+    *,
+    now: datetime,
+) -> Watch | Conclude:
+    """Judge what became of the trouble without the action that observe mode has written down."""
+    assert attempt.acted_at is not None
+    container = seen.container
+    if container is None or container.id != attempt.container_id:
+        return _rehearsed(Reason.NO_SUCH_TARGET, "the container is gone", None)
+    if container.started_at != attempt.started_before:
+        return _rehearsed(Reason.RESTARTED_MEANWHILE, "somebody else restarted it", None)
+    poll_at = now + policy.verify.poll
+    deadline = attempt.acted_at + _deadline(container, policy)
+    match seen.sickness.symptom:
+        case Symptom.SUPPRESSED:
+            return _rehearsed(Reason.SILENCED, "the alert was silenced meanwhile", None)
+        case Symptom.UNKNOWN:
+            if now - (remediation.unknown_since or now) < patience.unknown:
+                return Watch(poll_at, Reason.NO_FRESH_DATA)
+            return _rehearsed(Reason.UNKNOWN_TOO_LONG, "nobody could tell", None)
+        case Symptom.ABSENT:
+            since = remediation.absent_since or now
+            settle = seen.sickness.settle or policy.verify.settle
+            if now - since < settle:
+                return Watch(min(poll_at, since + settle), Reason.SETTLING)
+            return _rehearsed(Reason.SETTLED, "the trouble passed by itself", True)
+        case Symptom.ACTIVE:
+            if remediation.absent_since is None and now < deadline:
+                return Watch(min(poll_at, deadline), Reason.DEADLINE)
+            return _rehearsed(Reason.DEADLINE, "the trouble did not pass by itself", False)
 
 
 def judge_scale_out(
@@ -116,6 +158,10 @@ def judge_scale_out(
             return Watch(min(poll_at, over_at), Reason.RELIEF)
 
 
+def _rehearsed(reason: Reason, evidence: str, passed: bool | None) -> Conclude:
+    return Conclude(Verdict.WOULD_HAVE, reason, f"observe mode: {evidence}", passed)
+
+
 def _nobody_can_tell(
     seen: Observation,
     remediation: Remediation,
@@ -168,7 +214,7 @@ def _broken(container: Container, attempt: Attempt) -> Conclude | None:
         )
     if container.oom_killed:
         return Conclude(Verdict.EXITED, Reason.NOT_RUNNING, "it ran out of memory and was killed")
-    if container.state not in (RunState.RUNNING, RunState.PAUSED):
+    if not container.is_running:
         return Conclude(
             Verdict.EXITED,
             Reason.NOT_RUNNING,

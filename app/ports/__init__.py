@@ -6,6 +6,7 @@ Redis' or Alertmanager's own words.
 """
 
 from app.ports.clock import Clock
+from app.ports.control import CaseFiles, Controls, Orders
 from app.ports.engine import CloneResult, ContainerEngine
 from app.ports.history import Facts, FailureWindow, History, RemediationFilter, StoreHealth
 from app.ports.records import (
@@ -16,22 +17,27 @@ from app.ports.records import (
     Dossier,
     Entry,
     Inbox,
+    Limits,
     Notice,
     Records,
+    Reply,
     Schedule,
     Taken,
 )
-from app.ports.sources import AlertSource, SampleSource
+from app.ports.sources import AlertSink, AlertSource, SampleSource
 from app.ports.store import Store
 
 __all__ = [
+    "AlertSink",
     "AlertSource",
     "Aside",
+    "CaseFiles",
     "Claim",
     "Claimed",
     "Clock",
     "CloneResult",
     "ContainerEngine",
+    "Controls",
     "Cooldown",
     "Dossier",
     "Entry",
@@ -39,9 +45,12 @@ __all__ = [
     "FailureWindow",
     "History",
     "Inbox",
+    "Limits",
     "Notice",
+    "Orders",
     "Records",
     "RemediationFilter",
+    "Reply",
     "SampleSource",
     "Schedule",
     "Store",

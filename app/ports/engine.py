@@ -1,10 +1,12 @@
 """The container engine, spoken to in intentions."""
 
+from collections.abc import AsyncGenerator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Protocol
 
-from app.domain.container import Container, EngineIdentity, Listed
+from app.domain.casefile import CaseFile
+from app.domain.container import Container, EngineEvent, EngineIdentity, Listed
 from app.domain.fidelity import FidelityReport
 from app.policies.spec import ScaleOutRules
 
@@ -84,5 +86,27 @@ class ContainerEngine(Protocol):
         Stop and remove a clone of ours; one that is gone already is fine.
 
         :raises EngineRefused: it is not a clone of ours, or the engine answered an error
+        """
+        ...
+
+    async def evidence(self, container_id: str, *, at: datetime) -> CaseFile:
+        """
+        Gather what a restart would destroy, as it is: nothing is redacted here.
+
+        Takes a few seconds at most; what cannot be had in that time is named in the file.
+
+        :param at: when it is taken, for the file
+        :raises ContainerGone:
+        """
+        ...
+
+    def events(self, *, since_ns: int) -> AsyncGenerator[EngineEvent, None]:
+        """
+        Follow what happens to containers, later than a moment of the engine's clock.
+
+        Ends only by EngineUnavailable: begin anew from the last event's `at_ns`; none is lost
+        (the engine remembers its last 256) and none comes twice.
+
+        :param since_ns: nanoseconds since the epoch; 0: from now on
         """
         ...

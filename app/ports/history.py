@@ -1,5 +1,6 @@
 """The store for people: what happened, and whether it can keep its word."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Protocol
@@ -16,12 +17,24 @@ class FailureWindow(Protocol):
         """Count failures of a target in ``(now - window, now]``."""
         ...
 
-    async def failing_targets(self, *, now: datetime, window: timedelta) -> int:
+    async def failing_targets(
+        self, *, now: datetime, window: timedelta, after: datetime | None = None
+    ) -> int:
         """
         Count distinct targets whose last failure lies in ``(now - window, now]``.
 
         Failures that a scale-out has consumed count here: many of them are a storm, too.
+
+        :param after: do not count what is not later than this
         """
+        ...
+
+    async def recoveries(self, *, since: datetime) -> Mapping[str, tuple[datetime, ...]]:
+        """List when restarts of each target helped, later than `since`; oldest first."""
+        ...
+
+    async def charged(self, *, since: datetime) -> tuple[datetime, ...]:
+        """List when actions were charged to the budget, later than `since`; oldest first."""
         ...
 
 
@@ -32,6 +45,8 @@ class RemediationFilter:
     target: str | None = None
     state: State | None = None
     since: datetime | None = None
+    #: Only those that are not closed.
+    open_only: bool = False
     limit: int = 100
 
 
@@ -54,6 +69,10 @@ class History(Protocol):
 
     async def activity(self, activity_id: str) -> Activity | None:
         """Read one scaling activity."""
+        ...
+
+    async def tallies(self) -> Mapping[str, int]:
+        """Read all tallies (`Entry.tally`)."""
         ...
 
     async def asides(self, *, limit: int = 100) -> tuple[Aside, ...]:

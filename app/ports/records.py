@@ -1,13 +1,14 @@
 """The store while a step runs: alerts in, what is due, the story of each target."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Protocol
 
 from app.domain.activity import Activity
 from app.domain.alert import Alert, KnownAlert
+from app.domain.control import Brake, Halt, Order
 from app.domain.remediation import Remediation
 
 
@@ -75,6 +76,17 @@ class Dossier:
     failures: int
     #: The group may not be scaled out again before then.
     cooling_until: datetime | None
+    #: The newest closed remediation.
+    previous: Remediation | None = None
+    #: What an operator wants, until a step has answered it.
+    order: Order | None = None
+    #: Expired ones are told as well: whoever reads decides.
+    pause: Halt | None = None
+    hold: Halt | None = None
+    brake: Brake = field(default_factory=Brake)
+    #: Distinct targets whose last failed restart lies in ``(now - brake_window, now]``, and
+    #: after the brake was cleared by a person.
+    failing: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -98,6 +110,17 @@ class Entry:
     activity: Activity | None = None
     #: Earlier remediations of the target that changed, such as by a relapse.
     amended: tuple[Remediation, ...] = ()
+    #: Id of an attempt that is a restart which helped, for as long as `recovered_for` counts it.
+    recovered_attempt: str | None = None
+    recovered_for: timedelta = timedelta(hours=24)
+    #: Id of an attempt that needs its action slot no longer (`Limits.concurrent`).
+    freed: str | None = None
+    #: The target serves again, or has left: it no longer counts as out (`Limits.out_of_group`).
+    back: bool = False
+    #: Id of the order that is answered with this step.
+    answered_order: str | None = None
+    #: Add to tallies that are kept for ever: name -> how much.
+    tally: Mapping[str, int] = field(default_factory=dict)
     #: Set or move the end of the group's cooldown.
     cooldown: "Cooldown | None" = None
 
@@ -110,6 +133,45 @@ class Cooldown:
     attempt_id: str
     #: None lifts the cooldown that this attempt began.
     until: datetime | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limits:
+    """Bounds on everything that Relevo does to one engine, asked as an intent is written."""
+
+    #: Attempt that asks; its charge is made once, however often it is resumed.
+    attempt_id: str
+    #: Actions at once.
+    concurrent: int
+    #: Since when the target needs it: who has waited longer, and asks as well, goes first. None:
+    #: a person's order, which does not queue.
+    waiting_since: datetime | None
+    #: Whoever has not asked for this long no longer waits.
+    forget_after: timedelta
+    #: Time between the beginnings of two actions, at least.
+    spacing: timedelta
+    #: Actions in any `burst_span`, and in any `hour`.
+    burst: int
+    burst_span: timedelta
+    per_hour: int
+    #: An hour; less where the chain runs faster than real time.
+    hour: timedelta
+    #: Its group, and how many of its targets may be out by our hand; None: it takes none out.
+    group: str | None
+    out_of_group: int
+    #: It counts as out for this long at most, whatever becomes of us.
+    out_for: timedelta
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reply:
+    """What a request under an Idempotency-Key was answered."""
+
+    #: Of the caller's choice, and of what was asked: the same key for something else is an error.
+    key: str
+    digest: str
+    #: JSON.
+    answer: str
 
 
 class Inbox(Protocol):
@@ -151,12 +213,23 @@ class Schedule(Protocol):
         """Tell how long the longest due target has been waiting for a claim; zero for none."""
         ...
 
+    async def nudge(self, targets: Sequence[str], *, now: datetime) -> None:
+        """Make targets due now; one that is leased falls due again after its step."""
+        ...
+
 
 class Records(Protocol):
     """The story of each target, written under its claim."""
 
-    async def read(self, claim: Claim, *, group: str, now: datetime, window: timedelta) -> Dossier:
-        """Read all of one target in one look."""
+    async def read(
+        self, target: str, *, group: str, now: datetime, window: timedelta, brake_window: timedelta
+    ) -> Dossier:
+        """
+        Read all of one target in one look.
+
+        :param window: in which failed restarts of the target count
+        :param brake_window: in which failing targets count for the brake
+        """
         ...
 
     async def remediation_of(self, target: str) -> Remediation | None:
@@ -170,14 +243,21 @@ class Records(Protocol):
         *,
         now: datetime,
         lease: timedelta,
+        limits: Limits,
         activity: Activity | None = None,
         cooldown: Cooldown | None = None,
     ) -> None:
         """
         Write the intent of an action before the action, and hold the step for `lease` more.
 
+        Charges the budget and takes an action slot (until the lease ends or a note frees it);
+        an attempt that is charged already passes. Where it raises, nothing is written but that
+        the target waits for its turn.
+
         :raises LeaseLost: another worker has the step
         :raises CoolingDown: the group was scaled out by another attempt a moment ago
+        :raises OutOfBudget: too many actions at once, or lately
+        :raises GroupBusy: too many targets of the group are out already
         """
         ...
 

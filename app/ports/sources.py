@@ -1,9 +1,10 @@
 """Who tells of symptoms."""
 
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Protocol
 
-from app.domain.alert import AlertListing
+from app.domain.alert import AlertListing, OwnAlert
 
 
 class AlertSource(Protocol):
@@ -11,6 +12,14 @@ class AlertSource(Protocol):
 
     async def listing(self) -> AlertListing:
         """Pull all alerts. :raises SourceUnavailable: no Alertmanager answered"""
+        ...
+
+
+class AlertSink(Protocol):
+    """Where Relevo posts alerts of its own."""
+
+    async def post(self, alerts: Sequence[OwnAlert]) -> None:
+        """Post alerts to every Alertmanager. :raises SourceUnavailable: none took them"""
         ...
 
 
@@ -22,6 +31,16 @@ class SampleSource(Protocol):
         Tell when the newest sample of a container was taken.
 
         None where no sample of it was ever seen (in the last day): it is not measured there.
+
+        :raises SourceUnavailable:
+        """
+        ...
+
+    async def firing(self) -> tuple[Mapping[str, str], ...]:
+        """
+        List the labels of every alert that its rules have firing now (``alertname`` among them).
+
+        Silences and routes are Alertmanager's: nothing is known of them here.
 
         :raises SourceUnavailable:
         """

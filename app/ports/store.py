@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from app.ports.control import CaseFiles, Controls, Orders
 from app.ports.history import Facts, FailureWindow, History, StoreHealth
 from app.ports.records import Inbox, Records, Schedule
 
@@ -15,5 +16,8 @@ class Store:
     records: Records
     failures: FailureWindow
     history: History
+    controls: Controls
+    orders: Orders
+    casefiles: CaseFiles
     facts: Facts
     health: StoreHealth

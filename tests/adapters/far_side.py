@@ -27,14 +27,26 @@ class Answer:
     headers: tuple[str, ...] = ()
 
 
+@dataclass(frozen=True, slots=True)
+class Posted:
+    """What came with a POST."""
+
+    path: str
+    #: Names in lower case.
+    headers: dict[str, str]
+    body: bytes
+
+
 @dataclass
 class FarSide:
     """An HTTP server that answers as told and remembers what it was asked; 404 for the rest."""
 
     url: str
+    #: By path; what is posted by ``POST /path``.
     answers: dict[str, Answer] = field(default_factory=dict)
-    #: Paths with queries, in order.
+    #: Paths with queries, in order, of what was asked without a body.
     asked: list[str] = field(default_factory=list)
+    posted: list[Posted] = field(default_factory=list)
     _open: set[asyncio.Task[None]] = field(default_factory=set)
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -46,9 +58,13 @@ class FarSide:
             # A cancelled handler makes asyncio's streams log an error of their own: end quietly.
             with suppress(ConnectionError, asyncio.IncompleteReadError, asyncio.CancelledError):
                 head = (await reader.readuntil(b"\r\n\r\n")).decode()
-                path = head.split(" ", 2)[1]
-                self.asked.append(path)
-                await self._answer(self.answers.get(path.partition("?")[0]), writer)
+                method, path, _ = head.split(" ", 2)
+                if method == "POST":
+                    self.posted.append(await _posted(path, head, reader))
+                    await self._answer(self.answers.get(f"POST {path}"), writer)
+                else:
+                    self.asked.append(path)
+                    await self._answer(self.answers.get(path.partition("?")[0]), writer)
         finally:
             self._open.discard(task)
             writer.close()
@@ -73,6 +89,12 @@ class FarSide:
             writer.write(b" ")
             await writer.drain()
             await asyncio.sleep(0.02)
+
+
+async def _posted(path: str, head: str, reader: asyncio.StreamReader) -> Posted:
+    lines = [line.partition(":") for line in head.split("\r\n")[1:] if line]
+    headers = {name.lower(): value.strip() for name, _, value in lines}
+    return Posted(path, headers, await reader.readexactly(int(headers["content-length"])))
 
 
 @asynccontextmanager

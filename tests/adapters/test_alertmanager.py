@@ -12,7 +12,8 @@ import pytest
 from structlog.testing import capture_logs
 
 from app.adapters.alertmanager import Alertmanagers
-from app.domain.alert import AlertListing, ListedState
+from app.adapters.alertmanager_mutes import may_mute
+from app.domain.alert import AlertListing, ListedState, OwnAlert
 from app.errors import SourceUnavailable
 from tests.adapters.far_side import Answer, FarSide, eventually, far_side, free_port, program
 from tests.parts import require
@@ -44,10 +45,12 @@ def pair(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, str]]:
         yield urls
 
 
-def _alertmanager(binary: str, url: str, folder: Path, number: str) -> Any:
+def _alertmanager(
+    binary: str, url: str, folder: Path, number: str, config: str = "alertmanager.yml"
+) -> Any:
     arguments = [
         binary,
-        f"--config.file={folder / 'alertmanager.yml'}",
+        f"--config.file={folder / config}",
         f"--storage.path={folder / number}",
         f"--web.listen-address={url.removeprefix('http://').removesuffix('/am')}",
         "--web.external-url=http://localhost/am",
@@ -366,3 +369,290 @@ async def test_trouble_is_logged_when_it_changes(fake: FarSide, client: httpx.As
     assert [log["log_level"] for log in told] == ["warning", "warning", "info"]
     assert "503" in told[0]["trouble"]
     assert told[1]["trouble"] == "1 alerts cannot be read: left out"
+
+
+# ------------------------------------------------------------------- may a pull open anything?
+
+MUTED_AT_TIMES = """
+route:
+  receiver: nobody
+  routes:
+    - matchers: ['severity="critical"']
+      receiver: relevo
+      group_wait: 0s
+      %s: [always]
+      continue: true
+    - {matchers: ['severity=~"critical|warning"'], receiver: slack}
+receivers: [{name: nobody}, {name: relevo}, {name: slack}]
+time_intervals:
+  - {name: always, time_intervals: [{times: [{start_time: '00:00', end_time: '24:00'}]}]}
+"""
+
+
+@pytest.mark.parametrize("key", ["mute_time_intervals", "active_time_intervals"])
+async def test_a_real_one_that_mutes_at_times_opens_nothing(
+    key: str, pair: tuple[str, str], client: httpx.AsyncClient, tmp_path: Path
+) -> None:
+    """What it mutes it lists as active, and nobody was notified of it."""
+    (tmp_path / "muting.yml").write_text(MUTED_AT_TIMES % key)
+    url = f"http://127.0.0.1:{free_port()}/am"
+    with _alertmanager(require("alertmanager"), url, tmp_path, "0", "muting.yml"):
+        await _post(client, (url,), "AtNight")
+        muting = await Alertmanagers((url,), "relevo", client).listing()
+        others = await Alertmanagers((url,), "slack", client).listing()
+        merged = await Alertmanagers((*pair, url), "relevo", client).listing()
+
+    assert states(muting) == {"AtNight": ListedState.ACTIVE}
+    assert not muting.may_open
+    # Somebody else's nights are nothing to us.
+    assert others.may_open
+    assert not merged.may_open
+
+
+async def test_real_ones_that_never_mute_may_open(
+    pair: tuple[str, str], client: httpx.AsyncClient
+) -> None:
+    assert (await Alertmanagers(pair, "relevo", client).listing()).may_open
+
+
+@pytest.mark.parametrize(
+    ("route", "muted"),
+    [
+        pytest.param("route: {receiver: relevo}", False, id="none"),
+        pytest.param(
+            "route: {receiver: a, routes: [{receiver: relevo, mute_time_intervals: [n]}]}",
+            True,
+            id="muted",
+        ),
+        pytest.param(
+            "route: {receiver: a, routes: [{receiver: relevo, active_time_intervals: [n]}]}",
+            True,
+            id="active-at-times",
+        ),
+        pytest.param(
+            "route: {receiver: a, routes: [{receiver: relevo, mute_time_intervals: []}]}",
+            False,
+            id="an-empty-list",
+        ),
+        pytest.param(
+            "route: {receiver: relevo, routes: [{mute_time_intervals: [n]}]}", True, id="inherited"
+        ),
+        pytest.param(
+            "route: {routes: [{routes: [{receiver: relevo, mute_time_intervals: [n]}]}]}",
+            True,
+            id="deep-down",
+        ),
+        pytest.param(
+            "route: {routes: [{mute_time_intervals: [n], routes: [{receiver: relevo}]}]}",
+            True,
+            id="above-ours",
+        ),
+        pytest.param(
+            "route: {receiver: relevo, routes: [{receiver: a, mute_time_intervals: [n]}]}",
+            False,
+            id="another-receiver's",
+        ),
+        pytest.param(
+            "route: {receiver: relevo}\nmute_time_intervals: [{name: n}]", False, id="only-defined"
+        ),
+        pytest.param(
+            "route: {receiver: relevo, routes: [{matchers: ['a=\"mute_time_intervals\"']}]}",
+            False,
+            id="a-word-in-a-text",
+        ),
+        pytest.param("", True, id="empty"),
+        pytest.param("<secret>", True, id="hidden"),
+        pytest.param(None, True, id="not-told"),
+        pytest.param(7, True, id="a-number"),
+        pytest.param("route: [mute_time_intervals", True, id="no-yaml"),
+        pytest.param("route: mute_time_intervals", True, id="a-route-that-is-none"),
+        pytest.param("route: {routes: 7, x: mute_time_intervals}", True, id="routes-that-are-none"),
+        pytest.param("route: {}\nroute: {mute_time_intervals: []}", True, id="two-roots"),
+        pytest.param("route: {mute_time_intervals: []}\na: &a [*b]", True, id="a-loose-alias"),
+        pytest.param(
+            "route: {mute_time_intervals: [], a: " + "[" * 5000, True, id="nested-deeply"
+        ),
+        pytest.param(
+            "route: {mute_time_intervals: []}\n" + "# much\n" * 200_000, True, id="too-large"
+        ),
+    ],
+)  # fmt: skip
+def test_whether_routes_to_us_may_be_muted(route: object, muted: bool) -> None:
+    assert may_mute(route, "relevo") is muted
+
+
+def _said_of_itself(config: object, version: object = "0.25.0") -> Answer:
+    said = {"uptime": "2026-11-22T11:00:00Z", "config": config, "versionInfo": version}
+    return Answer(body=json.dumps(said))
+
+
+@pytest.mark.parametrize("config", [None, 7, [], {}, {"original": None}, {"original": "?"}])
+@pytest.mark.parametrize("version", [None, {"version": "0.31.0"}])
+async def test_what_it_does_not_say_of_itself_counts_as_muted_and_costs_no_alert(
+    fake: FarSide, client: httpx.AsyncClient, config: object, version: object
+) -> None:
+    fake.answers[ALERTS] = listing_of(listed())
+    fake.answers[STATUS] = _said_of_itself(config, version)
+
+    listing = await Alertmanagers((fake.url,), "relevo", client).listing()
+
+    assert states(listing) == {"High": ListedState.ACTIVE}
+    assert not listing.may_open
+
+
+async def test_a_new_configuration_is_looked_at(fake: FarSide, client: httpx.AsyncClient) -> None:
+    source = Alertmanagers((fake.url,), "relevo", client)
+    muted = {"original": "route: {receiver: relevo, mute_time_intervals: [n]}"}
+    free = {"original": "route: {receiver: relevo}"}
+
+    async def may_open(config: object) -> bool:
+        fake.answers[STATUS] = _said_of_itself(config)
+        return (await source.listing()).may_open
+
+    assert [await may_open(each) for each in (muted, muted, free, muted)] == [
+        False, False, True, False,
+    ]  # fmt: skip
+
+
+# ------------------------------------------------------------------- posting our own
+
+POST = f"POST {ALERTS}"
+ENDED = START + timedelta(minutes=1)
+
+
+def own(name: str = "RelevoEscalated", **changes: Any) -> OwnAlert:
+    values: dict[str, Any] = {
+        "labels": {"alertname": name, "engine": "h1", "name": "web", "severity": "critical"},
+        "alert_annotations": {"summary": "web \u2013 <b>", "relevo_url": "http://relevo/r/1"},
+        "starts_at": START,
+        "ends_at": datetime(2100, 1, 1, tzinfo=UTC),
+    }
+    return OwnAlert(**(values | changes))
+
+
+@pytest.fixture(scope="module")
+def shipped_like(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """A real Alertmanager whose route to us leaves out our own alerts, as the shipped one does."""
+    folder = tmp_path_factory.mktemp("shipped")
+    config = CONFIG.replace(
+        """'severity="critical"'""", """'severity="critical"', 'alertname!~"Relevo.*"'"""
+    )
+    assert config != CONFIG
+    (folder / "own.yml").write_text(config)
+    url = f"http://127.0.0.1:{free_port()}/am"
+    with _alertmanager(require("alertmanager"), url, folder, "0", "own.yml"):
+        yield url
+
+
+async def test_what_we_post_goes_to_people_not_to_us_until_it_is_over(
+    shipped_like: str, client: httpx.AsyncClient
+) -> None:
+    urls = (shipped_like, f"http://127.0.0.1:{free_port()}")
+    source = Alertmanagers(urls, "relevo", client)
+    people = Alertmanagers(urls, "slack", client)
+
+    await source.post([own(), own("RelevoScaledOut")])
+    await source.post([own()])
+
+    found = {alert.labels["alertname"]: alert for alert in (await people.listing()).alerts}
+    assert set(found) == {"RelevoEscalated", "RelevoScaledOut"}
+    assert found["RelevoEscalated"].labels == own().labels
+    assert found["RelevoEscalated"].alert_annotations == own().alert_annotations
+    assert found["RelevoEscalated"].starts_at == START
+    assert (await source.listing()).alerts == ()
+
+    await source.post([own(ends_at=ENDED)])
+
+    assert set(states(await people.listing())) == {"RelevoScaledOut"}
+
+
+async def test_posts_json_to_every_one(
+    fake: FarSide, other: FarSide, client: httpx.AsyncClient
+) -> None:
+    for side in (fake, other):
+        side.answers[POST] = Answer(body="")
+
+    await Alertmanagers((f"{fake.url}/", other.url), "relevo", client).post(
+        [own(), own("RelevoBrake")]
+    )
+
+    for side in (fake, other):
+        (posted,) = side.posted
+        assert posted.path == ALERTS
+        assert posted.headers["content-type"] == "application/json"
+        first, second = json.loads(posted.body)
+        assert second["labels"]["alertname"] == "RelevoBrake"
+        assert first == {
+            "labels": own().labels,
+            "annotations": own().alert_annotations,
+            "startsAt": "2026-11-22T12:00:00+00:00",
+            "endsAt": "2100-01-01T00:00:00+00:00",
+        }
+
+
+async def test_nothing_to_post_asks_nobody(fake: FarSide, client: httpx.AsyncClient) -> None:
+    await Alertmanagers((fake.url,), "relevo", client).post([])
+
+    assert fake.posted == []
+
+
+async def test_half_a_character_is_no_reason_to_lose_an_alert(
+    fake: FarSide, client: httpx.AsyncClient
+) -> None:
+    fake.answers[POST] = Answer(body="")
+
+    await Alertmanagers((fake.url,), "relevo", client).post(
+        [own(alert_annotations={"summary": "log: \ud800"})]
+    )
+
+    assert fake.posted[0].body.isascii()
+
+
+@pytest.mark.parametrize(
+    ("answer", "says"),
+    [
+        pytest.param(Answer(hangs=True), "no answer within 0.3 s", id="hangs"),
+        pytest.param(Answer(drips=True), "no answer within 0.3 s", id="drips"),
+        pytest.param(Answer(breaks=True), "cannot be asked", id="breaks-off"),
+        pytest.param(Answer(status=400, body='"start time must be"'), "400: .start", id="400"),
+        pytest.param(Answer(status=302, headers=("Location: /login",)), "answered 302", id="302"),
+        pytest.param(Answer(status=503, body="no\nroom"), "503: no room", id="503"),
+    ],
+)
+async def test_one_that_takes_them_is_enough_none_says_what_each_did(
+    fake: FarSide, other: FarSide, client: httpx.AsyncClient, answer: Answer, says: str
+) -> None:
+    fake.answers[POST], other.answers[POST] = answer, Answer(body="")
+    limit = timedelta(seconds=0.3)
+
+    await Alertmanagers((fake.url, other.url), "relevo", client, limit=limit).post([own()])
+
+    dead = f"http://127.0.0.1:{free_port()}"
+    with pytest.raises(SourceUnavailable, match=says) as caught:
+        await Alertmanagers((dead, fake.url), "relevo", client, limit=limit).post([own()])
+    assert str(caught.value).startswith(f"Alertmanager at {dead}{ALERTS} cannot be asked")
+    assert "\n" not in str(caught.value)
+
+
+async def test_without_any_nothing_can_be_posted(client: httpx.AsyncClient) -> None:
+    with pytest.raises(SourceUnavailable, match="none is configured"):
+        await Alertmanagers((), "relevo", client).post([own()])
+
+
+async def test_trouble_with_posting_is_logged_when_it_changes(
+    fake: FarSide, other: FarSide, client: httpx.AsyncClient
+) -> None:
+    """Also where another member took them; and listing has troubles of its own."""
+    good, down, full = Answer(body=""), Answer(status=503), Answer(status=500)
+    other.answers[POST] = good
+    source = Alertmanagers((fake.url, other.url), "relevo", client)
+
+    with capture_logs() as logs:
+        for answer in (good, down, down, full, good, good):
+            fake.answers[POST] = answer
+            await source.post([own()])
+            await source.listing()
+
+    assert [(log["log_level"], log["call"]) for log in logs] == [
+        ("warning", "post"), ("warning", "post"), ("info", "post"),
+    ]  # fmt: skip

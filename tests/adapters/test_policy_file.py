@@ -70,7 +70,7 @@ KEYS = [
     ("defaults.strategy", "scale_first", "defaults.strategy", Strategy.SCALE_FIRST),
     ("defaults.strategy", "relieve_first", "defaults.strategy", Strategy.RELIEVE_FIRST),
     ("defaults.restart.delays", "[0s, 90s]", "defaults.restart.delays", (0 * SECOND, 90 * SECOND)),
-    ("defaults.restart.max_failed", "5", "defaults.restart.max_failed", 5),
+    ("defaults.restart.max_failed", "4", "defaults.restart.max_failed", 4),
     ("defaults.restart.window", "2h", "defaults.restart.window", 2 * HOUR),
     ("defaults.restart.jitter", "25%", "defaults.restart.jitter", 0.25),
     ("defaults.restart.stop_grace", "7s", "defaults.restart.stop_grace", 7 * SECOND),
@@ -220,11 +220,11 @@ def test_what_a_policy_leaves_out_comes_from_the_defaults() -> None:
 
 def test_an_anchor_may_be_used_again() -> None:
     book = read(
-        "policies:\n- name: a\n  restart: &calm {max_failed: 5}\n"
+        "policies:\n- name: a\n  restart: &calm {max_failed: 4}\n"
         "- name: b\n  restart: *calm\n- name: c\n  restart:\n    <<: *calm\n    window: 2h\n"
     )
 
-    assert [policy.restart.max_failed for _, policy in book.policies] == [5, 5, 5]
+    assert [policy.restart.max_failed for _, policy in book.policies] == [4, 4, 4]
     assert book.policies[2][1].restart.window == 2 * HOUR
 
 
@@ -332,6 +332,19 @@ def test_an_anchor_may_be_used_again() -> None:
             id="endless-reserve",
         ),
         pytest.param("version: 2\n", "1:1: version: Input should be 1", id="another-version"),
+        pytest.param(
+            "version: true\n", "1:1: version: True is not a version: write 1", id="a-switch-version"
+        ),
+        pytest.param("version: &v true\n", "1:1: version: True is not", id="a-named-switch"),
+        pytest.param(
+            "version: 1.0\n", "1:1: version: 1.0 is not a version", id="a-fraction-of-one"
+        ),
+        pytest.param("version: '1'\n", "1:1: version: '1' is not a version", id="a-text-for-one"),
+        pytest.param(
+            "guards: {burst: &x true}\n",
+            "1:10: guards.burst: must be a whole number",
+            id="a-named-switch-for-a-number",
+        ),
         pytest.param("defaults: []\n", "1:1: defaults: must be a mapping of keys", id="a-list"),
         pytest.param("enable:\n- web\n", "2:3: enable.0: must be a mapping of keys", id="a-word"),
         pytest.param(
@@ -377,6 +390,11 @@ def test_an_anchor_may_be_used_again() -> None:
             "pull: *gone\n", "1:7: is not YAML: found undefined alias", id="no-such-anchor"
         ),
         pytest.param("pull: 1s\nx: \x07\n", "2:4: is not YAML: holds a control", id="control-sign"),
+        pytest.param("guards: !!set\n", "1:1: is not YAML that makes sense", id="a-set-of-nothing"),
+        pytest.param(
+            "pull: !!int\n", "1:1: is not YAML that makes sense", id="a-number-of-nothing"
+        ),
+        pytest.param("? : : ~\n", "1:1: is not YAML that makes sense", id="a-mapping-for-a-key"),
         pytest.param("version: 1\n---\nversion: 1\n", "2:1: is not YAML: ", id="two-documents"),
         pytest.param("- a\n", "1:1: must be a mapping that begins with 'version: 1'", id="list"),
         pytest.param("hello\n", "1:1: must be a mapping that begins with", id="a-word-alone"),
@@ -388,6 +406,108 @@ def test_a_fault_is_named_with_its_place(text: str, said: str) -> None:
     (fault,) = faults(text)
 
     assert fault.startswith(said)
+
+
+@pytest.mark.parametrize(
+    ("text", "place"),
+    [
+        pytest.param("guards: &a {brake: *a}\n", "1:20", id="in-a-mapping"),
+        pytest.param("enable: &a [*a, *a]\n", "1:13", id="in-a-list"),
+        pytest.param("guards: &a {brake: {action: *a}}\n", "1:29", id="deep-down"),
+        pytest.param("guards: &a\n  burst: 2\n  <<: *a\n", "3:7", id="merged-into-itself"),
+        pytest.param("&a\nguards: *a\n", "2:9", id="the-whole-file"),
+        pytest.param("policies: &p\n- name: a\n  match: {alerts: *p}\n", "3:19", id="above"),
+    ],
+)
+def test_an_alias_of_what_it_is_part_of_is_refused(text: str, place: str) -> None:
+    assert faults(text) == [f"{place}: this alias stands for what it is part of"]
+
+
+def test_a_name_that_is_given_again_within_means_the_new_one() -> None:
+    text = "guards: &a {concurrent: &a 4, burst: *a}\n"
+
+    assert read(text).guards == replace(Rulebook().guards, concurrent=4, burst=4)
+
+
+def test_a_key_that_a_merge_brought_in_is_placed_where_it_went() -> None:
+    text = "guards: {brake: &b {targets: 2}, reserve: {<<: *b}}\n"
+
+    assert faults(text) == ["1:34: guards.reserve.targets: there is no such key"]
+
+
+# ---------------------------------------------------------------- reachable
+
+#: What is said of each policy that cannot be reached, after its place.
+NEVER = (
+    "its scale-out can never fire: three failed restarts span up to 60m + 14m = 74m, and the "
+    "window is 60m: lengthen window to more than 74m, or shorten delays"
+)
+
+
+@pytest.mark.parametrize(
+    ("text", "place"),
+    [
+        pytest.param(
+            "policies:\n- name: a\n  restart: {delays: [1m, 20m, 40m]}\n",
+            "3:13: policies.0.restart.delays",
+            id="at-its-delays",
+        ),
+        pytest.param(
+            "defaults:\n  restart:\n    window: 1h\n    delays: [1m, 20m, 40m]\n",
+            "4:5: defaults.restart.delays",
+            id="in-the-defaults",
+        ),
+        pytest.param(
+            "defaults: {restart: {delays: [1m, 20m, 40m], window: 2h}}\n"
+            "policies:\n- name: a\n- name: b\n  restart: {window: 60m}\n",
+            "5:13: policies.1.restart.window",
+            id="at-its-window",
+        ),
+        pytest.param(
+            "defaults: {restart: {delays: [1m, 20m, 40m]}, strategy: scale_first}\n"
+            "policies:\n- name: a\n  strategy: relieve_first\n",
+            "3:3: policies.0",
+            id="at-itself",
+        ),
+        pytest.param(
+            "defaults: {restart: {delays: [1m, 20m, 40m]}}\npolicies:\n- name: a\n- name: b\n",
+            "1:22: defaults.restart.delays",
+            id="once-for-all-that-inherit-it",
+        ),
+    ],
+)
+def test_a_policy_that_can_never_scale_out_is_refused(text: str, place: str) -> None:
+    assert faults(text) == [f"{place}: {NEVER}"]
+
+
+@pytest.mark.parametrize(
+    ("rules", "place", "sum_"),
+    [
+        ("restart: {max_failed: 5}", "2:13: defaults.restart.max_failed", "35m + 28m = 63m"),
+        ("restart: {window: 29m}", "2:13: defaults.restart.window", "15m + 14m = 29m"),
+        ("verify: {deadline: 20m}", "2:12: defaults.verify.deadline", "15m + 48m = 63m"),
+        (
+            "restart: {jitter: 25%, window: 32m}",
+            "2:26: defaults.restart.window",
+            "15m + 3m45s + 14m = 32m45s",
+        ),
+    ],
+)
+def test_every_term_of_the_span_counts(rules: str, place: str, sum_: str) -> None:
+    (fault,) = faults(f"defaults:\n  {rules}\n")
+
+    assert fault.startswith(f"{place}: its scale-out may never fire: ")
+    assert sum_ in fault
+
+
+@pytest.mark.parametrize(
+    "more",
+    ["strategy: scale_first", "scale_out: {enabled: false}", "restart: {window: 74m1s}"],
+)
+def test_a_policy_that_gets_there_or_need_not_is_read(more: str) -> None:
+    text = "defaults: {restart: {delays: [1m, 20m, 40m], window: 2h}}\npolicies:\n- name: a\n"
+
+    assert read(f"{text}  {more}\n").policies[0][1].restart.delays[2] == 40 * MINUTE
 
 
 def test_several_faults_are_named_in_the_order_of_the_file() -> None:
@@ -434,8 +554,7 @@ def laughs(levels: int, width: int, item: str = "x") -> str:
             laughs(12, 6).replace("[", "{<<: [").replace("]", "]}").replace("x, ", ""),
             id="merges-of-merges",
         ),
-        pytest.param("enable: &a [*a, *a]\n", id="a-list-that-holds-itself"),
-        pytest.param("guards: &a {brake: *a, x: 1}\n", id="a-mapping-that-holds-itself"),
+        pytest.param(laughs(3000, 1), id="a-chain-of-three-thousand"),
     ],
 )
 def test_an_alias_bomb_is_refused_and_never_unfolded(text: str) -> None:

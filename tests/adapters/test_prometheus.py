@@ -18,6 +18,15 @@ NOW = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
 #: The exporter's own idea of now: the adapter must take it from the value, not from the scrape.
 SEEN = int(NOW.timestamp())
 QUERY = "/api/v1/query"
+RULES = """
+groups:
+  - name: all
+    interval: 200ms
+    rules:
+      - {alert: RelevoWatchdog, expr: vector(1), labels: {severity: none}}
+      - {alert: HighCPU, expr: 'container_last_seen{name=~"hot.*"}', labels: {severity: critical}}
+      - {alert: NotYet, expr: vector(1), for: 1h}
+"""
 STRANGE = 'a"b\\c\nd{}'
 
 
@@ -78,7 +87,9 @@ def prometheus(exporter: Exporter, tmp_path_factory: pytest.TempPathFactory) -> 
         "  - job_name: relevo-containers\n"
         "    honor_labels: true\n"
         f"    static_configs: [{{targets: ['127.0.0.1:{exporter.port}']}}]\n"
+        "rule_files: [rules.yml]\n"
     )
+    (folder / "rules.yml").write_text(RULES)
     url = f"http://127.0.0.1:{free_port()}"
     arguments = [
         binary,
@@ -199,6 +210,32 @@ async def test_a_value_that_is_no_time_is_said_so(
         await _scraped(samples, "odd")
 
 
+async def test_lists_what_is_firing_by_the_labels_of_the_rules(
+    exporter: Exporter, samples: PrometheusSamples
+) -> None:
+    watchdog = {"alertname": "RelevoWatchdog", "severity": "none"}
+
+    async def fires(count: int) -> bool:
+        return len(await samples.firing()) == count
+
+    await eventually(lambda: fires(1))
+    # What is only pending is no symptom yet.
+    assert await samples.firing() == (watchdog,)
+
+    exporter.say("hot", SEEN, engine="here")
+    exporter.say("hot2", SEEN, engine="there")
+    await eventually(lambda: fires(3))
+    hot = [labels for labels in await samples.firing() if labels["alertname"] == "HighCPU"]
+    assert sorted(labels["name"] for labels in hot) == ["hot", "hot2"]
+    assert {name: hot[0][name] for name in ("severity", "job")} == {
+        "severity": "critical", "job": "relevo-containers",
+    }  # fmt: skip
+    assert not {"__name__", "alertstate"} & set(hot[0])
+
+    exporter.lines.clear()
+    await eventually(lambda: fires(1))
+
+
 def _vector(*values: object, **labels: object) -> str:
     result = [{"metric": labels, "value": [1.0, value]} for value in values]
     return json.dumps({"status": "success", "data": {"resultType": "vector", "result": result}})
@@ -242,6 +279,36 @@ async def test_whatever_goes_wrong_is_one_sentence(
     assert str(caught.value).startswith("Prometheus ")
     assert "\n" not in str(caught.value)
     assert "\x1b" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("answer", "says"),
+    [
+        pytest.param(Answer(drips=True), "no answer within 0.3 s", id="drips-for-ever"),
+        pytest.param(Answer(status=503, body="starting"), "503: starting", id="503"),
+        pytest.param(Answer(body='{"status":"error"}'), "form that is not known", id="error"),
+        pytest.param(Answer(body=_vector("1", alertname=7)), "form that is not", id="no-text"),
+    ],
+)
+async def test_what_fires_is_unknown_rather_than_nothing(
+    fake: FarSide, client: httpx.AsyncClient, answer: Answer, says: str
+) -> None:
+    fake.answers[QUERY] = answer
+
+    with pytest.raises(SourceUnavailable, match=says):
+        await PrometheusSamples(fake.url, client, limit=timedelta(seconds=0.3)).firing()
+
+
+async def test_what_fires_is_asked_by_state(fake: FarSide, client: httpx.AsyncClient) -> None:
+    fake.answers[QUERY] = Answer(
+        body=_vector("1", __name__="ALERTS", alertname="High", alertstate="firing", name="web")
+    )
+
+    assert await PrometheusSamples(fake.url, client).firing() == (
+        {"alertname": "High", "name": "web"},
+    )
+    query = httpx.URL(fake.asked[0]).params["query"]
+    assert query == 'ALERTS{alertstate="firing"}'
 
 
 async def test_nobody_listening_is_said_without_the_password(client: httpx.AsyncClient) -> None:

@@ -6,12 +6,11 @@ import httpx
 import pytest
 from fastapi import APIRouter, FastAPI
 
-from app.adapters.clock import LoopClock
+from app.adapters.policy_file import parse_rulebook
 from app.api.app import create_app
 from app.api.deps import Parts, Scope, Tokens
 from app.ports import Store
-from tests.builders import START
-from tests.controller.house import House, build
+from tests.controller.house import House, VirtualClock, build
 from tests.fakes import FakeEngine, web
 from tests.memory_store import make_store
 
@@ -23,26 +22,33 @@ async def store() -> Store:
 
 @pytest.fixture
 async def house(store: Store) -> House:
-    clock = LoopClock(START)
+    clock = VirtualClock()
     engine = FakeEngine(clock)
     engine.run(web())
     return build(store, clock, engine)
 
 
+def parts_of(house: House, tokens: dict[Scope, list[str]] | None = None) -> Parts:
+    """What HTTP reaches of a house, with these tokens or open."""
+    return Parts(
+        intake=house.intake,
+        desk=house.desk,
+        overview=house.overview,
+        operator=house.operator,
+        gauges=house.gauges,
+        reloading=house.reloading,
+        parse=parse_rulebook,
+        telemetry=house.telemetry,
+        clock=house.clock,
+        tokens=Tokens(tokens or {}),
+    )
+
+
 def application(
     house: House, tokens: dict[Scope, list[str]] | None = None, *pages: APIRouter
 ) -> FastAPI:
-    """The application of a house, with these tokens or open."""
-    return create_app(
-        Parts(
-            intake=house.intake,
-            desk=house.desk,
-            telemetry=house.telemetry,
-            clock=house.clock,
-            tokens=Tokens(tokens or {}),
-        ),
-        *pages,
-    )
+    """The application of a house."""
+    return create_app(parts_of(house, tokens), *pages)
 
 
 @pytest.fixture

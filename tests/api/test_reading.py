@@ -1,5 +1,7 @@
 """The read side: the shapes that tools rely on, and who may ask."""
 
+import json
+import re
 from datetime import datetime
 from typing import Any
 
@@ -64,8 +66,10 @@ async def test_a_remediation_tells_its_story(http: httpx.AsyncClient, house: Hou
 
     (story,) = (await get(http, "/api/v1/remediations"))["remediations"]
 
-    assert story == await get(http, f"/api/v1/remediations/{story['id']}")
+    detail = await get(http, f"/api/v1/remediations/{story['id']}")
+    assert {name: told for name, told in detail.items() if name != "case_files"} == story
     (attempt,) = story["attempts"]
+    assert list(detail["case_files"]) == [attempt["id"]]
     assert attempt["action"] == "restart"
     assert attempt["verdict"] == "symptom_persists"
     started = datetime.fromisoformat(attempt["started_at"])
@@ -262,6 +266,20 @@ async def test_every_operation_is_described(http: httpx.AsyncClient) -> None:
     for path, operations in document["paths"].items():
         for method, operation in operations.items():
             assert operation.get("description"), f"{method} {path}"
+    assert dangling(document) == set()
+    for path in ("/api/v1/targets/{target}/hold", "/api/v1/pause", "/api/v1/policies/simulate"):
+        operation = document["paths"][path]["post"]
+        schema = operation["requestBody"]["content"]["application/json"]["schema"]
+        assert schema["examples"], path
+        named = {parameter["name"] for parameter in operation.get("parameters", ())}
+        assert ("Idempotency-Key" in named) is ("simulate" not in path)
     webhook = document["paths"][PATH]["post"]
     assert webhook["requestBody"]["content"]["application/json"]["schema"]["examples"]
     assert {"202", "400", "401", "413", "415", "422", "503"} <= set(webhook["responses"])
+
+
+def dangling(document: Any) -> set[str]:
+    """References in an OpenAPI document that lead nowhere."""
+    found = set(re.findall(r'"\$ref": "([^"]*)"', json.dumps(document)))
+    schemas = document["components"]["schemas"]
+    return {ref for ref in found if ref.removeprefix("#/components/schemas/") not in schemas}

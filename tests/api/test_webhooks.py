@@ -1,11 +1,15 @@
 """The receiver: what is taken, what is refused, and that nothing is ever a 500."""
 
 import json
+from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 
+from app.api.notification import WebhookIn
+from app.domain.alert import Alert, AlertStatus
 from app.domain.decision import Reason
 from app.errors import StoreUnavailable
 from app.ports import Store
@@ -14,6 +18,8 @@ from tests.controller.house import House
 
 PATH = "/api/v1/webhooks/alertmanager"
 JSON = {"content-type": "application/json"}
+#: As Grafana Alerting posts it: version 1, and fields of its own on both levels.
+GRAFANA = json.loads((Path(__file__).parents[1] / "payloads" / "grafana.json").read_text())
 
 
 def alert(**more: Any) -> dict[str, Any]:
@@ -79,6 +85,35 @@ async def test_a_firing_notice_older_than_the_resolved_one_is_stale(
     late = await http.post(PATH, json=notification(alert()))
 
     assert late.json() == counts(stale=1)
+
+
+def test_grafanas_alerts_read_like_alertmanagers() -> None:
+    firing, resolved = WebhookIn.model_validate(GRAFANA).read_alerts()
+
+    assert isinstance(firing, Alert)
+    assert (firing.name, firing.status) == ("Container CPU", AlertStatus.FIRING)
+    assert firing.fingerprint == "bc97ff14869b13e3"
+    assert firing.labels["service.name"].startswith("a value")
+    assert firing.alert_annotations["relevo_settle"] == "4m"
+    assert firing.starts_at == datetime(2026, 11, 22, 12, 0, 30, 123456, tzinfo=UTC)
+    assert firing.ends_at is None
+    assert isinstance(resolved, Alert)
+    assert resolved.status is AlertStatus.RESOLVED
+    assert resolved.ends_at == datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
+
+
+@pytest.mark.parametrize("sent", [{}, {"truncatedAlerts": 0}, {"truncatedAlerts": 3}])
+def test_tells_how_many_alerts_were_left_out(sent: dict[str, int]) -> None:
+    payload = WebhookIn.model_validate({"version": "4", "alerts": []} | sent)
+
+    assert payload.truncated_alerts == sent.get("truncatedAlerts", 0)
+
+
+async def test_grafanas_webhook_is_taken(http: httpx.AsyncClient) -> None:
+    answer = await http.post(PATH, json=GRAFANA)
+
+    # The container that is resolved is none of this engine's.
+    assert (answer.status_code, answer.json()) == (202, counts(accepted=1, skipped=1))
 
 
 BAD_ALERTS = [

@@ -236,7 +236,7 @@ async def test_a_hanging_engine_keeps_no_sender_waiting(house: House, engine: Fa
         asked_at = house.clock.now()
         with pytest.raises(EngineUnavailable):
             await house.take(alert(labels={"name": "unknown"}, fingerprint="u"))
-        await house.desk.status()
+        await house.overview.status()
         took = house.clock.now() - asked_at
 
     assert took <= timedelta(seconds=7)
@@ -274,10 +274,11 @@ async def test_a_container_that_somebody_stopped_is_not_cloned_either(
         await house.take(alert())
         await pass_time(minutes=24, seconds=50)
         engine.run(replace(engine.named("web"), state=RunState.PAUSED))
-        await pass_time(minutes=5)
+        await pass_time(minutes=15)
         story = await house.story()
 
     assert engine.done("clone") == []
+    assert story.attempts[-1].verdict is Verdict.HELD
     assert (story.state, story.reason) == (State.HELD, Reason.PAUSED_CONTAINER)
 
 

@@ -209,7 +209,7 @@ async def test_failures_count_in_the_window_of_its_policy(
     await pass_time(seconds=second)
 
     (view,) = await house.desk.targets()
-    await house.desk.measure()
+    await house.gauges.measure()
 
     assert view.failures == expected
     assert failures(house, "web") == expected
@@ -273,7 +273,7 @@ async def test_while_the_engine_is_down_the_last_listing_is_told(
     await pass_time(minutes=2)
 
     (view,) = await house.desk.targets()
-    status = await house.desk.status()
+    status = await house.overview.status()
 
     assert (view.target, view.readiness) == ("host1:web", None)
     assert (status.engine, status.engine_trouble) == ("host1", ("cannot connect",))
@@ -289,7 +289,7 @@ async def test_an_engine_that_was_never_seen_has_no_targets_to_tell(
         await house.desk.targets()
     with pytest.raises(EngineUnavailable):
         await house.desk.target("web")
-    status = await house.desk.status()
+    status = await house.overview.status()
     assert (status.engine, status.states) == (None, {})
     assert status.engine_trouble == ("cannot connect",)
 
@@ -300,7 +300,7 @@ async def test_the_status_says_that_the_store_is_down(
     engine.run(web())
     memory.mute = {"check"}
 
-    status = await house.desk.status()
+    status = await house.overview.status()
 
     assert status.store_trouble == ("cannot be reached",)
     assert status.engine == "host1"
@@ -317,7 +317,7 @@ async def test_the_status_counts_states_and_repeats_the_stores_remarks(
     await write(house, story_of("a"), 0, failed=True)
     await write(house, story_of("b", state=State.QUARANTINED), 0)
 
-    status = await house.desk.status()
+    status = await house.overview.status()
 
     assert status.states == {State.WAITING: 1, State.QUARANTINED: 1, State.OK: 1}
     assert status.failing_targets == 1
@@ -334,7 +334,7 @@ async def test_a_scrape_finds_the_gauges_as_things_are(house: House, engine: Fak
     await house.store.inbox.accept([Notice(target="host1:web", alert=alert())], [], now=at(0))
     await pass_time(seconds=30)
 
-    await house.desk.measure()
+    await house.gauges.measure()
 
     assert sample(house, "relevo_store_up") == 1
     assert sample(house, "relevo_engine_up") == 1
@@ -351,11 +351,11 @@ async def test_a_container_that_is_gone_leaves_no_series_behind(
 ) -> None:
     one = engine.run(web())
     engine.run(container("api", 2))
-    await house.desk.measure()
+    await house.gauges.measure()
     del engine.inside[one.id]
     await pass_time(seconds=5)
 
-    await house.desk.measure()
+    await house.gauges.measure()
 
     assert (failures(house, "web"), failures(house, "api")) == (None, 0)
 
@@ -366,11 +366,11 @@ async def test_what_cannot_be_read_keeps_its_last_value(
 ) -> None:
     engine.run(web())
     await write(house, story_of("web"), 0, failed=True)
-    await house.desk.measure()
+    await house.gauges.measure()
     memory.mute = {question}
     await pass_time(hours=2)
 
-    await house.desk.measure()
+    await house.gauges.measure()
 
     assert sample(house, "relevo_store_up") == 0
     assert sample(house, "relevo_targets", state="waiting") == 1
@@ -382,10 +382,10 @@ async def test_two_scrapes_at_once_find_all_of_it(
 ) -> None:
     for number in range(1, 6):
         engine.run(container(f"c{number}", number))
-    await house.desk.measure()
+    await house.gauges.measure()
 
     slow = replace_count(memory)
-    scrape = asyncio.create_task(house.desk.measure())
+    scrape = asyncio.create_task(house.gauges.measure())
     await pass_time(seconds=slow)
 
     assert all(failures(house, f"c{number}") == 0 for number in range(1, 6))
@@ -408,7 +408,7 @@ async def test_an_engine_that_is_down_is_a_gauge(house: House, engine: FakeEngin
     engine.run(replace(web(), labels={}))
     engine.down = True
 
-    await house.desk.measure()
+    await house.gauges.measure()
 
     assert sample(house, "relevo_engine_up", engine="") == 0
     assert sample(house, "relevo_store_up", engine="") == 1

@@ -10,10 +10,10 @@ from app.domain.activity import ActivityStatus
 from app.domain.alert import AlertStatus, ListedState
 from app.domain.container import Health, RunState
 from app.domain.decision import Outcome, Reason, Verdict
-from app.domain.remediation import State
+from app.domain.remediation import Action, State, Trigger
 from app.errors import EngineRefused, EngineSilent, EngineUnavailable
-from app.policies.spec import Mode, Rulebook
-from tests.builders import TARGET, alert, container, listed_alert
+from app.policies.spec import Guards, Mode, Rulebook
+from tests.builders import START, TARGET, alert, container, listed_alert
 from tests.controller.house import House, VirtualClock, build, pass_time, working
 from tests.fakes import REFUSED, FakeAlertmanager, FakeEngine, FakePrometheus, web
 from tests.memory_store import make_store
@@ -146,17 +146,22 @@ async def test_a_duplicate_notice_moves_nothing(house: House) -> None:
     assert len(await house.stories()) == 1
 
 
-async def test_a_wait_of_one_target_delays_no_other(house: House, engine: FakeEngine) -> None:
+async def test_a_wait_of_one_target_delays_no_other(
+    clock: VirtualClock, engine: FakeEngine
+) -> None:
+    plenty = Guards(concurrent=100, burst=100, per_hour=100)
+    house = build(make_store(), clock, engine, rulebook=Rulebook(guards=plenty))
     for number in range(2, 30):
         engine.run(container(f"c{number}", number))
     async with working(house):
         for number in range(2, 30):
             labels = {"alertname": "X", "engine": "host1", "name": f"c{number}"}
             await house.take(alert(labels=labels, fingerprint=str(number)))
-        await pass_time(seconds=61)
+        await pass_time(seconds=60 + 28)
 
     assert len(house.since_start("restart")) == 28
-    assert set(house.since_start("restart")) == {60}
+    # At once, one after the other: a second apart.
+    assert house.since_start("restart") == [60 + place for place in range(28)]
 
 
 async def test_three_containers_in_one_notification_are_three_remediations(
@@ -409,17 +414,22 @@ async def test_what_a_person_stopped_stays_stopped(
     assert (story.state, story.reason) == (State.HELD, reason)
 
 
-async def test_a_restart_by_somebody_else_starts_the_wait_anew(
+async def test_a_restart_by_somebody_else_is_verified_uncounted_and_planned_from(
     house: House, engine: FakeEngine
 ) -> None:
     async with working(house):
         await house.take(alert())
         await pass_time(seconds=50)
         engine.started(web().id)
-        await pass_time(minutes=3)
+        await pass_time(minutes=7)
+        story = await house.story()
+        failures = (await house.desk.targets())[0].failures
 
-    # noticed when the step was due at 60 s, then the delay once more
-    assert house.since_start("restart") == [120]
+    # noticed when the step was due at 60 s, judged after 3 min, then the first delay once more
+    assert house.since_start("restart") == [60 + 180 + 60]
+    assert [a.trigger for a in story.attempts] == [Trigger.FOREIGN, Trigger.AUTOMATIC]
+    assert [a.verdict for a in story.attempts] == [Verdict.SYMPTOM_PERSISTS, None]
+    assert failures == 0
 
 
 async def test_a_new_image_is_a_new_story(house: House, engine: FakeEngine) -> None:
@@ -444,11 +454,20 @@ async def test_observe_mode_does_everything_but_the_action(
     house = build(make_store(), clock, engine, mode=Mode.OBSERVE, rulebook=Rulebook())
     async with working(house):
         await house.take(alert())
-        await pass_time(minutes=10)
+        await pass_time(minutes=40)
         story = await house.story()
+        precision = (await house.overview.status()).precision
 
     assert engine.acts == []
+    # The ladder as it would be, and its end: nothing more is to be rehearsed.
+    assert [(a.action, a.trigger, a.verdict) for a in story.attempts] == [
+        *[(Action.RESTART, Trigger.REHEARSAL, Verdict.WOULD_HAVE)] * 3,
+        (Action.SCALE_OUT, Trigger.REHEARSAL, Verdict.WOULD_HAVE),
+    ]
+    assert [(a.intent_at - START).total_seconds() for a in story.attempts] == [60, 540, 1320, 1500]
     assert (story.state, story.reason) == (State.HELD, Reason.OBSERVE)
+    assert (precision.would_have_acted, precision.passed_by_itself) == (4, 0)
+    assert precision.still_needed == 4
 
 
 async def test_an_alert_on_a_clone_is_a_need_of_its_source(

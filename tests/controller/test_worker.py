@@ -52,6 +52,10 @@ class Flaky:
         """See `app.ports.Schedule`."""
         return await self._store.overdue(now=now)
 
+    async def nudge(self, targets: Sequence[str], *, now: datetime) -> None:
+        """See `app.ports.Schedule`."""
+        await self._store.nudge(targets, now=now)
+
 
 class Ward:
     """A store, a worker, and what its steps did."""

@@ -2,10 +2,12 @@
 
 from dataclasses import replace
 from datetime import timedelta
+from typing import Any
 
 import pytest
 
 from app.domain.container import RunState
+from app.domain.control import Brake, Halt
 from app.domain.decision import (
     Action,
     Adopt,
@@ -16,14 +18,11 @@ from app.domain.decision import (
     Verdict,
     Watch,
 )
-from app.domain.observation import EngineView, Observation, Sickness, Symptom
-from app.domain.remediation import Attempt
+from app.domain.observation import EngineView, GuardView, Observation, Refusal, Sickness, Symptom
+from app.domain.remediation import Attempt, Trigger
 from app.policies.recovery import CLONE_TAKES, ENGINE_SLACK, settle
-from app.policies.spec import Policy, RestartRules
+from app.policies.spec import Guards, Policy, RestartRules
 from tests.builders import START, at, attempt, container, group, seen
-
-#: An engine has had its time to make a clone: seconds after `START`.
-MADE = CLONE_TAKES.total_seconds() - 1
 
 Answer = Adopt | StartStopped | Watch | Resume | Conclude
 
@@ -51,7 +50,7 @@ def ill(symptom: Symptom = Symptom.ACTIVE, **more: object) -> Observation:
 
 
 def settled(look: Observation, one: Attempt, after: float, policy: Policy | None = None) -> Answer:
-    return settle(look, one, policy or Policy(), now=at(after))
+    return settle(look, one, policy or Policy(), Guards(), now=at(after))
 
 
 def concluded(answer: Answer) -> tuple[Verdict, Reason]:
@@ -284,3 +283,153 @@ def test_a_scale_out_without_an_answer_has_failed_once_it_must_be_done(
 def test_the_slack_is_what_the_table_was_made_with() -> None:
     assert at(OVER) == START + container().stop_grace + ENGINE_SLACK
     assert at(MADE) == START + CLONE_TAKES
+
+
+# ---------------------------------------------------------------- before acting, always
+
+
+HALT = Halt(reason="hands off", author="joe", since=START)
+#: What may have come up while we were away.
+SINCE: dict[Reason, dict[str, Any]] = {
+    Reason.PROTECTED: {"protected": "Relevo itself runs in it"},
+    Reason.HOLD: {"hold": HALT},
+    Reason.PAUSE: {"pause": HALT},
+    Reason.BRAKE: {"brake": Brake(engaged_at=START, failing=9)},
+    Reason.DEPLOY: {"deploy_until": at(600)},
+    Reason.START_GRACE: {"start_grace_until": at(600)},
+    Reason.MIN_HEALTHY: {"others": 1},
+}
+
+
+@pytest.mark.parametrize("reason", SINCE, ids=str)
+def test_what_was_interrupted_is_asked_for_anew(reason: Reason) -> None:
+    """Recovery is no way round a guard."""
+    look = ill(guards=GuardView(**SINCE[reason]))
+    answer = settled(look, intent(), OVER)
+
+    assert concluded(answer) == (Verdict.CANCELLED, reason)
+    assert isinstance(answer, Conclude)
+    assert answer.evidence.endswith("; nothing was done")
+    assert not answer.verdict.counts
+
+
+#: These are about taking an instance out, which a scale-out does not.
+OF_RESTARTS = (Reason.MIN_HEALTHY, Reason.START_GRACE)
+
+
+@pytest.mark.parametrize("reason", [one for one in SINCE if one not in OF_RESTARTS], ids=str)
+def test_a_clone_that_was_interrupted_is_asked_for_anew(reason: Reason) -> None:
+    look = ill(guards=GuardView(**SINCE[reason]))
+
+    assert concluded(settled(look, scale_out(), MADE)) == (Verdict.CANCELLED, reason)
+
+
+@pytest.mark.parametrize("reason", OF_RESTARTS, ids=str)
+def test_a_clone_takes_none_out(reason: Reason) -> None:
+    look = ill(guards=GuardView(**SINCE[reason]))
+
+    assert settled(look, scale_out(), MADE) == Resume(Reason.INTERRUPTED)
+
+
+@pytest.mark.parametrize(
+    ("guards", "expected"),
+    [
+        pytest.param(GuardView(), Reason.NOT_RUNNING, id="it-stopped-by-itself"),
+        pytest.param(GuardView(human="somebody stopped it"), Reason.HUMAN, id="by-a-person"),
+    ],
+)
+def test_a_source_that_was_stopped_since_is_not_cloned(guards: GuardView, expected: Reason) -> None:
+    look = ill(container=container(state=RunState.EXITED), guards=guards)
+
+    assert concluded(settled(look, scale_out(), MADE)) == (Verdict.CANCELLED, expected)
+
+
+@pytest.mark.parametrize("after", [OVER - 1, OVER])
+def test_an_ended_pause_is_none(after: float) -> None:
+    look = ill(guards=GuardView(pause=replace(HALT, until=at(after))))
+
+    assert isinstance(settled(look, intent(), OVER), Resume)
+
+
+def test_no_guard_keeps_what_happened_from_being_seen() -> None:
+    look = ill(container=container(started_at="after"), guards=GuardView(pause=HALT, hold=HALT))
+
+    assert settled(look, intent(), OVER) == Adopt(Reason.INTERRUPTED)
+
+
+@pytest.mark.parametrize("guard", [Reason.PAUSE, Reason.HOLD, Reason.BRAKE], ids=str)
+def test_what_we_stopped_is_started_in_spite_of_everything(guard: Reason) -> None:
+    """Never abort between stop and start (semantics, section 5)."""
+    look = ill(container=container(state=RunState.EXITED), guards=GuardView(**SINCE[guard]))
+
+    assert settled(look, intent(), 0) == StartStopped(Reason.FOUND_STOPPED)
+    assert settled(look, intent(started_again=True), OVER) == Resume(Reason.FOUND_STOPPED)
+
+
+# ---------------------------------------------------------------- what a person ordered
+
+IN_SPITE_OF = [Reason.PAUSE, Reason.BRAKE, Reason.DEPLOY, Reason.START_GRACE]
+
+
+@pytest.mark.parametrize("reason", IN_SPITE_OF, ids=str)
+@pytest.mark.parametrize("symptom", list(Symptom))
+def test_an_order_goes_on_in_spite_of(reason: Reason, symptom: Symptom) -> None:
+    look = ill(symptom, guards=GuardView(**SINCE[reason]))
+
+    assert settled(look, intent(trigger=Trigger.MANUAL), OVER) == Resume(Reason.INTERRUPTED)
+    assert settled(look, scale_out(trigger=Trigger.MANUAL), MADE) == Resume(Reason.INTERRUPTED)
+
+
+@pytest.mark.parametrize(
+    ("look", "one", "reason"),
+    [
+        pytest.param(
+            ill(guards=GuardView(protected="ours")), intent, Reason.PROTECTED, id="protected-since"
+        ),
+        pytest.param(ill(opted_in=False), intent, Reason.NOT_OPTED_IN, id="opted-out-since"),
+        pytest.param(ill(observe_only=True), intent, Reason.OBSERVE, id="observe-mode-since-then"),
+        pytest.param(
+            ill(container=container(state=RunState.PAUSED)),
+            intent,
+            Reason.PAUSED_CONTAINER,
+            id="paused-since",
+        ),
+        pytest.param(
+            ill(guards=GuardView(others=1)), intent, Reason.MIN_HEALTHY, id="the-last-one-by-now"
+        ),
+        pytest.param(ill(group=group(instances=3)), scale_out, Reason.AT_MAX, id="full-by-now"),
+        pytest.param(
+            ill(guards=GuardView(clones=10)), scale_out, Reason.MAX_CLONES, id="ten-clones-by-now"
+        ),
+        pytest.param(
+            ill(group=group(refusal=Refusal(reason=Reason.AUTO_REMOVE, detail="--rm"))),
+            scale_out,
+            Reason.AUTO_REMOVE,
+            id="no-faithful-clone",
+        ),
+    ],
+)
+def test_an_order_does_not_go_on_where_the_containers_are_at_stake(
+    look: Observation, one: Any, reason: Reason
+) -> None:
+    answer = settled(look, one(trigger=Trigger.MANUAL), MADE)
+
+    assert concluded(answer) == (Verdict.CANCELLED, reason)
+    assert isinstance(answer, Conclude)
+    assert answer.evidence.endswith("; nothing was done")
+
+
+def test_an_order_does_not_go_on_against_a_hold() -> None:
+    look = ill(guards=GuardView(hold=HALT))
+
+    assert concluded(settled(look, intent(trigger=Trigger.MANUAL), OVER)) == (
+        Verdict.CANCELLED,
+        Reason.HOLD,
+    )
+
+
+def test_a_half_made_clone_does_not_stand_in_its_own_way() -> None:
+    half_made = container("web_new", 9, state=RunState.CREATED)
+    look = ill(group=group(instances=3, fresh_clone=half_made))
+
+    assert settled(look, scale_out(trigger=Trigger.MANUAL), MADE) == Resume(Reason.INTERRUPTED)

@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 from app.domain.container import Listed
 from app.domain.decision import Reason
 from app.domain.target import GroupId, TargetId
-from app.policies.roster import Found, NotOurs, OptIn, Roster, whose
+from app.policies.membership import OptIn
+from app.policies.roster import Found, NotOurs, Roster, whose
 from app.policies.spec import Enable, Mode
 from tests.builders import ENGINE, compose, listed
 

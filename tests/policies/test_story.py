@@ -2,22 +2,30 @@
 
 from dataclasses import replace
 from datetime import datetime, timedelta
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from app.domain.control import Order, OrderKind
 from app.domain.decision import (
     Adopt,
+    CallOff,
     Close,
     Conclude,
     Confirm,
     Decision,
     Escalate,
+    Follow,
+    Forget,
     Hold,
     Idle,
     Outcome,
     Reason,
+    Refuse,
+    Rehearse,
+    Relapse,
     Restart,
     Resume,
     ScaleOut,
@@ -27,8 +35,8 @@ from app.domain.decision import (
     Watch,
 )
 from app.domain.observation import EngineView, Sickness, Symptom
-from app.domain.remediation import Action, State
-from app.policies import story
+from app.domain.remediation import Action, Remediation, State, Trigger
+from app.policies import attempts, story
 from tests.builders import START, at, attempt, container, group, hex_id, remediation, seen
 
 NOW = at(100)
@@ -230,13 +238,26 @@ def test_a_closed_story_says_how_and_when_it_ended() -> None:
     assert (closed.outcome, closed.closed_at) == (Outcome.SUPERSEDED, NOW)
 
 
-def test_somebody_elses_restart_re_plans_the_wait() -> None:
-    wait = Wait(at(400), Reason.RESTARTED_MEANWHILE, Action.RESTART)
+def test_somebody_elses_restart_is_followed_as_an_attempt_that_is_not_ours() -> None:
     other = container(started_at="later")
 
-    after = story.advanced(remediation(), seen(container=other), wait, now=NOW)
+    after = story.advanced(
+        remediation(), seen(container=other), Follow(Reason.RESTARTED_MEANWHILE), now=NOW
+    )
 
-    assert (after.needed_since, after.planned_started_at) == (NOW, "later")
+    (one,) = after.attempts
+    assert (one.trigger, one.acted_at, one.started_after) == (Trigger.FOREIGN, NOW, "later")
+    assert one.started_before == container().started_at
+    assert after.state is State.VERIFYING
+    assert not replace(one, verdict=Verdict.SYMPTOM_PERSISTS).is_failed_restart
+
+
+def test_after_somebody_elses_restart_in_a_verification_the_plan_still_is_the_old_one() -> None:
+    verdict = Conclude(Verdict.CANCELLED, Reason.RESTARTED_MEANWHILE, "somebody else")
+
+    after = story.advanced(OPEN, seen(container=container(started_at="later")), verdict, now=NOW)
+
+    assert after.planned_started_at == OPEN.planned_started_at  # so that the next look follows it
 
 
 def test_an_ordinary_wait_keeps_its_plan() -> None:
@@ -315,7 +336,7 @@ def test_an_adopted_scale_out_is_about_the_clone() -> None:
 def test_an_intent_is_a_new_attempt(decision: Restart | ScaleOut, action: Action) -> None:
     before = remediation(attempts=(attempt(verdict=Verdict.SYMPTOM_PERSISTS),), absent_since=at(1))
 
-    after = story.intended(before, seen(), decision, now=NOW)
+    after = attempts.begun(before, seen(), decision, now=NOW)
 
     one = after.attempts[-1]
     assert one.id == "web-1.2"
@@ -330,14 +351,14 @@ def test_an_intent_is_a_new_attempt(decision: Restart | ScaleOut, action: Action
 def test_a_resumed_attempt_keeps_its_id_and_forgets_its_error() -> None:
     before = replace(ACTING, attempts=(replace(INTENT, error="no answer"),))
 
-    after = story.intended(before, seen(), Resume(Reason.INTERRUPTED), now=NOW)
+    after = attempts.begun(before, seen(), Resume(Reason.INTERRUPTED), now=NOW)
 
     (one,) = after.attempts
     assert (one.id, one.intent_at, one.error) == (INTENT.id, NOW, None)
 
 
 def test_a_start_of_what_we_stopped_is_remembered() -> None:
-    after = story.intended(ACTING, seen(), StartStopped(Reason.FOUND_STOPPED), now=NOW)
+    after = attempts.begun(ACTING, seen(), StartStopped(Reason.FOUND_STOPPED), now=NOW)
 
     (one,) = after.attempts
     assert one.started_again
@@ -346,7 +367,7 @@ def test_a_start_of_what_we_stopped_is_remembered() -> None:
 
 @pytest.mark.parametrize("status", [None, 409])
 def test_what_the_engine_said_is_kept(status: int | None) -> None:
-    after = story.acted(ACTING, now=NOW, error="no", error_status=status)
+    after = attempts.acted(ACTING, now=NOW, error="no", error_status=status)
 
     (one,) = after.attempts
     assert (one.error, one.error_status, one.acted_at) == ("no", status, None)
@@ -354,7 +375,7 @@ def test_what_the_engine_said_is_kept(status: int | None) -> None:
 
 
 def test_a_restart_that_was_answered_is_verified() -> None:
-    after = story.acted(ACTING, now=NOW, container=container(started_at="after"))
+    after = attempts.acted(ACTING, now=NOW, container=container(started_at="after"))
 
     (one,) = after.attempts
     assert (one.acted_at, one.started_after, one.clone) == (NOW, "after", None)
@@ -364,7 +385,7 @@ def test_a_restart_that_was_answered_is_verified() -> None:
 def test_a_scale_out_that_was_answered_names_its_clone() -> None:
     before = replace(ACTING, attempts=(replace(INTENT, action=Action.SCALE_OUT),))
 
-    (one,) = story.acted(before, now=NOW, container=FRESH).attempts
+    (one,) = attempts.acted(before, now=NOW, container=FRESH).attempts
 
     assert (one.clone, one.clone_id, one.restarts_after) == ("web_new", hex_id(9), 2)
 
@@ -426,8 +447,285 @@ def test_whether_the_clone_came_up(
 ) -> None:
     record = remediation(attempts=(attempt(acted_at=acted_at),), scaled_out_at=scaled_out_at)
 
-    assert story.is_up(record) is expected
+    assert attempts.is_up(record) is expected
 
 
 def test_without_an_attempt_no_clone_came_up() -> None:
-    assert not story.is_up(remediation(scaled_out_at=NOW))
+    assert not attempts.is_up(remediation(scaled_out_at=NOW))
+
+
+# ---------------------------------------------------------------- orders
+
+
+def order(kind: OrderKind, **more: Any) -> Order:
+    values: dict[str, Any] = {
+        "id": f"web-1.{kind}.1",
+        "kind": kind,
+        "remediation": "web-1",
+        "reason": "enough",
+        "author": "jane",
+        "at": NOW,
+    }
+    return Order(**(values | more))
+
+
+def test_a_story_that_is_called_off_says_by_whom() -> None:
+    look = seen(order=order(OrderKind.CANCEL))
+
+    after = story.advanced(remediation(), look, CallOff(Reason.OPERATOR), now=NOW)
+
+    assert (after.called_off, after.state) == ("jane: enough", State.HELD)
+    assert (after.next_at, after.next_action) == (NOW, None)
+    assert (after.log[-1].decision, after.log[-1].detail) == ("call_off", "jane: enough")
+    assert not after.is_closed
+
+
+@pytest.mark.parametrize("trigger", [Trigger.AUTOMATIC, Trigger.REHEARSAL, Trigger.FOREIGN])
+def test_what_is_called_off_is_not_verified_any_further(trigger: Trigger) -> None:
+    before = replace(OPEN, attempts=(attempt(trigger=trigger),))
+    look = seen(order=order(OrderKind.CANCEL))
+
+    after = story.advanced(before, look, CallOff(Reason.OPERATOR), now=NOW)
+
+    (one,) = after.attempts
+    assert (one.verdict, one.verdict_reason) == (Verdict.CANCELLED, Reason.OPERATOR)
+    assert not one.is_failed_restart
+    assert (after.called_off, after.state) == ("jane: enough", State.HELD)
+
+
+def test_a_verdict_that_was_given_stands_when_its_story_is_called_off() -> None:
+    failed = attempt(verdict=Verdict.SYMPTOM_PERSISTS, finished_at=START)
+
+    after = story.advanced(
+        remediation(attempts=(failed,)),
+        seen(order=order(OrderKind.CANCEL)),
+        CallOff(Reason.OPERATOR),
+        now=NOW,
+    )
+
+    assert after.attempts == (failed,)
+
+
+def test_a_reset_is_told_and_changes_nothing_else() -> None:
+    before = remediation(next_at=at(300), next_action=Action.RESTART)
+
+    after = story.advanced(
+        before, seen(order=order(OrderKind.RESET)), Forget(Reason.OPERATOR), now=NOW
+    )
+
+    assert (after.state, after.next_at) == (State.WAITING, NOW)  # a full window may be empty now
+    assert (after.log[-1].decision, after.log[-1].detail) == ("forget", "jane: enough")
+    assert (after.attempts, after.needed_since) == (before.attempts, before.needed_since)
+
+
+def test_a_reset_does_not_end_a_quarantine() -> None:
+    before = remediation(state=State.QUARANTINED)
+
+    after = story.advanced(
+        before, seen(order=order(OrderKind.RESET)), Forget(Reason.OPERATOR), now=NOW
+    )
+
+    assert after.state is State.QUARANTINED
+
+
+def test_a_release_says_by_whom() -> None:
+    released = Close(Outcome.RELEASED, Reason.OPERATOR)
+
+    after = story.advanced(
+        remediation(state=State.QUARANTINED),
+        seen(order=order(OrderKind.RELEASE)),
+        released,
+        now=NOW,
+    )
+
+    assert (after.outcome, after.closed_at) == (Outcome.RELEASED, NOW)
+    assert after.log[-1].detail == "jane: enough"
+
+
+REFUSED = Refuse(Reason.MIN_HEALTHY, "no other instance of its group serves")
+RESTART = order(OrderKind.RESTART, id="web-9.1m", remediation="web-9")
+
+
+@pytest.mark.parametrize(
+    "before",
+    [
+        pytest.param(remediation(), id="one-that-waits"),
+        pytest.param(OPEN, id="one-that-verifies"),
+        pytest.param(remediation(state=State.QUARANTINED), id="a-quarantine"),
+    ],
+)
+def test_a_refused_order_leaves_a_story_as_it_was(before: Remediation) -> None:
+    after = story.advanced(before, seen(order=RESTART), REFUSED, now=NOW)
+
+    assert (after.state, after.attempts, after.outcome) == (before.state, before.attempts, None)
+    assert after.next_at == NOW
+    assert after.log[-1].detail == ("jane: enough; refused: no other instance of its group serves")
+
+
+def test_a_refused_order_alone_is_a_whole_story() -> None:
+    """What was refused must be found again; there is nothing to do after it."""
+    look = seen(remediation=None, sickness=Sickness(symptom=Symptom.ABSENT), order=RESTART)
+
+    opened = story.opened(look, REFUSED, policy="default", now=NOW)
+    after = story.advanced(opened, look, REFUSED, now=NOW)
+
+    assert story.opens(REFUSED, look)
+    assert (after.id, after.outcome, after.reason) == (
+        "web-9",
+        Outcome.CANCELLED,
+        Reason.MIN_HEALTHY,
+    )
+    assert after.is_closed
+
+
+def test_a_refused_order_does_not_end_the_story_of_one_that_is_ill() -> None:
+    look = seen(remediation=None, order=RESTART)
+
+    opened = story.opened(look, REFUSED, policy="default", now=NOW)
+    after = story.advanced(opened, look, REFUSED, now=NOW)
+
+    assert (after.state, after.next_at) == (State.WAITING, NOW)
+
+
+@pytest.mark.parametrize("kind", [kind for kind in OrderKind if kind is not OrderKind.RESET])
+def test_no_order_is_written_over_the_story_that_it_was_meant_for(kind: OrderKind) -> None:
+    """It was open when the order was placed, and has closed by the step that answers it."""
+    closed = remediation(
+        state=State.CLOSED, outcome=Outcome.RECOVERED, attempts=(attempt(),), closed_at=NOW
+    )
+    look = seen(remediation=None, previous=closed, order=order(kind, remediation=closed.id))
+
+    assert story.opened(look, REFUSED, policy="default", now=NOW).id != closed.id
+
+
+@pytest.mark.parametrize(
+    ("decision", "opens"),
+    [
+        (Wait(NOW, Reason.FIRST_NEED, Action.RESTART), True),
+        (Hold(NOW, Reason.SILENCED), True),
+        (Relapse(Reason.RELAPSED), True),
+        (Restart(Reason.MANUAL), True),
+        (ScaleOut(Reason.MANUAL), True),
+        (REFUSED, True),
+        (Idle(Reason.RESOLVED), False),
+        (Forget(Reason.OPERATOR), False),
+        (Close(Outcome.RELEASED, Reason.OPERATOR), False),
+        (CallOff(Reason.OPERATOR), False),
+    ],
+)
+def test_what_begins_a_story(decision: Decision, opens: bool) -> None:
+    assert story.opens(decision, seen(remediation=None, order=RESTART)) == opens
+
+
+@pytest.mark.parametrize("kind", [OrderKind.CANCEL, OrderKind.RELEASE])
+def test_what_would_only_end_a_story_begins_none(kind: OrderKind) -> None:
+    assert not story.opens(REFUSED, seen(remediation=None, order=order(kind)))
+
+
+# ---------------------------------------------------------------- relapses
+
+RELAPSE = Relapse(Reason.RELAPSED)
+BEFORE = remediation(
+    id="web-0",
+    state=State.CLOSED,
+    outcome=Outcome.RECOVERED,
+    closed_at=START,
+    attempts=(attempt(id="web-0.1", verdict=Verdict.RECOVERED, finished_at=START),),
+)
+
+
+def successor(previous: Remediation | None = BEFORE) -> Remediation:
+    look = seen(remediation=None, previous=previous)
+    opened = story.opened(look, RELAPSE, policy="default", now=NOW)
+    return story.advanced(opened, look, RELAPSE, now=NOW)
+
+
+def test_a_relapse_links_both_ways() -> None:
+    after = successor()
+    before = story.flipped(BEFORE, after, now=NOW)
+
+    assert (after.relapse_of, before.relapsed_as) == (BEFORE.id, after.id)
+    assert (after.state, after.reason, after.next_at) == (State.WAITING, Reason.RELAPSED, NOW)
+    assert after.attempts == ()
+    assert before.log[-1].detail == f"see {after.id}"
+
+
+def test_a_relapse_turns_the_verdict_and_nothing_else_of_a_closed_story() -> None:
+    before = story.flipped(BEFORE, successor(), now=NOW)
+
+    (one,) = before.attempts
+    assert (one.verdict, one.finished_at) == (Verdict.RELAPSED, START)
+    assert (before.state, before.outcome, before.closed_at) == (
+        State.CLOSED,
+        Outcome.RECOVERED,
+        START,
+    )
+
+
+def test_a_relapse_is_harmless_when_repeated() -> None:
+    after = successor()
+    once = story.flipped(BEFORE, after, now=NOW)
+
+    assert story.flipped(once, after, now=at(200)) == once
+
+
+def test_only_the_last_verdict_turns() -> None:
+    first = attempt(id="web-0.1", verdict=Verdict.SYMPTOM_PERSISTS, finished_at=at(-99))
+    before = replace(BEFORE, attempts=(first, *BEFORE.attempts))
+
+    turned = story.flipped(before, successor(before), now=NOW).attempts
+
+    assert [one.verdict for one in turned] == [Verdict.SYMPTOM_PERSISTS, Verdict.RELAPSED]
+
+
+def test_a_wait_is_no_relapse_whatever_was_before() -> None:
+    wait = Wait(at(160), Reason.FIRST_NEED, Action.RESTART)
+
+    opened = story.opened(seen(remediation=None, previous=BEFORE), wait, policy="default", now=NOW)
+
+    assert opened.relapse_of is None
+
+
+def test_a_relapse_before_its_story_has_closed_turns_its_own_verdict() -> None:
+    recovered = attempt(verdict=Verdict.RECOVERED, finished_at=at(90))
+    before = remediation(attempts=(recovered,), needed_since=at(90))
+
+    after = story.advanced(before, seen(), RELAPSE, now=NOW)
+
+    (one,) = after.attempts
+    assert one.verdict is Verdict.RELAPSED
+    assert one.is_failed_restart
+    assert (after.state, after.needed_since, after.relapse_of) == (State.WAITING, NOW, None)
+
+
+# ---------------------------------------------------------------- observe mode
+
+
+@pytest.mark.parametrize("action", [Action.RESTART, Action.SCALE_OUT])
+def test_what_is_rehearsed_is_an_attempt_that_nobody_made(action: Action) -> None:
+    before = remediation(absent_since=at(1), unknown_since=at(1), next_action=action)
+
+    after = story.advanced(before, seen(), Rehearse(action, Reason.FIRST_NEED), now=NOW)
+
+    (one,) = after.attempts
+    assert (one.trigger, one.action, one.reason) == (
+        Trigger.REHEARSAL,
+        action,
+        Reason.FIRST_NEED,
+    )
+    assert (one.intent_at, one.acted_at) == (NOW, NOW)
+    assert one.started_before == one.started_after == container().started_at
+    assert (after.state, after.next_action) == (State.VERIFYING, None)
+    assert (after.absent_since, after.unknown_since) == (None, None)
+    assert (after.log[-1].decision, after.log[-1].detail) == ("rehearse", f"would {action} now")
+
+
+@pytest.mark.parametrize("passed", [True, False, None])
+def test_a_rehearsal_remembers_whether_it_passed_by_itself(passed: bool | None) -> None:
+    before = replace(OPEN, attempts=(attempt(trigger=Trigger.REHEARSAL),))
+    verdict = Conclude(Verdict.WOULD_HAVE, Reason.SETTLED, "observe mode: …", passed)
+
+    (one,) = story.advanced(before, seen(), verdict, now=NOW).attempts
+
+    assert (one.verdict, one.passed) == (Verdict.WOULD_HAVE, passed)
+    assert not one.is_failed_restart

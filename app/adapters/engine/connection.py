@@ -7,8 +7,8 @@ own client, whose answers are untyped JSON; `translate` gives them a shape.
 
 import asyncio
 import re
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 
@@ -34,6 +34,13 @@ class Bounds:
     #: To create (which fills anonymous volumes from the image), to connect to a network, to
     #: start (which mounts, connects and spawns), to kill and delete: on a busy disk, each.
     step: timedelta = timedelta(seconds=60)
+    #: To gather the evidence from before an action, which waits for it: all parts together.
+    #: (20.10 needs a second for the stats, before API 1.41 two; 30 ms for all the rest.)
+    evidence: timedelta = timedelta(seconds=4)
+    #: How long the stream of events may be silent until it is opened anew. A connection whose
+    #: other end is gone without a word (tcp:// only) looks like a quiet engine; whatever lies
+    #: between may forget an idle one, often after four minutes. Costs one request.
+    silence: timedelta = timedelta(minutes=2)
 
 
 #: aiodocker's own status for "cannot connect"; no HTTP status is that high.
@@ -95,10 +102,14 @@ class EngineConnection:
         self._url = url
         self.bounds = bounds or Bounds()
         self._client: Docker | None = None
+        self._streams: set[aiohttp.StreamReader] = set()
 
     async def close(self) -> None:
-        """Close what is open. Harmless when nothing is, or twice."""
+        """Close what is open, streams that are read included. Harmless when nothing is."""
         client, self._client = self._client, None
+        # aiohttp closes their connections, but leaves whoever reads waiting for ever.
+        for stream in self._streams:
+            stream.set_exception(aiohttp.ClientConnectionError("closed by us"))
         if client is not None:
             await client.close()
 
@@ -164,6 +175,30 @@ class EngineConnection:
                 if exc.status == 404 and (not acting or _NO_SUCH in exc.message.lower()):
                     raise ContainerGone(f"{container_id[:12]}: {exc.message}") from exc
                 raise EngineRefused(exc.status, f"{container_id[:12]}: {exc.message}") from exc
+
+    @asynccontextmanager
+    async def streaming(
+        self, path: str, params: Mapping[str, str]
+    ) -> AsyncIterator[aiohttp.StreamReader]:
+        """
+        Ask for an answer that has no end; closed with the block, at once.
+
+        To get its beginning is bounded like a look; reading on is not. Every failure of the
+        engine within the block is `EngineUnavailable`.
+        """
+        async with AsyncExitStack() as stack:
+            async with self.reading() as client:
+                # aiodocker's own `events` has a task that, once ended, never runs again and
+                # whose error comes out of `close`.
+                answer = await stack.enter_async_context(client._query(path, params=dict(params)))
+                stack.callback(answer.close)
+            self._streams.add(answer.content)
+            stack.callback(self._streams.discard, answer.content)
+            try:
+                yield answer.content
+            except (aiohttp.ClientError, OSError) as exc:
+                self.renegotiate()
+                raise EngineUnavailable(f"the connection to the engine is lost: {exc}") from exc
 
     async def _negotiate(self) -> None:
         """

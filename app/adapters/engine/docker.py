@@ -1,13 +1,16 @@
 """The container engine, spoken to directly over its socket."""
 
+from collections.abc import AsyncGenerator
 from datetime import datetime, timedelta
 from types import TracebackType
 from typing import Self
 
-from app.adapters.engine import queries, translate
+from app.adapters.engine import evidence, queries, translate
 from app.adapters.engine.clones import Clones
 from app.adapters.engine.connection import Bounds, EngineConnection, checked_id
-from app.domain.container import Container, EngineIdentity, Listed, RunState
+from app.adapters.engine.events import Events
+from app.domain.casefile import CaseFile
+from app.domain.container import Container, EngineEvent, EngineIdentity, Listed, RunState
 from app.errors import EngineRefused, StartedMeanwhile
 from app.policies.spec import ScaleOutRules
 from app.ports import CloneResult
@@ -30,6 +33,7 @@ class DockerEngine:
     ) -> None:
         self._connection = EngineConnection(url, bounds)
         self._clones = Clones(self._connection, label_prefix=label_prefix)
+        self._events = Events(self._connection)
 
     async def __aenter__(self) -> Self:
         return self
@@ -122,3 +126,21 @@ class DockerEngine:
         :raises EngineRefused: status 403 where it has no label ``clone-of``
         """
         await self._clones.remove(container_id)
+
+    async def evidence(self, container_id: str, *, at: datetime) -> CaseFile:
+        """
+        Gather what a restart would destroy, within `Bounds.evidence`.
+
+        :raises ContainerGone:
+        :raises EngineUnavailable: not one part was to be had
+        """
+        return await evidence.gather(self._connection, container_id, at=at)
+
+    def events(self, *, since_ns: int) -> AsyncGenerator[EngineEvent, None]:
+        """
+        Follow what happens to containers (`ContainerEngine.events` says what is promised).
+
+        Of an engine that was started anew, or that has seen 256 others in the meantime (also of
+        images, networks, and three for each health check), what happened before is not known.
+        """
+        return self._events.follow(since_ns=since_ns)

@@ -16,7 +16,7 @@ from app.errors import ContainerGone, EngineRefused
 from app.policies.clone_layer import to_look_at
 from app.policies.clone_source import ChangeKind, CloneSource, LayerChange
 
-_LISTED_KEYS = ("Id", "Names", "Image", "ImageID", "Labels", "State")
+_LISTED_KEYS = ("Id", "Names", "Image", "ImageID", "Labels", "State", "Status", "Created")
 
 
 async def listing(connection: EngineConnection) -> tuple[Listed, ...]:

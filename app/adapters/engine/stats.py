@@ -3,7 +3,6 @@
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
 
 from app.adapters.engine import translate
 from app.adapters.engine.connection import Bounds, EngineConnection, checked_id
@@ -58,20 +57,17 @@ class EngineReader:
 
     def __init__(self, url: str, *, bounds: Bounds | None = None) -> None:
         self._connection = EngineConnection(url, bounds or Bounds())
-        self._one_shot = False
 
     async def close(self) -> None:
         """Close the connection. Harmless when it was never opened, or twice."""
         await self._connection.close()
 
     async def host(self) -> EngineIdentity:
-        """Ask the engine who it is. Comes first: `usage` depends on the API that was agreed on."""
+        """Ask the engine who it is."""
         self._connection.renegotiate()
         async with self._connection.reading() as client:
             info = await client.system.info()
-        identity = translate.identity(info, api_version=self._connection.api_version)
-        self._one_shot = identity.api_version >= _ONE_SHOT_SINCE
-        return identity
+        return translate.identity(info, api_version=self._connection.api_version)
 
     async def running(self) -> tuple[Listed, ...]:
         """List the containers that run, paused ones included."""
@@ -86,12 +82,7 @@ class EngineReader:
         :raises ContainerGone:
         :raises EngineRefused:
         """
-        params = {"stream": "0", "one-shot": "1"} if self._one_shot else {"stream": "0"}
-        path = f"containers/{checked_id(container_id)}/stats"
-        async with self._connection.about(container_id) as client:
-            # aiodocker's own `stats` cannot say one-shot (aiodocker PR #1054).
-            stats = await client._query_json(path, params=params)
-        # Removed while the engine was measuring: 200 with nothing in it (20.10).
+        stats = await measure(self._connection, container_id)
         return None if stats is None else usage(stats)
 
     async def allowance(self, container_id: str) -> Allowance:
@@ -105,6 +96,45 @@ class EngineReader:
         async with self._connection.about(container_id) as client:
             inspected = await client._query_json(path)
         return allowance(inspected)
+
+
+async def measure(connection: EngineConnection, container_id: str) -> Json | None:
+    """Take one reading; None where the container was removed in the meantime. As `usage`."""
+    path = f"containers/{checked_id(container_id)}/stats"
+    async with connection.about(container_id) as client:
+        params = {"stream": "0"}
+        if connection.api_version >= _ONE_SHOT_SINCE:
+            params["one-shot"] = "1"
+        # aiodocker's own `stats` cannot say one-shot (aiodocker PR #1054).
+        stats: Json | None = await client._query_json(path, params=params)
+    # Removed while the engine was measuring: 200 with nothing in it (20.10).
+    return stats
+
+
+def figures(stats: Json) -> dict[str, float] | None:
+    """
+    Read ``GET /containers/{id}/stats`` for people: flat, in seconds and bytes.
+
+    None where the container does not run; what the engine does not say is left out.
+    """
+    used = usage(stats)
+    if used is None:
+        return None
+    memory, pids = _part(stats, "memory_stats"), _part(stats, "pids_stats")
+    throttled_ns = _count(_part(_part(stats, "cpu_stats"), "throttling_data"), "throttled_time")
+    found = {
+        "cpu_seconds": used.cpu_seconds,
+        "cpu_throttled_seconds": None if throttled_ns is None else throttled_ns / 1e9,
+        "memory_bytes": used.memory_bytes,
+        "memory_working_set_bytes": used.working_set_bytes,
+        # That of the host where the container has none.
+        "memory_limit_bytes": _count(memory, "limit"),
+        "pids": _count(pids, "current"),
+        "network_received_bytes": _sum(used.received_bytes),
+        "network_sent_bytes": _sum(used.sent_bytes),
+        **_moved_bytes(stats),
+    }
+    return {name: float(value) for name, value in found.items() if value is not None}
 
 
 def usage(stats: Json) -> Usage | None:
@@ -171,6 +201,25 @@ def _per_interface(networks: Json, counter: str) -> dict[str, int]:
     return {name: count for name, count in counts.items() if count is not None}
 
 
+def _sum(per_interface: Mapping[str, int]) -> int | None:
+    return sum(per_interface.values()) if per_interface else None
+
+
+def _moved_bytes(stats: Json) -> dict[str, int]:
+    """Add up what was read from and written to all disks."""
+    per_disk = _part(stats, "blkio_stats").get("io_service_bytes_recursive")
+    moved: dict[str, int] = {}
+    # cgroup v1 writes "Read", v2 "read"; v1 has other sums besides.
+    for one in per_disk if isinstance(per_disk, list) else ():
+        name = {"read": "disk_read_bytes", "write": "disk_written_bytes"}.get(
+            str(one.get("op")).lower()
+        )
+        count = _count(one, "value")
+        if name is not None and count is not None:
+            moved[name] = moved.get(name, 0) + count
+    return moved
+
+
 def _part(whole: Json, key: str) -> Json:
     part = whole.get(key)
     return part if isinstance(part, Mapping) else {}
@@ -182,9 +231,5 @@ def _count(part: Json, key: str) -> int | None:
 
 
 def _unix_time(written: object) -> float | None:
-    if not isinstance(written, str) or written.startswith(_NEVER):
-        return None
-    try:
-        return datetime.fromisoformat(written).timestamp()
-    except ValueError:
-        return None
+    found = translate.moment(written)
+    return None if found is None else found.timestamp()

@@ -3,11 +3,12 @@
 import math
 import re
 from collections.abc import Mapping, Sequence
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from app.domain.container import (
     Container,
+    EngineEvent,
     EngineIdentity,
     Health,
     HealthCheck,
@@ -27,6 +28,14 @@ _DEFAULT_RETRIES = 3
 _DEFAULT_STOP_GRACE = timedelta(seconds=10)
 # StopTimeout -1 means "never kill". Everything here is bounded, so: an hour.
 _ENDLESS_STOP_GRACE = timedelta(hours=1)
+# Go's zero time: it has not happened.
+_NEVER = "0001-01-01"
+# How a listing's `Status` ends: "Up 5 minutes (healthy)". Docker says "(health: starting)",
+# Podman "(starting)".
+_HEALTH_IN_STATUS = re.compile(r"\((?:health: )?(starting|healthy|unhealthy)\)$")
+_CONTAINER_ID = re.compile(r"[0-9a-f]{64}")
+# RFC 3339 as Go writes it: as many digits of the fraction as are needed, up to nine.
+_MOMENT = re.compile(r"([^.]+?)(?:\.(\d{1,9}))?(Z|[+-]\d\d:\d\d)")
 
 
 def listed(line: Json) -> Listed:
@@ -38,6 +47,8 @@ def listed(line: Json) -> Listed:
         image_id=line.get("ImageID") or "",
         labels=dict(line.get("Labels") or {}),
         state=_run_state(line.get("State")),
+        health=_listed_health(line),
+        created_at=_unix_moment(line.get("Created")),
     )
 
 
@@ -58,6 +69,7 @@ def container(inspected: Json) -> Container:
         exit_code=state.get("ExitCode") or 0,
         oom_killed=bool(state.get("OOMKilled")),
         health=_health(state),
+        created_at=moment(inspected.get("Created")),
         health_check=_health_check(config.get("Healthcheck")),
         stop_grace=_stop_grace(config.get("StopTimeout")),
         networks=tuple(networks),
@@ -73,6 +85,54 @@ def identity(info: Json, *, api_version: tuple[int, int]) -> EngineIdentity:
         cpus=info.get("NCPU") or 0,
         memory_bytes=info.get("MemTotal") or 0,
     )
+
+
+def event(told: Json) -> EngineEvent:
+    """
+    Read one line of ``GET /events``.
+
+    :raises ValueError: it is no event of a container (or KeyError, TypeError)
+    """
+    # Not `status`, `id` and `from`: the same once more, and gone from API 1.52 on.
+    actor: Json = told["Actor"]
+    container_id, at_ns = actor["ID"], told["timeNano"]
+    if told["Type"] != "container" or _CONTAINER_ID.fullmatch(container_id) is None:
+        raise ValueError("not of a container")
+    if not isinstance(at_ns, int) or at_ns <= 0:
+        raise ValueError("no time")
+    attributes = dict(actor.get("Attributes") or {})
+    # "health_status: unhealthy", and "exec_create: sh -c …", which may hold secrets.
+    action, _, detail = told["Action"].partition(":")
+    if action == "health_status":
+        attributes[action] = detail.strip()
+    return EngineEvent(
+        at_ns=at_ns,
+        container_id=container_id,
+        name=attributes.get("name") or container_id[:12],
+        action=action,
+        attributes=attributes,
+    )
+
+
+def moment(written: object) -> datetime | None:
+    """Read a moment as the engine writes it, to the microsecond; None where it tells none."""
+    if not isinstance(written, str) or written.startswith(_NEVER):
+        return None
+    try:
+        found = datetime.fromisoformat(written)
+    except ValueError:
+        return None
+    return None if found.tzinfo is None else found.astimezone(UTC)
+
+
+def unix_nanoseconds(written: str) -> int:
+    """Read a moment as the engine writes it, ``2026-11-22T03:00:00.123456789Z``, exactly."""
+    found = _MOMENT.fullmatch(written)
+    if found is None:
+        raise ValueError(f"not a moment: {written[:40]!r}")
+    whole, fraction, zone = found.groups()
+    seconds = datetime.fromisoformat(whole + zone).timestamp()
+    return int(seconds) * 10**9 + int((fraction or "").ljust(9, "0"))
 
 
 def whole_seconds(grace: timedelta) -> int:
@@ -115,6 +175,20 @@ def _run_state(status: object) -> RunState:
         # One container in a state that we don't know must not hide all others, and must
         # not be acted on: "dead" is the state from which nothing is done.
         return RunState.DEAD
+
+
+def _listed_health(line: Json) -> Health:
+    found = _HEALTH_IN_STATUS.search(str(line.get("Status") or ""))
+    return Health(found[1]) if found else Health.NONE
+
+
+def _unix_moment(seconds: object) -> datetime | None:
+    if not isinstance(seconds, int) or isinstance(seconds, bool) or seconds <= 0:
+        return None
+    try:
+        return datetime.fromtimestamp(seconds, tz=UTC)
+    except (ValueError, OverflowError, OSError):
+        return None
 
 
 def _health(state: Json) -> Health:

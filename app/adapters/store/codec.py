@@ -12,9 +12,11 @@ from pydantic_core import PydanticSerializationError
 
 from app.domain.activity import Activity
 from app.domain.alert import Alert, AlertStatus, KnownAlert
+from app.domain.casefile import CaseFile
+from app.domain.control import Brake, Halt, Order
 from app.domain.remediation import Remediation
 from app.errors import StoreUnavailable
-from app.ports import Aside
+from app.ports import Aside, Reply
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _MS: Final = timedelta(milliseconds=1)
@@ -89,6 +91,11 @@ ALERT: Final = Codec(Alert)
 REMEDIATION: Final = Codec(Remediation)
 ACTIVITY: Final = Codec(Activity)
 ASIDE: Final = Codec(Aside)
+HALT: Final = Codec(Halt)
+BRAKE: Final = Codec(Brake)
+ORDER: Final = Codec(Order)
+REPLY: Final = Codec(Reply)
+CASEFILE: Final = Codec(CaseFile)
 
 
 def dump_aside(aside: Aside) -> bytes:
@@ -134,6 +141,11 @@ def load_known(raw: bytes, *, key: str) -> KnownAlert:
         )
     except (ValueError, OverflowError) as exc:
         raise unreadable(key, exc) from exc
+
+
+def load_after_mark(codec: Codec[T], raw: bytes, *, key: str) -> T:
+    """Read ``mark|json``: what scripts compare stands before the JSON."""
+    return codec.load(raw.partition(b"|")[2], key=key)
 
 
 def text(raw: bytes | str, *, key: str) -> str:

@@ -1,11 +1,11 @@
 """What happened, for people: lists, newest first."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from datetime import datetime
 from typing import cast
 
 from app.adapters.store.client import Line
-from app.adapters.store.codec import ACTIVITY, ASIDE, REMEDIATION, text, to_ms
+from app.adapters.store.codec import ACTIVITY, ASIDE, REMEDIATION, text, to_ms, unreadable
 from app.domain.activity import Activity
 from app.domain.remediation import Remediation, State
 from app.ports import Aside, RemediationFilter
@@ -32,7 +32,9 @@ class RedisHistory:
     async def remediations(self, which: RemediationFilter) -> tuple[Remediation, ...]:
         """See `app.ports.History`."""
         # The shortest list that holds all that is asked for.
-        if which.target is not None:
+        if which.open_only:
+            index = self._keys.open
+        elif which.target is not None:
             index = self._keys.history_of(which.target)
         elif which.state not in (None, State.CLOSED):
             index = self._keys.open
@@ -44,6 +46,9 @@ class RedisHistory:
             if len(found) >= which.limit:
                 break
             if which.target not in (None, one.target) or which.state not in (None, one.state):
+                continue
+            if which.open_only and one.is_closed:
+                # Closed between the reading of the list and that of the record.
                 continue
             found[one.id] = one
         return tuple(found.values())
@@ -72,6 +77,16 @@ class RedisHistory:
         async with self._line.answering():
             raw = await self._redis.get(key)
         return None if raw is None else ACTIVITY.load(raw, key=key)
+
+    async def tallies(self) -> Mapping[str, int]:
+        """See `app.ports.History`."""
+        key = self._keys.tallies
+        async with self._line.answering():
+            found = cast("dict[bytes, bytes]", await self._redis.hgetall(key))
+        try:
+            return {text(name, key=key): int(total) for name, total in found.items()}
+        except ValueError as exc:
+            raise unreadable(key, exc) from exc
 
     async def asides(self, *, limit: int = 100) -> tuple[Aside, ...]:
         """See `app.ports.History`."""

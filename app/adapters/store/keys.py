@@ -6,16 +6,22 @@ script may touch them all. Ages are for tidying up only: no decision depends on 
 """
 
 from datetime import timedelta
+from hashlib import sha256
 from typing import Final
 
 #: Version of what the keys hold; a store with a higher one was written by a newer Relevo.
 SCHEMA: Final = 1
 
-#: Alerts, remediations, activities and failing targets, from their last change.
+#: Alerts, remediations and their case files, activities, orders, failing targets and
+#: recoveries, from their last change.
 KEEP: Final = timedelta(days=30)
 #: Start times of resolved alerts: older firing notices are recognised for twice
 #: Alertmanager's longest usual repeat_interval (4 days), and for some more time.
 KEEP_TOMBS: Final = timedelta(days=8)
+#: What a request under an Idempotency-Key was answered.
+KEEP_REPLIES: Final = timedelta(hours=24)
+#: Holds of targets, after their end.
+KEEP_HOLDS: Final = timedelta(days=1)
 #: Entries of the asides, and of each list of activities.
 MOST: Final = 1000
 
@@ -49,6 +55,21 @@ class Keys:
         self.open: Final = self._name("open")
         #: Sorted set: id of an activity -> its start, ms.
         self.activities: Final = self._name("activities")
+        #: Sorted set: ``attempt|target`` of a restart that helped -> time of its verdict, ms.
+        self.recoveries: Final = self._name("recoveries")
+        #: Sorted set: attempt under way -> end of its action slot, ms.
+        self.slots: Final = self._name("slots")
+        #: Sorted set: attempt -> when it was charged to the budget, ms.
+        self.charges: Final = self._name("charges")
+        #: Sorted set: target -> since when it waits for its turn, ms.
+        self.waiting: Final = self._name("waiting")
+        #: Sorted set: target that waits -> when it asked last, ms.
+        self.asked: Final = self._name("asked")
+        #: Hash: ``pause``, ``brake``, JSON; ``cleared``, the brake's `cleared_at`, ms;
+        #: ``hold:`` and a target, ``until|json``.
+        self.control: Final = self._name("control")
+        #: Hash: name -> sum.
+        self.tallies: Final = self._name("tallies")
         #: Hash: name -> value.
         self.facts: Final = self._name("facts")
         #: Stands where a script has a place for a key and this call none for it.
@@ -58,7 +79,11 @@ class Keys:
         return self.prefix + ":".join(parts)
 
     def target(self, target: str) -> str:
-        """Hash: ``open``, id of its open remediation; ``noted``, the last note written."""
+        """
+        Hash: ``open``, id of its open remediation; ``noted``, the last note written.
+
+        ``last``, id of its newest closed remediation; ``last_opened``, when that was opened, ms.
+        """
         return self._name("target", target)
 
     def alerts(self, target: str) -> str:
@@ -76,6 +101,23 @@ class Keys:
     def cooldown(self, group: str) -> str:
         """Hash: ``until``, ms; ``attempt``, the one that began it."""
         return self._name("cooldown", group)
+
+    def out(self, group: str) -> str:
+        """Sorted set: target that our hand took out -> until when it counts as out, ms."""
+        return self._name("out", group)
+
+    def order(self, target: str) -> str:
+        """Hash: ``id``, ``json`` of its pending order; ``placed``, digest of the last placed."""
+        return self._name("order", target)
+
+    def reply(self, key: str) -> str:
+        """``call|json`` of the reply to a request: which call kept it, and the reply."""
+        # The key is the caller's text, of any length.
+        return self._name("reply", sha256(key.encode("utf-8", "surrogatepass")).hexdigest())
+
+    def casefile(self, attempt_id: str) -> str:
+        """JSON of the case file of one attempt."""
+        return self._name("casefile", attempt_id)
 
     def remediation(self, remediation_id: str) -> str:
         """JSON of one remediation."""

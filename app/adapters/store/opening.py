@@ -3,12 +3,15 @@
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 
+from app.adapters.store.casefiles import RedisCaseFiles
 from app.adapters.store.client import Line, connect
+from app.adapters.store.control import RedisControls
 from app.adapters.store.facts import RedisFacts
 from app.adapters.store.health import RedisHealth
 from app.adapters.store.history import RedisHistory
 from app.adapters.store.inbox import RedisInbox
 from app.adapters.store.keys import Keys
+from app.adapters.store.orders import RedisOrders
 from app.adapters.store.records import RedisRecords
 from app.adapters.store.schedule import RedisSchedule
 from app.adapters.store.window import RedisFailureWindow
@@ -38,6 +41,9 @@ async def open_store(redis_url: str, *, namespace: str = "") -> AsyncIterator[St
             records=RedisRecords(line),
             failures=RedisFailureWindow(line),
             history=RedisHistory(line),
+            controls=RedisControls(line),
+            orders=RedisOrders(line),
+            casefiles=RedisCaseFiles(line),
             facts=RedisFacts(line),
             health=RedisHealth(line),
         )

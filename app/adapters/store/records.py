@@ -1,40 +1,47 @@
 """The story of each target, written under its claim."""
 
-from dataclasses import dataclass
 from datetime import datetime, timedelta
-from hashlib import sha256
 
+from app.adapters.store.arguments import (
+    Piece,
+    of_activity,
+    of_cooldown,
+    of_limits,
+    of_remediation,
+    ticket,
+)
 from app.adapters.store.client import Line
 from app.adapters.store.codec import (
-    ACTIVITY,
+    BRAKE,
+    HALT,
+    ORDER,
     REMEDIATION,
     alert_mark,
     from_ms,
+    load_after_mark,
     load_known,
     span_ms,
     text,
     to_ms,
     to_ms_up,
 )
+from app.adapters.store.control import hold_field
 from app.adapters.store.keys import KEEP, MOST
 from app.adapters.store.scripts import load_script
 from app.domain.activity import Activity
 from app.domain.alert import KnownAlert
+from app.domain.control import Brake
 from app.domain.remediation import Remediation
-from app.errors import CoolingDown, LeaseLost
-from app.ports import Claim, Cooldown, Dossier, Entry
+from app.errors import CoolingDown, GroupBusy, LeaseLost, OutOfBudget
+from app.ports import Claim, Cooldown, Dossier, Entry, Limits
 
-Piece = str | bytes | int
-
+#: As ``lua/intend.lua`` and ``lua/note.lua`` answer.
 _WRITTEN, _LOST = 1, 2
-
-
-@dataclass(frozen=True, slots=True)
-class _ActivityArgs:
-    """An activity as the scripts take it, or none."""
-
-    keys: tuple[str, str, str]
-    args: tuple[Piece, Piece, Piece]
+_REFUSALS: dict[int, type[CoolingDown | OutOfBudget | GroupBusy]] = {
+    3: CoolingDown,
+    4: OutOfBudget,
+    5: GroupBusy,
+}
 
 
 class RedisRecords:
@@ -48,25 +55,44 @@ class RedisRecords:
         self._intend = load_script(line.redis, "intend")
         self._note = load_script(line.redis, "note")
 
-    async def read(self, claim: Claim, *, group: str, now: datetime, window: timedelta) -> Dossier:
+    async def read(
+        self, target: str, *, group: str, now: datetime, window: timedelta, brake_window: timedelta
+    ) -> Dossier:
         """See `app.ports.Records`."""
-        keys, target = self._keys, claim.target
+        keys = self._keys
         now_ms = to_ms(now)
         async with self._line.answering():
-            remediation_id, raw, failures, cooling, *alerts = await self._read(
+            (open_id, opened, last_id, last, failures, cooling, failing, *rest) = await self._read(
                 keys=[
                     keys.target(target),
                     keys.alerts(target),
                     keys.failures(target),
                     keys.cooldown(group),
+                    keys.failing,
+                    keys.order(target),
+                    keys.control,
                 ],
-                args=[now_ms, now_ms - span_ms(window), keys.remediation("")],
+                args=[
+                    now_ms,
+                    now_ms - span_ms(window),
+                    now_ms - span_ms(brake_window),
+                    keys.remediation(""),
+                    hold_field(target),
+                ],
             )
+        order, pause, hold, brake, *alerts = rest
+        previous = self._load(text(last_id, key=keys.target(target)), last)
         return Dossier(
-            remediation=self._load(text(remediation_id, key=keys.target(target)), raw),
+            remediation=self._load(text(open_id, key=keys.target(target)), opened),
             alerts=_load_alerts(alerts, key=keys.alerts(target)),
             failures=failures,
             cooling_until=from_ms(int(cooling)) if cooling else None,
+            previous=previous if previous is not None and previous.is_closed else None,
+            order=ORDER.load(order, key=keys.order(target)) if order else None,
+            pause=HALT.load(pause, key=keys.control) if pause else None,
+            hold=load_after_mark(HALT, hold, key=keys.control) if hold else None,
+            brake=BRAKE.load(brake, key=keys.control) if brake else Brake(),
+            failing=failing,
         )
 
     async def remediation_of(self, target: str) -> Remediation | None:
@@ -94,13 +120,15 @@ class RedisRecords:
         *,
         now: datetime,
         lease: timedelta,
+        limits: Limits,
         activity: Activity | None = None,
         cooldown: Cooldown | None = None,
     ) -> None:
         """See `app.ports.Records`."""
         keys, target = self._keys, claim.target
-        shown = self._activity_args(activity)
-        cooldown_key, *cooldown_args = self._cooldown_args(cooldown)
+        shown, cooling = of_activity(keys, activity), of_cooldown(keys, cooldown)
+        bounds = of_limits(keys, limits, now=now)
+        story = of_remediation(remediation)
         async with self._line.answering():
             code, *until = await self._intend(
                 keys=[
@@ -112,7 +140,8 @@ class RedisRecords:
                     keys.history_of(target),
                     keys.open,
                     *shown.keys,
-                    cooldown_key,
+                    *cooling.keys,
+                    *bounds.keys,
                 ],
                 args=[
                     target,
@@ -121,44 +150,28 @@ class RedisRecords:
                     to_ms_up(now + lease),
                     span_ms(KEEP),
                     MOST,
-                    *_remediation_args(remediation),
+                    *story,
                     *shown.args,
-                    *cooldown_args,
+                    *cooling.args,
+                    *bounds.args,
                 ],
             )
         if code == _LOST:
             raise LeaseLost(f"another worker has {target} now")
         if code != _WRITTEN:
-            raise CoolingDown(from_ms(until[0]))
+            raise _REFUSALS[code](from_ms(until[0]))
 
     async def note(self, claim: Claim, entry: Entry, *, now: datetime) -> None:
         """See `app.ports.Records`."""
         keys, target = self._keys, claim.target
         remediations = [*entry.amended]
+        # No group's, where none is known: then there is nothing to remove from it.
+        out = keys.none
         if entry.remediation is not None:
             remediations.append(entry.remediation)
-        shown = self._activity_args(entry.activity)
-        cooldown_key, *cooldown_args = self._cooldown_args(entry.cooldown)
-        listed: list[Piece] = [*entry.listed]
-        over = [(one.alert.fingerprint, alert_mark(one)) for one in entry.over]
-        what: list[Piece] = [
-            "" if entry.due is None else to_ms_up(entry.due),
-            span_ms(KEEP),
-            MOST,
-            entry.failed_attempt or "",
-            span_ms(entry.window),
-            *shown.args,
-            *cooldown_args,
-            int(entry.remediation is not None),
-            len(remediations),
-            len(listed),
-            len(over),
-            *(piece for one in remediations for piece in _remediation_args(one)),
-            *listed,
-            *(piece for pair in over for piece in pair),
-        ]
-        due, *rest = what
-        ticket = _ticket(claim.fence, what, entry.consumed)
+            out = keys.out(entry.remediation.group)
+        shown, cooling = of_activity(keys, entry.activity), of_cooldown(keys, entry.cooldown)
+        due, *rest = what = _what(entry, target, remediations, (*shown.args, *cooling.args))
         async with self._line.answering():
             code = await self._note(
                 keys=[
@@ -173,51 +186,60 @@ class RedisRecords:
                     keys.history_of(target),
                     keys.open,
                     *shown.keys,
-                    cooldown_key,
+                    *cooling.keys,
+                    keys.recoveries,
+                    keys.slots,
+                    out,
+                    keys.order(target),
+                    keys.tallies,
                     *(keys.remediation(one.id) for one in remediations),
                     *(keys.failures(consumed) for consumed in entry.consumed),
                 ],
-                args=[target, claim.fence, ticket, to_ms(now), due, *rest],
+                args=[
+                    target,
+                    claim.fence,
+                    ticket(claim.fence, (*what, *entry.consumed)),
+                    to_ms(now),
+                    due,
+                    *rest,
+                ],
             )
         if code == _LOST:
             raise LeaseLost(f"another worker has {target} now")
 
-    def _activity_args(self, activity: Activity | None) -> _ActivityArgs:
-        keys = self._keys
-        if activity is None:
-            return _ActivityArgs((keys.none, keys.none, keys.none), ("", "", ""))
-        return _ActivityArgs(
-            (keys.activity(activity.id), keys.activities, keys.activities_of(activity.group)),
-            (activity.id, to_ms(activity.started_at), ACTIVITY.dump(activity)),
-        )
 
-    def _cooldown_args(self, cooldown: Cooldown | None) -> tuple[str, str, Piece]:
-        """Key, attempt and end as the scripts take them."""
-        if cooldown is None:
-            return self._keys.none, "", ""
-        until = "" if cooldown.until is None else to_ms_up(cooldown.until)
-        return self._keys.cooldown(cooldown.group), cooldown.attempt_id, until
-
-
-def _remediation_args(remediation: Remediation) -> tuple[Piece, Piece, Piece, Piece]:
-    return (
-        remediation.id,
-        to_ms(remediation.opened_at),
-        int(remediation.is_closed),
-        REMEDIATION.dump(remediation),
-    )
+def _what(
+    entry: Entry, target: str, remediations: list[Remediation], shown: tuple[Piece, ...]
+) -> list[Piece]:
+    """All that a note writes, as its script takes it, from when to look again."""
+    over = [(one.alert.fingerprint, alert_mark(one)) for one in entry.over]
+    # In one order: the ticket is made of it.
+    tallies = sorted(entry.tally.items())
+    recovered = entry.recovered_attempt
+    return [
+        "" if entry.due is None else to_ms_up(entry.due),
+        span_ms(KEEP),
+        MOST,
+        entry.failed_attempt or "",
+        span_ms(entry.window),
+        *shown,
+        "" if recovered is None else f"{recovered}|{target}",
+        span_ms(max(KEEP, entry.recovered_for)),
+        entry.freed or "",
+        int(entry.back),
+        entry.answered_order or "",
+        int(entry.remediation is not None),
+        len(remediations),
+        len(entry.listed),
+        len(over),
+        len(tallies),
+        *(piece for one in remediations for piece in of_remediation(one)),
+        *entry.listed,
+        *(piece for pair in over for piece in pair),
+        *(piece for tally in tallies for piece in tally),
+    ]
 
 
 def _load_alerts(fields: list[bytes], *, key: str) -> tuple[KnownAlert, ...]:
     known = (load_known(raw, key=key) for raw in fields[1::2])
     return tuple(sorted(known, key=lambda one: (one.received_at, one.alert.fingerprint)))
-
-
-def _ticket(fence: int, what: list[Piece], consumed: tuple[str, ...]) -> str:
-    """Name one note by all that it writes, so that it is known again when it is repeated."""
-    digest = sha256()
-    for piece in (*what, *consumed):
-        raw = piece if isinstance(piece, bytes) else str(piece).encode()
-        digest.update(b"%d:" % len(raw))
-        digest.update(raw)
-    return f"{fence}:{digest.hexdigest()[:32]}"

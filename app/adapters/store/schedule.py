@@ -1,6 +1,7 @@
 """When each target is looked at next, and who looks."""
 
 import asyncio
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Final
 from uuid import uuid4
@@ -13,6 +14,8 @@ from app.ports import Claim, Claimed
 
 #: A claim call whose answer was lost is remembered this much longer than its leases last.
 _MARGIN: Final = timedelta(minutes=1)
+#: Targets per command: nobody else waits longer than a millisecond.
+_CHUNK: Final = 500
 
 
 class RedisSchedule:
@@ -20,6 +23,7 @@ class RedisSchedule:
 
     def __init__(self, line: Line) -> None:
         self._line = line
+        self._redis = line.redis
         self._claim = load_script(line.redis, "claim")
         self._renew = load_script(line.redis, "renew")
         self._overdue = load_script(line.redis, "overdue")
@@ -78,3 +82,11 @@ class RedisSchedule:
                 keys=[self._keys.due, self._keys.running], args=[now_ms]
             )
         return timedelta(milliseconds=0 if since_ms < 0 else now_ms - since_ms)
+
+    async def nudge(self, targets: Sequence[str], *, now: datetime) -> None:
+        """See `app.ports.Schedule`."""
+        now_ms = to_ms(now)
+        for start in range(0, len(targets), _CHUNK):
+            chunk = dict.fromkeys(targets[start : start + _CHUNK], now_ms)
+            async with self._line.answering():
+                await self._redis.zadd(self._keys.due, chunk, lt=True)

@@ -17,6 +17,8 @@ IMPATIENT = Bounds(
     changes=timedelta(milliseconds=300),
     slack=timedelta(milliseconds=300),
     step=timedelta(milliseconds=300),
+    evidence=timedelta(milliseconds=300),
+    silence=timedelta(milliseconds=300),
 )
 
 

@@ -1,11 +1,12 @@
 """The far side of the socket: answers like an engine, or badly, and remembers the requests."""
 
 import asyncio
+import itertools
 import json
 import re
 import shutil
 import tempfile
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -32,6 +33,10 @@ class Reply:
     hangs: bool = False
     #: Hang up in the middle.
     breaks: bool = False
+    #: Pieces of an answer that comes bit by bit; `breaks` then follows them …
+    pieces: tuple[bytes, ...] | None = None
+    #: … or nothing more, for as long as the other side listens.
+    stays: bool = False
 
 
 @dataclass
@@ -51,6 +56,8 @@ class FakeDaemon:
     asked: asyncio.Event = field(default_factory=asyncio.Event)
     #: Bodies of the POSTs, by path.
     bodies: dict[str, Any] = field(default_factory=dict)
+    #: How many answers are open that come bit by bit.
+    streams: int = 0
     _released: asyncio.Event = field(default_factory=asyncio.Event)
 
     def answer(self, request: str, *replies: Reply) -> None:
@@ -97,6 +104,8 @@ class FakeDaemon:
     async def _give(self, reply: Reply, request: web.Request) -> web.StreamResponse:
         if reply.hangs:
             await self._released.wait()
+        if reply.pieces is not None:
+            return await self._stream(reply.pieces, reply, request)
         if reply.breaks and request.transport is not None:
             request.transport.abort()
         if isinstance(reply.body, str):
@@ -104,6 +113,27 @@ class FakeDaemon:
         if reply.status in (204, 304):
             return web.Response(status=reply.status)
         return _json(reply.body, status=reply.status)
+
+    async def _stream(
+        self, pieces: Sequence[bytes], reply: Reply, request: web.Request
+    ) -> web.StreamResponse:
+        answer = web.StreamResponse(status=reply.status)
+        self.streams += 1
+        try:
+            await answer.prepare(request)
+            for piece in pieces:
+                await answer.write(piece)
+                # Each is to arrive by itself.
+                await asyncio.sleep(0.001)
+            for pause in itertools.repeat(0.01):
+                if not reply.stays or request.transport is None or self._released.is_set():
+                    break
+                await asyncio.sleep(pause)
+            if reply.breaks and request.transport is not None:
+                request.transport.abort()
+        finally:
+            self.streams -= 1
+        return answer
 
 
 def _json(body: object, *, status: int = 200) -> web.Response:
@@ -159,4 +189,18 @@ def line(**overrides: Any) -> dict[str, Any]:
         "Labels": {},
         "State": "running",
         **overrides,
+    }
+
+
+def event(action: str, *, at_ns: int = 1, **attributes: str) -> dict[str, Any]:
+    """Return what happened to the container as ``GET /events`` tells it."""
+    return {
+        "status": action,
+        "id": CONTAINER_ID,
+        "Type": "container",
+        "Action": action,
+        "Actor": {"ID": CONTAINER_ID, "Attributes": {"name": "web", **attributes}},
+        "scope": "local",
+        "time": at_ns // 10**9,
+        "timeNano": at_ns,
     }

@@ -9,6 +9,7 @@ import pytest
 
 from app.adapters.engine.connection import checked_image_id, checked_network_id
 from app.adapters.engine.docker import DockerEngine
+from app.domain.container import Health
 from app.errors import (
     ContainerGone,
     EngineRefused,
@@ -58,6 +59,10 @@ async def clone(engine: DockerEngine, *, container_id: str = CONTAINER_ID) -> No
     )
 
 
+async def evidence(engine: DockerEngine, *, container_id: str = CONTAINER_ID) -> None:
+    await engine.evidence(container_id, at=datetime(2026, 11, 22, tzinfo=UTC))
+
+
 async def remove_clone(engine: DockerEngine, *, container_id: str = CONTAINER_ID) -> None:
     await engine.remove_clone(container_id, attempt_id="01J")
 
@@ -66,7 +71,7 @@ async def remove_clone(engine: DockerEngine, *, container_id: str = CONTAINER_ID
 _PORT: type[ContainerEngine] = DockerEngine
 
 Call = Callable[..., Awaitable[None]]
-CALLS: tuple[Call, ...] = (inspect, restart, start, clone, remove_clone)
+CALLS: tuple[Call, ...] = (inspect, restart, start, clone, remove_clone, evidence)
 
 
 # ---------------------------------------------------------------- names never become requests
@@ -270,6 +275,16 @@ async def test_an_engine_that_cannot_list_is_unavailable(
 
     with pytest.raises(EngineUnavailable):
         await impatient.containers()
+
+
+async def test_a_listing_tells_health_and_age(impatient: DockerEngine, daemon: FakeDaemon) -> None:
+    told = line(Status="Up 3 hours (unhealthy)", Created=1795372508)
+    daemon.answer("GET /containers/json", Reply(body=[told]))
+
+    (found,) = await impatient.containers()
+
+    assert found.health is Health.UNHEALTHY
+    assert found.created_at == datetime(2026, 11, 22, 18, 35, 8, tzinfo=UTC)
 
 
 async def test_lists_stopped_containers_too(impatient: DockerEngine, daemon: FakeDaemon) -> None:

@@ -46,6 +46,30 @@ async def test_lists_running_and_stopped_containers(engine: DockerEngine, lab: E
     assert (found[running].state, found[created].state) == (RunState.RUNNING, RunState.CREATED)
 
 
+async def test_the_listing_agrees_with_a_look(engine: DockerEngine, lab: EngineLab) -> None:
+    check = ("--health-interval", "200ms", "--health-retries", "1")
+    ids = {
+        Health.HEALTHY: lab.run("--health-cmd", "true", *check),
+        Health.UNHEALTHY: lab.run("--health-cmd", "false", *check),
+        Health.STARTING: lab.run("--health-cmd", "true"),
+        Health.NONE: lab.run(),
+    }
+
+    async def as_expected() -> bool:
+        found = {one.id: one.health for one in await engine.containers()}
+        return all(found[id] is health for health, id in ids.items())
+
+    await until(as_expected)
+
+    listed = {one.id: one for one in await engine.containers()}
+    for id in ids.values():
+        looked_at = await engine.inspect(id)
+        assert looked_at.health is listed[id].health
+        created, listed_created = looked_at.created_at, listed[id].created_at
+        assert created is not None
+        assert listed_created == created.replace(microsecond=0)
+
+
 async def test_a_linked_container_keeps_its_own_name(engine: DockerEngine, lab: EngineLab) -> None:
     linked = lab.run(name="zz-db")
     lab.run("--link", f"{lab.name('zz-db')}:backend", name="aa-web")

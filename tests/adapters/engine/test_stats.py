@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from app.adapters.engine.stats import Allowance, Usage, allowance, declared_cpus, usage
+from app.adapters.engine.stats import Allowance, Usage, allowance, declared_cpus, figures, usage
 
 
 def stats(**changes: Any) -> dict[str, Any]:
@@ -73,6 +73,50 @@ def test_reads_what_the_engine_says_of_usage(
     answer: dict[str, Any], expected: Usage | None
 ) -> None:
     assert usage(answer) == expected
+
+
+DISKS = [
+    {"major": 8, "minor": 0, "op": "Read", "value": 100},
+    {"major": 8, "minor": 16, "op": "read", "value": 11},
+    {"major": 8, "minor": 0, "op": "Write", "value": 7},
+    {"major": 8, "minor": 0, "op": "Total", "value": 107},
+    {"major": 8, "minor": 0, "op": "write", "value": None},
+]
+
+
+def test_says_what_a_container_uses_in_seconds_and_bytes() -> None:
+    answer = stats(
+        cpu_stats={
+            "cpu_usage": {"total_usage": 1_500_000_000},
+            "throttling_data": {"throttled_time": 250_000_000},
+        },
+        pids_stats={"current": 3},
+        blkio_stats={"io_service_bytes_recursive": DISKS},
+    )
+
+    assert figures(answer) == {
+        "cpu_seconds": 1.5,
+        "cpu_throttled_seconds": 0.25,
+        "memory_bytes": 1000.0,
+        "memory_working_set_bytes": 700.0,
+        "memory_limit_bytes": float(2**40),
+        "pids": 3.0,
+        "network_received_bytes": 6.0,
+        "network_sent_bytes": 7.0,
+        "disk_read_bytes": 111.0,
+        "disk_written_bytes": 7.0,
+    }
+
+
+def test_leaves_out_what_the_engine_does_not_say() -> None:
+    bare = {"read": "2026-11-22T15:50:28Z", "memory_stats": {"usage": 10}}
+    odd = {"blkio_stats": {"io_service_bytes_recursive": None}, "networks": {}}
+
+    assert figures(bare | odd) == {"memory_bytes": 10.0, "memory_working_set_bytes": 10.0}
+
+
+def test_a_container_that_has_stopped_has_no_figures() -> None:
+    assert figures(stats(read="0001-01-01T00:00:00Z")) is None
 
 
 @pytest.mark.parametrize(

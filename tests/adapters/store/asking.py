@@ -5,15 +5,21 @@ from typing import cast
 
 from redis.asyncio import Redis
 
+from app.domain.control import Brake
 from app.ports import Claim, Entry, RemediationFilter, Store
 from tests.adapters.store.builders import (
-    GROUP,
     LEASE,
     START,
     WINDOW,
     aside,
+    casefile,
+    halt,
+    limits,
     notice,
+    order,
+    read,
     remediation,
+    reply,
 )
 
 CLAIM = Claim(target="host:web", fence=1)
@@ -22,18 +28,36 @@ CALLS: dict[str, Callable[[Store], Awaitable[object]]] = {
     "accept": lambda store: store.inbox.accept([notice()], [aside()], now=START),
     "claim": lambda store: store.schedule.claim(now=START, lease=LEASE, limit=1),
     "renew": lambda store: store.schedule.renew(CLAIM, now=START, lease=LEASE),
+    "nudge": lambda store: store.schedule.nudge(["host:web"], now=START),
     "overdue": lambda store: store.schedule.overdue(now=START),
-    "read": lambda store: store.records.read(CLAIM, group=GROUP, now=START, window=WINDOW),
+    "read": lambda store: read(store, 0),
     "remediation_of": lambda store: store.records.remediation_of("host:web"),
-    "intend": lambda store: store.records.intend(CLAIM, remediation(), now=START, lease=LEASE),
+    "intend": lambda store: store.records.intend(
+        CLAIM, remediation(), now=START, lease=LEASE, limits=limits()
+    ),
     "note": lambda store: store.records.note(CLAIM, Entry(remediation=None, due=None), now=START),
     "count": lambda store: store.failures.count("host:web", now=START, window=WINDOW),
     "failing_targets": lambda store: store.failures.failing_targets(now=START, window=WINDOW),
+    "recoveries": lambda store: store.failures.recoveries(since=START),
+    "charged": lambda store: store.failures.charged(since=START),
     "remediation": lambda store: store.history.remediation("r1"),
     "remediations": lambda store: store.history.remediations(RemediationFilter()),
     "activity": lambda store: store.history.activity("a1"),
     "activities": lambda store: store.history.activities(),
     "asides": lambda store: store.history.asides(),
+    "tallies": lambda store: store.history.tallies(),
+    "pause": lambda store: store.controls.pause(),
+    "set_pause": lambda store: store.controls.set_pause(halt()),
+    "holds": lambda store: store.controls.holds(),
+    "set_hold": lambda store: store.controls.set_hold("host:web", halt()),
+    "brake": lambda store: store.controls.brake(),
+    "set_brake": lambda store: store.controls.set_brake(Brake()),
+    "place": lambda store: store.orders.place("host:web", order(), now=START, reply=reply()),
+    "pending": lambda store: store.orders.pending("host:web"),
+    "replied": lambda store: store.orders.replied("k1"),
+    "reply": lambda store: store.orders.reply(reply()),
+    "keep": lambda store: store.casefiles.keep("r1:1", casefile()),
+    "of": lambda store: store.casefiles.of("r1:1"),
     "get": lambda store: store.facts.get("fact"),
     "put": lambda store: store.facts.put("fact", "value"),
     "check": lambda store: store.health.check(),

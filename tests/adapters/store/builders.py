@@ -5,9 +5,11 @@ from typing import Any
 
 from app.domain.activity import Activity, ActivityKind, ActivityStatus
 from app.domain.alert import Alert, AlertStatus
+from app.domain.casefile import CaseFile, HealthProbe
+from app.domain.control import Halt, Order, OrderKind
 from app.domain.decision import Outcome, Reason
 from app.domain.remediation import Action, Attempt, LogEntry, Remediation, State
-from app.ports import Aside, Claim, Dossier, Entry, Notice, Store
+from app.ports import Aside, Claim, Dossier, Entry, Limits, Notice, Reply, Store
 
 START = datetime(2026, 3, 1, 12, tzinfo=UTC)
 LEASE = timedelta(seconds=30)
@@ -108,6 +110,71 @@ def activity(
     return Activity(**(values | overrides))
 
 
+def limits(attempt_id: str = "r1:1", **overrides: Any) -> Limits:
+    """Bounds that nobody reaches, where not overridden."""
+    values: dict[str, Any] = {
+        "attempt_id": attempt_id,
+        "concurrent": 1000,
+        "spacing": timedelta(0),
+        "waiting_since": None,
+        "forget_after": timedelta(seconds=45),
+        "burst": 1000,
+        "burst_span": timedelta(minutes=6),
+        "per_hour": 1000,
+        "hour": timedelta(hours=1),
+        "group": None,
+        "out_of_group": 1,
+        "out_for": timedelta(minutes=10),
+    }
+    return Limits(**(values | overrides))
+
+
+def order(number: int = 1, **overrides: Any) -> Order:
+    values: dict[str, Any] = {
+        "id": f"r1:{number}",
+        "kind": OrderKind.RESTART,
+        "remediation": "r1",
+        "reason": "läuft heiß",
+        "author": "ops",
+        "at": at(number),
+    }
+    return Order(**(values | overrides))
+
+
+def reply(key: str = "k1", answer: str = '{"attempt": "r1:1"}') -> Reply:
+    return Reply(key=key, digest="sha256:1", answer=answer)
+
+
+def halt(*, since: float = 0, until: float | None = None) -> Halt:
+    return Halt(
+        reason="Wartung | Strom",
+        author="ops",
+        since=at(since),
+        until=None if until is None else at(until),
+    )
+
+
+def casefile(**overrides: Any) -> CaseFile:
+    values: dict[str, Any] = {
+        "container_id": "c" * 64,
+        "container": "web",
+        "taken_at": at(60),
+        "state": "running",
+        "started_at": "2026-03-01T11:00:00.123456789Z",
+        "exit_code": 0,
+        "oom_killed": False,
+        "restart_count": 2,
+        "logs": ("first | line", "zweite Zeile: ü"),
+        "process_titles": ("PID", "CMD"),
+        "processes": (("1", "web --serve"), ("7", "sh")),
+        "stats": {"memory_bytes": 1e9, "cpu_seconds": 12.25},
+        "health_log": (HealthProbe(started_at="2026-03-01T11:59:00Z", exit_code=1, output="no"),),
+        "missing": ("the engine gave no processes in time.",),
+        "is_cut": True,
+    }
+    return CaseFile(**(values | overrides))
+
+
 def aside(number: int = 0, *, seconds: float = 0) -> Aside:
     return Aside(
         at=at(seconds), reason="set_aside", detail=f"no. {number}", excerpt='{"labels": 1}'
@@ -133,9 +200,11 @@ async def due(store: Store, seconds: float, *, limit: int = 100) -> list[str]:
     return [claim.target for claim in found.claims]
 
 
-async def read(store: Store, claim: Claim, seconds: float) -> Dossier:
-    """Read what the store knows of the claimed target, which is of `GROUP`."""
-    return await store.records.read(claim, group=GROUP, now=at(seconds), window=WINDOW)
+async def read(store: Store, seconds: float, *, target: str = WEB) -> Dossier:
+    """Read what the store knows of a target, which is of `GROUP`."""
+    return await store.records.read(
+        target, group=GROUP, now=at(seconds), window=WINDOW, brake_window=WINDOW
+    )
 
 
 async def step(store: Store, seconds: float, entry: Entry, *, target: str = WEB) -> None:

@@ -14,8 +14,9 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule, run_state_machine_as_test
 
 from app.adapters.store import open_store
+from app.domain.control import Brake
 from app.domain.remediation import Remediation
-from app.errors import CoolingDown, LeaseLost
+from app.errors import CoolingDown, GroupBusy, LeaseLost, OutOfBudget
 from app.ports import Claim, Cooldown, Entry, RemediationFilter, Store
 from tests.adapters.store.builders import (
     LEASE,
@@ -24,8 +25,12 @@ from tests.adapters.store.builders import (
     aside,
     at,
     closed,
+    halt,
+    limits,
     notice,
+    order,
     remediation,
+    reply,
 )
 from tests.adapters.store.server import RedisServer
 from tests.memory_store import make_store
@@ -46,7 +51,10 @@ notices = st.builds(
 )
 #: To be made for the target of the claim that writes them.
 remediations = st.tuples(
-    st.sampled_from((remediation, closed)), st.sampled_from("123"), st.integers(0, 5)
+    st.sampled_from((remediation, closed)),
+    st.sampled_from("123"),
+    st.integers(0, 5),
+    st.sampled_from(GROUPS),
 )
 activities = st.none() | st.builds(
     activity, st.sampled_from(("a1", "a2")), started=st.integers(0, 5), group=st.just(GROUPS[0])
@@ -58,6 +66,22 @@ cooldowns = st.none() | st.builds(
     attempt_id=attempts,
     until=st.none() | seconds.map(at),
 )
+bounds = st.builds(
+    limits,
+    attempts,
+    concurrent=st.integers(0, 3),
+    burst=st.integers(0, 3),
+    burst_span=st.just(timedelta(seconds=20)),
+    per_hour=st.integers(1, 4),
+    hour=st.just(timedelta(minutes=1)),
+    group=st.none() | st.sampled_from(GROUPS),
+    out_of_group=st.integers(0, 2),
+    out_for=seconds.map(lambda length: timedelta(seconds=length + 0.5)),
+)
+#: Often the very same one.
+orders = st.builds(order, st.sampled_from((1, 2)), at=st.sampled_from((at(0), at(1))))
+replies = st.builds(reply, st.sampled_from(("k1", "k2")), st.sampled_from(('"a"', '"b"')))
+halts = st.none() | st.builds(halt, since=seconds, until=st.none() | seconds)
 Call = Callable[[Store], Coroutine[Any, Any, Any]]
 
 
@@ -106,19 +130,57 @@ class Comparison(RuleBasedStateMachine):
         claim = self.some_claim(data)
         self.both(lambda store: store.schedule.renew(claim, now=at(self.now), lease=lease))
 
-    @rule(data=st.data(), what=remediations, shown=activities, cooldown=cooldowns)
-    def intend(self, data: Any, what: Any, shown: Any, cooldown: Any) -> None:
+    @rule(some=st.lists(targets, max_size=2))
+    def nudge(self, some: list[str]) -> None:
+        self.both(lambda store: store.schedule.nudge(some, now=at(self.now)))
+
+    @rule(
+        data=st.data(),
+        what=remediations,
+        bounded=bounds,
+        shown=activities,
+        cooldown=cooldowns,
+        twice=st.booleans(),
+    )
+    def intend(
+        self, data: Any, what: Any, bounded: Any, shown: Any, cooldown: Any, twice: bool
+    ) -> None:
         claim = self.some_claim(data)
-        self.both(
-            lambda store: store.records.intend(
-                claim,
-                _made(what, claim),
-                now=at(self.now),
-                lease=LEASE,
-                activity=shown,
-                cooldown=cooldown,
+        answers = [
+            self.both(
+                lambda store: store.records.intend(
+                    claim,
+                    _made(what, claim),
+                    now=at(self.now),
+                    lease=LEASE,
+                    limits=bounded,
+                    activity=shown,
+                    cooldown=cooldown,
+                )
             )
-        )
+            for _ in range(2 if twice else 1)
+        ]
+        assert len(set(answers)) == 1
+
+    @rule(whose=targets, one=orders, told=st.none() | replies)
+    def place(self, whose: str, one: Any, told: Any) -> None:
+        self.both(lambda store: store.orders.place(whose, one, now=at(self.now), reply=told))
+
+    @rule(told=replies)
+    def reply(self, told: Any) -> None:
+        self.both(lambda store: store.orders.reply(told))
+
+    @rule(one=halts, whose=st.none() | targets)
+    def stop(self, one: Any, whose: str | None) -> None:
+        if whose is None:
+            self.both(lambda store: store.controls.set_pause(one))
+        else:
+            self.both(lambda store: store.controls.set_hold(whose, one))
+
+    @rule(cleared=st.none() | seconds)
+    def set_brake(self, cleared: float | None) -> None:
+        brake = Brake(failing=3, cleared_at=None if cleared is None else at(cleared))
+        self.both(lambda store: store.controls.set_brake(brake))
 
     @rule(
         data=st.data(),
@@ -130,6 +192,11 @@ class Comparison(RuleBasedStateMachine):
         listed=st.lists(st.sampled_from(FINGERPRINTS), max_size=1),
         shown=activities,
         cooldown=cooldowns,
+        recovered=st.none() | attempts,
+        freed=st.none() | attempts,
+        back=st.booleans(),
+        answered=st.none() | st.sampled_from(("r1:1", "r1:2")),
+        tally=st.dictionaries(st.sampled_from("ab"), st.integers(0, 2)),
         twice=st.booleans(),
     )
     def note(self, data: Any, twice: bool, **what: Any) -> None:
@@ -146,6 +213,11 @@ class Comparison(RuleBasedStateMachine):
             over=tuple(data.draw(st.lists(st.sampled_from(seen), max_size=1))) if seen else (),
             activity=what["shown"],
             cooldown=what["cooldown"],
+            recovered_attempt=what["recovered"],
+            freed=what["freed"],
+            back=what["back"],
+            answered_order=what["answered"],
+            tally=what["tally"],
         )
         for _ in range(2 if twice else 1):
             self.both(lambda store: store.records.note(claim, entry, now=at(self.now)))
@@ -158,10 +230,13 @@ class Comparison(RuleBasedStateMachine):
         return claim
 
     def dossier(self, target: str) -> Any:
-        claim = Claim(target=target, fence=0)
         return self.both(
             lambda store: store.records.read(
-                claim, group=GROUPS[0], now=at(self.now), window=timedelta(minutes=1)
+                target,
+                group=GROUPS[0],
+                now=at(self.now),
+                window=timedelta(minutes=1),
+                brake_window=LEASE,
             )
         )
 
@@ -173,7 +248,13 @@ class Comparison(RuleBasedStateMachine):
             self.both(partial(_remediation_of, target=target))
         self.both(lambda store: store.schedule.overdue(now=now))
         self.both(lambda store: store.failures.failing_targets(now=now, window=LEASE))
+        self.both(lambda store: store.failures.recoveries(since=now - LEASE))
+        self.both(lambda store: store.failures.charged(since=now - 3 * LEASE))
+        self.both(lambda store: store.controls.holds())
+        self.both(lambda store: store.orders.replied("k1"))
+        self.both(lambda store: store.history.tallies())
         self.both(lambda store: store.history.remediations(RemediationFilter()))
+        self.both(lambda store: store.history.remediations(RemediationFilter(open_only=True)))
         self.both(lambda store: store.history.activities())
         self.both(lambda store: store.history.asides())
 
@@ -183,8 +264,8 @@ def _remediation_of(store: Store, target: str) -> Coroutine[Any, Any, Any]:
 
 
 def _made(what: Any, claim: Claim) -> Remediation:
-    build, number, opened = what
-    made = build(f"{claim.target}:{number}", opened=opened, target=claim.target)
+    build, number, opened, group = what
+    made = build(f"{claim.target}:{number}", opened=opened, target=claim.target, group=group)
     assert isinstance(made, Remediation)
     return made
 
@@ -192,8 +273,8 @@ def _made(what: Any, claim: Claim) -> Remediation:
 async def _outcome(asked: Coroutine[Any, Any, Any]) -> Any:
     try:
         return await asked
-    except CoolingDown as exc:
-        return exc.until
+    except (CoolingDown, OutOfBudget, GroupBusy) as exc:
+        return type(exc), exc.until
     except LeaseLost:
         return LeaseLost
 

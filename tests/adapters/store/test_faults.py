@@ -16,22 +16,25 @@ from tests.adapters.store.builders import (
     GROUP,
     LEASE,
     START,
-    WINDOW,
     activity,
     aside,
     at,
     claim_of,
     claimed,
     due,
+    limits,
     notice,
+    order,
+    read,
     remediation,
+    reply,
 )
 from tests.adapters.store.far_sides import same_answer
 from tests.adapters.store.server import RedisServer
 
 pytestmark = pytest.mark.redis
 
-WRITES = ("accept", "put")
+WRITES = ("accept", "put", "nudge", "set_pause", "set_hold", "set_brake", "place", "reply", "keep")
 
 
 @pytest.mark.parametrize("call", CALLS)
@@ -93,7 +96,7 @@ async def test_what_was_answered_survives_a_kill(own_store: Store, server: Redis
     server.start()
 
     claim = await claim_of(own_store, 60)
-    dossier = await own_store.records.read(claim, group=GROUP, now=at(60), window=WINDOW)
+    dossier = await read(own_store, 60)
     assert (dossier.remediation, dossier.failures) == (remediation(), 1)
     assert [one.alert for one in dossier.alerts] == [notice().alert]
     assert claim.fence == 2
@@ -134,9 +137,13 @@ async def test_a_script_that_meets_a_full_server_writes_nothing(
     with pytest.raises(StoreUnavailable):
         await own_store.records.note(claim, entry, now=START)
     with pytest.raises(StoreUnavailable):
-        await own_store.records.intend(claim, remediation(), now=START, lease=LEASE)
+        await own_store.records.intend(
+            claim, remediation(), now=START, lease=LEASE, limits=limits(group=GROUP)
+        )
     with pytest.raises(StoreUnavailable):
         await own_store.inbox.accept([notice(resolved=True)], [aside()], now=START)
+    with pytest.raises(StoreUnavailable):
+        await own_store.orders.place("host:web", order(), now=START, reply=reply())
     with pytest.raises(StoreUnavailable):
         await own_store.schedule.claim(now=START + LEASE, lease=LEASE, limit=1)
 

@@ -4,7 +4,16 @@ import pytest
 
 from app.domain.remediation import Remediation, State
 from app.ports import Entry, RemediationFilter, Store
-from tests.adapters.store.builders import START, WEB, activity, at, claimed, closed, remediation
+from tests.adapters.store.builders import (
+    START,
+    WEB,
+    activity,
+    at,
+    claimed,
+    closed,
+    limits,
+    remediation,
+)
 
 OLD = closed("r1", opened=0)
 DB = remediation("r2", opened=100, target="host:db", state=State.QUARANTINED)
@@ -28,6 +37,16 @@ async def write(store: Store, *remediations: Remediation) -> None:
         pytest.param(RemediationFilter(state=State.CLOSED), (OLD,), id="closed"),
         pytest.param(RemediationFilter(state=State.HELD), (), id="nobody-in-that-state"),
         pytest.param(RemediationFilter(target=WEB, state=State.CLOSED), (OLD,), id="both"),
+        pytest.param(RemediationFilter(open_only=True), (NEW, DB), id="open"),
+        pytest.param(RemediationFilter(open_only=True, limit=1), (NEW,), id="open-limited"),
+        pytest.param(RemediationFilter(open_only=True, target=WEB), (NEW,), id="open-of-one"),
+        pytest.param(RemediationFilter(open_only=True, since=at(101)), (NEW,), id="open-since"),
+        pytest.param(
+            RemediationFilter(open_only=True, state=State.QUARANTINED), (DB,), id="open-in-a-state"
+        ),
+        pytest.param(
+            RemediationFilter(open_only=True, state=State.CLOSED), (), id="open-and-closed"
+        ),
         pytest.param(RemediationFilter(since=at(100)), (NEW, DB), id="since-inclusive"),
         pytest.param(RemediationFilter(since=at(101)), (NEW,), id="since-later"),
     ],
@@ -64,7 +83,7 @@ async def test_lists_activities_newest_first(store: Store) -> None:
     for number, group in enumerate(("host:a", "host:b", "host:a")):
         one = activity(f"a{number}", started=number, group=group)
         await store.records.intend(
-            claim, remediation(), now=START, lease=at(30) - START, activity=one
+            claim, remediation(), now=START, lease=at(30) - START, limits=limits(), activity=one
         )
 
     async def ids(group: str | None = None, limit: int = 100) -> list[str]:
@@ -82,7 +101,7 @@ async def test_a_thousand_activities_are_listed(store: Store) -> None:
     for number in range(1002):
         one = activity(f"a{number}", started=number)
         await store.records.intend(
-            claim, remediation(), now=START, lease=at(30) - START, activity=one
+            claim, remediation(), now=START, lease=at(30) - START, limits=limits(), activity=one
         )
 
     for group in (None, one.group):
@@ -97,3 +116,12 @@ async def test_facts_are_remembered(store: Store) -> None:
     await store.facts.put("watchdog_seen", "seen")
 
     assert await store.facts.get("watchdog_seen") == "seen"
+
+
+async def test_what_was_left_without_an_end_is_not_open(store: Store) -> None:
+    await write(store, OLD, DB, NEW)
+
+    claim = await claimed(store, 0)
+    await store.records.note(claim, Entry(remediation=None, due=None), now=START)
+
+    assert await store.history.remediations(RemediationFilter(open_only=True)) == (DB,)

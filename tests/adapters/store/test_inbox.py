@@ -8,25 +8,23 @@ import pytest
 from app.domain.alert import AlertStatus, KnownAlert
 from app.ports import Claim, Entry, Notice, Store, Taken
 from tests.adapters.store.builders import (
-    GROUP,
     LEASE,
     START,
     WEB,
-    WINDOW,
     alert,
     aside,
     at,
-    claim_of,
     claimed,
     due,
     notice,
+    read,
 )
 
 
 async def known(store: Store, seconds: float = 0) -> dict[str, KnownAlert]:
     """What the store knows of the target's alerts."""
     (claim,) = (await store.schedule.claim(now=at(seconds), lease=LEASE, limit=1)).claims
-    dossier = await store.records.read(claim, group=GROUP, now=at(seconds), window=WINDOW)
+    dossier = await read(store, seconds, target=claim.target)
     return {one.alert.fingerprint: one for one in dossier.alerts}
 
 
@@ -239,7 +237,7 @@ async def test_one_target_is_not_mixed_up_with_another(store: Store) -> None:
     db, web = (await store.schedule.claim(now=START, lease=LEASE, limit=2)).claims
 
     async def fingerprints(claim: Claim) -> list[str]:
-        dossier = await store.records.read(claim, group=GROUP, now=START, window=WINDOW)
+        dossier = await read(store, 0, target=claim.target)
         return [one.alert.fingerprint for one in dossier.alerts]
 
     assert (db.target, await fingerprints(db)) == ("host:db", ["f2"])
@@ -249,9 +247,8 @@ async def test_one_target_is_not_mixed_up_with_another(store: Store) -> None:
 async def test_alerts_are_read_in_the_order_of_their_receipt(store: Store) -> None:
     for seconds, fingerprint in enumerate(("f3", "f1", "f2")):
         await store.inbox.accept([notice(fingerprint)], (), now=at(seconds))
-    claim = await claim_of(store, 5)
 
-    dossier = await store.records.read(claim, group=GROUP, now=at(5), window=WINDOW)
+    dossier = await read(store, 5)
 
     assert [one.alert.fingerprint for one in dossier.alerts] == ["f3", "f1", "f2"]
     assert {one.alert.status for one in dossier.alerts} == {AlertStatus.FIRING}

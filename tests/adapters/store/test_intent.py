@@ -15,8 +15,8 @@ from tests.adapters.store.builders import (
     at,
     claim_of,
     claimed,
-    due,
     just_before,
+    limits,
     read,
     remediation,
     step,
@@ -27,7 +27,9 @@ async def test_the_intent_is_written_before_the_action(store: Store) -> None:
     claim = await claimed(store)
     acting = remediation(state=State.ACTING)
 
-    await store.records.intend(claim, acting, now=at(1), lease=LEASE, activity=activity())
+    await store.records.intend(
+        claim, acting, now=at(1), lease=LEASE, limits=limits(), activity=activity()
+    )
 
     assert await store.records.remediation_of(WEB) == acting
     assert await store.history.activity("a1") == activity()
@@ -38,7 +40,13 @@ async def test_the_same_intent_again_changes_nothing(store: Store) -> None:
     cooldown = Cooldown(group=GROUP, attempt_id="r1:1", until=at(600))
     for _ in range(2):
         await store.records.intend(
-            claim, remediation(), now=at(1), lease=LEASE, activity=activity(), cooldown=cooldown
+            claim,
+            remediation(),
+            now=at(1),
+            lease=LEASE,
+            limits=limits(),
+            activity=activity(),
+            cooldown=cooldown,
         )
 
     assert await store.history.activities() == (activity(),)
@@ -48,13 +56,21 @@ async def test_the_same_intent_again_changes_nothing(store: Store) -> None:
 async def test_one_attempt_scales_a_group_out_at_a_time(store: Store) -> None:
     web, api = await claimed(store), await claimed(store, target="host:api")
     first = Cooldown(group=GROUP, attempt_id="r1:1", until=at(600))
-    await store.records.intend(web, remediation(), now=START, lease=LEASE, cooldown=first)
+    await store.records.intend(
+        web, remediation(), now=START, lease=LEASE, limits=limits(), cooldown=first
+    )
 
     other = remediation("r2", target="host:api")
     second = Cooldown(group=GROUP, attempt_id="r2:1", until=at(900))
     with pytest.raises(CoolingDown) as refused:
         await store.records.intend(
-            api, other, now=just_before(at(600)), lease=LEASE, activity=activity(), cooldown=second
+            api,
+            other,
+            now=just_before(at(600)),
+            lease=LEASE,
+            limits=limits(),
+            activity=activity(),
+            cooldown=second,
         )
 
     assert refused.value.until == at(600)
@@ -62,18 +78,27 @@ async def test_one_attempt_scales_a_group_out_at_a_time(store: Store) -> None:
     assert await store.records.remediation_of("host:api") is None
     assert await store.history.activity("a1") is None
     # Free at exactly its end.
-    await store.records.intend(api, other, now=at(600), lease=LEASE, cooldown=second)
-    assert (await read(store, web, 600)).cooling_until == at(900)
+    await store.records.intend(
+        api, other, now=at(600), lease=LEASE, limits=limits(), cooldown=second
+    )
+    assert (await read(store, 600)).cooling_until == at(900)
 
 
 async def test_another_group_does_not_cool_down(store: Store) -> None:
     web, api = await claimed(store), await claimed(store, target="host:api")
     first = Cooldown(group=GROUP, attempt_id="r1:1", until=at(600))
-    await store.records.intend(web, remediation(), now=START, lease=LEASE, cooldown=first)
+    await store.records.intend(
+        web, remediation(), now=START, lease=LEASE, limits=limits(), cooldown=first
+    )
 
     second = Cooldown(group="host:api", attempt_id="r2:1", until=at(600))
     await store.records.intend(
-        api, remediation("r2", target="host:api"), now=START, lease=LEASE, cooldown=second
+        api,
+        remediation("r2", target="host:api"),
+        now=START,
+        lease=LEASE,
+        limits=limits(),
+        cooldown=second,
     )
 
 
@@ -81,19 +106,25 @@ async def test_the_attempt_that_began_a_cooldown_passes_and_moves_it(store: Stor
     claim = await claimed(store)
     for end in (600, 700, 650):
         moved = Cooldown(group=GROUP, attempt_id="r1:1", until=at(end))
-        await store.records.intend(claim, remediation(), now=START, lease=LEASE, cooldown=moved)
-        assert (await read(store, claim, 0)).cooling_until == at(end)
+        await store.records.intend(
+            claim, remediation(), now=START, lease=LEASE, limits=limits(), cooldown=moved
+        )
+        assert (await read(store, 0)).cooling_until == at(end)
 
 
 async def test_a_lost_lease_goes_before_a_cooldown(store: Store) -> None:
     old = await claimed(store)
     new = await claim_of(store, 30)
     theirs = Cooldown(group=GROUP, attempt_id="r9:1", until=at(600))
-    await store.records.intend(new, remediation(), now=at(30), lease=LEASE, cooldown=theirs)
+    await store.records.intend(
+        new, remediation(), now=at(30), lease=LEASE, limits=limits(), cooldown=theirs
+    )
 
     ours = Cooldown(group=GROUP, attempt_id="r1:1", until=at(700))
     with pytest.raises(LeaseLost):
-        await store.records.intend(old, remediation(), now=at(31), lease=LEASE, cooldown=ours)
+        await store.records.intend(
+            old, remediation(), now=at(31), lease=LEASE, limits=limits(), cooldown=ours
+        )
 
 
 async def test_a_note_lifts_only_the_cooldown_of_its_own_attempt(store: Store) -> None:
@@ -102,9 +133,7 @@ async def test_a_note_lifts_only_the_cooldown_of_its_own_attempt(store: Store) -
     for attempt_id, expected in (("r2:1", at(600)), ("r1:1", None)):
         lifted = Cooldown(group=GROUP, attempt_id=attempt_id, until=None)
         await step(store, 1, Entry(remediation=None, due=None, cooldown=lifted))
-        assert (await read(store, await claimed(store, 1), 1)).cooling_until == expected
-        await due(store, 31)
-        await step(store, 62, Entry(remediation=None, due=None))
+        assert (await read(store, 1)).cooling_until == expected
 
 
 async def test_a_note_never_shortens_the_cooldown_of_another_attempt(store: Store) -> None:
@@ -113,16 +142,18 @@ async def test_a_note_never_shortens_the_cooldown_of_another_attempt(store: Stor
     for end, expected in ((500, at(600)), (700, at(700))):
         ours = Cooldown(group=GROUP, attempt_id=f"r2:{end}", until=at(end))
         await step(store, end - 400, Entry(remediation=None, due=None, cooldown=ours))
-        claim = await claimed(store, end - 399)
-        assert (await read(store, claim, end - 399)).cooling_until == expected
-        await store.records.note(claim, Entry(remediation=None, due=None), now=at(end - 399))
+        assert (await read(store, end - 399)).cooling_until == expected
 
 
 async def test_a_cooldown_is_over_at_exactly_its_end(store: Store) -> None:
     claim = await claimed(store)
     cooldown = Cooldown(group=GROUP, attempt_id="r1:1", until=at(600))
-    await store.records.intend(claim, remediation(), now=START, lease=LEASE, cooldown=cooldown)
+    await store.records.intend(
+        claim, remediation(), now=START, lease=LEASE, limits=limits(), cooldown=cooldown
+    )
 
-    last = await store.records.read(claim, group=GROUP, now=just_before(at(600)), window=WINDOW)
+    last = await store.records.read(
+        claim.target, group=GROUP, now=just_before(at(600)), window=WINDOW, brake_window=WINDOW
+    )
     assert last.cooling_until == at(600)
-    assert (await read(store, claim, 600)).cooling_until is None
+    assert (await read(store, 600)).cooling_until is None

@@ -1,30 +1,43 @@
 """What the server holds: ours to read, bounded, and never misread."""
 
+import json
 from datetime import timedelta
+from hashlib import sha256
 
 import pytest
 from redis.asyncio import Redis
 
 from app.adapters.store import open_store
+from app.domain.decision import Reason, Verdict
 from app.domain.remediation import Remediation
 from app.errors import StoreUnavailable
-from app.ports import Entry, Store, Taken
+from app.ports import Entry, RemediationFilter, Store, Taken
 from tests.adapters.store.asking import CALLS, everything
 from tests.adapters.store.builders import (
     GROUP,
+    LEASE,
     START,
-    WINDOW,
     activity,
     aside,
     at,
+    attempt,
+    casefile,
+    claim_of,
     claimed,
     closed,
+    halt,
+    limits,
     notice,
+    order,
+    read,
     remediation,
+    reply,
 )
 from tests.adapters.store.server import RedisServer
 
 pytestmark = pytest.mark.redis
+
+REPLY = f"{{relevo}}:reply:{sha256(b'k1').hexdigest()}"
 
 
 async def test_what_a_newer_relevo_wrote_is_left_alone(server: RedisServer, admin: Redis) -> None:
@@ -50,6 +63,20 @@ async def test_what_a_newer_relevo_wrote_is_left_alone(server: RedisServer, admi
         ("{relevo}:activity:a1", "null", "activity"),
         ("{relevo}:asides", (1, "no aside"), "asides"),
         ("{relevo}:facts", ("fact", b"\xff"), "get"),
+        ("{relevo}:control", ("pause", "{}"), "pause"),
+        ("{relevo}:control", ("pause", "{}"), "read"),
+        ("{relevo}:control", ("hold:host:web", "no hold"), "holds"),
+        ("{relevo}:control", ("hold:host:web", "|{}"), "read"),
+        ("{relevo}:control", ("brake", "[]"), "brake"),
+        ("{relevo}:control", ("brake", "[]"), "read"),
+        ("{relevo}:order:host:web", ("json", "{}"), "pending"),
+        ("{relevo}:order:host:web", ("json", "{}"), "read"),
+        ("{relevo}:order:host:web", ("json", "{}"), "place"),
+        ("{relevo}:tallies", ("restarts", "many"), "tallies"),
+        ("{relevo}:casefile:r1:1", "{}", "of"),
+        (REPLY, "call|{}", "replied"),
+        (REPLY, "{}", "reply"),
+        (REPLY, "{}", "place"),
     ],
 )
 async def test_what_cannot_be_read_is_named(
@@ -79,12 +106,12 @@ async def test_what_cannot_be_read_is_named(
 async def test_an_alert_that_cannot_be_read_is_replaced_by_the_next_notice(
     own_store: Store, admin: Redis
 ) -> None:
-    claim = await claimed(own_store)
+    await claimed(own_store)
     await admin.hset("{relevo}:alerts:host:web", "f1", "nonsense")
 
     assert await own_store.inbox.accept([notice()], (), now=at(1)) == (Taken.ACCEPTED,)
 
-    dossier = await own_store.records.read(claim, group=GROUP, now=at(1), window=WINDOW)
+    dossier = await read(own_store, 1)
     assert [one.alert for one in dossier.alerts] == [notice().alert]
 
 
@@ -92,18 +119,36 @@ async def test_every_key_ends_or_is_bounded(own_store: Store, admin: Redis) -> N
     await claimed(own_store, 0, target="host:other")
     claim = await claimed(own_store)
     await own_store.inbox.accept([notice("f2", resolved=True)], [aside()], now=START)
-    entry = Entry(remediation=remediation(), due=at(60), failed_attempt="r1:1", activity=activity())
+    bounds = limits(group=GROUP)
+    await own_store.records.intend(claim, remediation(), now=START, lease=LEASE, limits=bounds)
+    entry = Entry(
+        remediation=remediation(),
+        due=at(60),
+        failed_attempt="r1:1",
+        recovered_attempt="r1:2",
+        tally={"restarts": 1},
+        activity=activity(),
+    )
     await own_store.records.note(claim, entry, now=START)
     await own_store.facts.put("fact", "value")
+    await own_store.controls.set_pause(halt())
+    await own_store.orders.place("host:web", order(), now=START, reply=reply())
+    await own_store.orders.reply(reply("k2"))
+    await own_store.casefiles.keep("r1:1", casefile())
 
     names = list(await everything(admin))
     # One hash tag: Redis Cluster keeps them in one slot, where one script may use them all.
     assert all(name.startswith(b"{relevo}:") for name in names)
     endless = {name.decode() for name in names if await admin.pttl(name) < 0}
 
-    # One place per target that has work, one counter, and our own few facts.
+    # One place per target that has work, one counter, our own few facts and sums, and what
+    # operators say.
     assert endless == {
-        f"{{relevo}}:{name}" for name in ("meta", "due", "running", "leases", "fence", "facts")
+        f"{{relevo}}:{name}"
+        for name in (
+            *("meta", "due", "running", "leases", "fence", "facts"),
+            *("control", "tallies"),
+        )
     }
     longest = max([await admin.pttl(name) for name in names])
     assert longest <= timedelta(days=30) / timedelta(milliseconds=1)
@@ -127,3 +172,144 @@ async def test_what_is_no_longer_open_is_not_listed_as_open(
         await own_store.inbox.accept([notice("f2", starts=1)], (), now=START)
 
     assert b"{relevo}:open" not in await everything(admin)
+
+
+async def test_a_tally_that_is_no_number_keeps_no_step_from_being_noted(
+    own_store: Store, admin: Redis
+) -> None:
+    claim = await claimed(own_store)
+    await admin.hset("{relevo}:tallies", "restarts", "many")
+
+    entry = Entry(remediation=remediation(), due=None, tally={"restarts": 1, "starts": 1})
+    await own_store.records.note(claim, entry, now=START)
+
+    assert await own_store.records.remediation_of("host:web") == remediation()
+    assert await admin.hgetall("{relevo}:tallies") == {b"restarts": b"many", b"starts": b"1"}
+
+
+async def test_recoveries_and_charges_are_pruned(own_store: Store, admin: Redis) -> None:
+    month = timedelta(days=30)
+    claim = await claimed(own_store)
+    for number, moment in enumerate((START, START + month, START + month)):
+        bounds = limits(f"r1:{number}", group=GROUP)
+        await own_store.records.intend(claim, remediation(), now=moment, lease=LEASE, limits=bounds)
+        entry = Entry(remediation=remediation(), due=moment, recovered_attempt=bounds.attempt_id)
+        await own_store.records.note(claim, entry, now=moment)
+        claim = await claim_of(own_store, (moment - START).total_seconds())
+
+    assert await admin.zrange("{relevo}:charges", 0, -1) == [b"r1:1", b"r1:2"]
+    assert await admin.zrange("{relevo}:slots", 0, -1) == [b"r1:1", b"r1:2"]
+    # Open at its far end, like every window.
+    assert await admin.zrange("{relevo}:recoveries", 0, -1) == [b"r1:1|host:web", b"r1:2|host:web"]
+
+
+async def test_who_is_no_longer_out_is_forgotten(own_store: Store, admin: Redis) -> None:
+    ten = timedelta(minutes=10)
+    for target, moment in (("host:a", START), ("host:b", START + ten)):
+        claim = await claimed(own_store, target=target)
+        bounds = limits(target, group=GROUP, out_for=ten)
+        await own_store.records.intend(
+            claim, remediation(target=target), now=moment, lease=LEASE, limits=bounds
+        )
+
+    assert await admin.zrange(f"{{relevo}}:out:{GROUP}", 0, -1) == [b"host:b"]
+
+
+async def test_one_that_is_closed_while_the_open_ones_are_read_is_left_out(
+    own_store: Store, admin: Redis
+) -> None:
+    claim = await claimed(own_store)
+    await own_store.records.note(claim, Entry(remediation=remediation(), due=None), now=START)
+    await admin.set("{relevo}:remediation:r1", json.dumps(OLD_REMEDIATION))
+
+    assert await own_store.history.remediations(RemediationFilter(open_only=True)) == ()
+
+
+async def test_what_is_kept_of_an_answered_order_is_its_name(
+    own_store: Store, admin: Redis
+) -> None:
+    await own_store.orders.place("host:web", order(), now=START)
+    claim = await claim_of(own_store, 0)
+    entry = Entry(remediation=None, due=None, answered_order="r1:1")
+    await own_store.records.note(claim, entry, now=START)
+
+    assert set(await admin.hgetall("{relevo}:order:host:web")) == {b"placed"}
+
+
+#: As the first released version wrote it.
+OLD_ATTEMPT = {
+    "id": "r1:1",
+    "action": "restart",
+    "reason": "first_need",
+    "container_id": "c" * 64,
+    "started_before": "2026-03-01T11:00:00.123456789Z",
+    "intent_at": "2026-03-01T12:01:00Z",
+    "acted_at": None,
+    "started_after": None,
+    "restarts_after": 0,
+    "error": None,
+    "error_status": None,
+    "started_again": False,
+    "clone": None,
+    "clone_id": None,
+    "verdict": "recovered",
+    "verdict_reason": "settled",
+    "evidence": "quiet for 4 minutes",
+    "finished_at": "2026-03-01T12:06:00Z",
+}
+OLD_REMEDIATION = {
+    "id": "r1",
+    "target": "host:web",
+    "group": GROUP,
+    "container": "web",
+    "incarnation": "sha256:1",
+    "policy": "default",
+    "state": "closed",
+    "reason": "settled",
+    "opened_at": "2026-03-01T12:00:00.000007Z",
+    "alerts": ["ContainerCpuHigh"],
+    "needed_since": "2026-03-01T12:00:00Z",
+    "planned_started_at": "2026-03-01T11:00:00.123456789Z",
+    "planned_restarts": 0,
+    "next_at": None,
+    "next_action": None,
+    "closed_at": "2026-03-01T12:10:00Z",
+    "outcome": "recovered",
+    "attempts": [OLD_ATTEMPT],
+    "absent_since": None,
+    "unknown_since": None,
+    "scaled_out_at": None,
+    "log": [
+        {
+            "at": "2026-03-01T12:00:00Z",
+            "decision": "wait",
+            "reason": "first_need",
+            "until": None,
+            "detail": None,
+        }
+    ],
+}
+
+
+async def test_what_an_older_relevo_wrote_is_read(own_store: Store, admin: Redis) -> None:
+    await admin.set("{relevo}:remediation:r1", json.dumps(OLD_REMEDIATION))
+
+    assert await own_store.history.remediation("r1") == closed(
+        attempts=(
+            attempt(
+                verdict=Verdict.RECOVERED,
+                verdict_reason=Reason.SETTLED,
+                evidence="quiet for 4 minutes",
+                finished_at=at(360),
+            ),
+        )
+    )
+
+
+async def test_a_target_that_an_older_relevo_closed_has_no_previous_one(
+    own_store: Store, admin: Redis
+) -> None:
+    await admin.set("{relevo}:remediation:r1", json.dumps(OLD_REMEDIATION))
+    await admin.hset("{relevo}:target:host:web", "noted", "1:0")
+
+    assert (await read(own_store, 0)).previous is None

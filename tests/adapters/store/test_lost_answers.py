@@ -2,28 +2,36 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from contextlib import suppress
 from pathlib import Path
 from uuid import uuid4
 
 import pytest
 
 from app.adapters.store import open_store
-from app.errors import StoreUnavailable
-from app.ports import Claim, Cooldown, Entry, Store, Taken
+from app.domain.control import Brake
+from app.errors import LeaseLost, OutOfBudget, StoreUnavailable
+from app.ports import Cooldown, Entry, Store, Taken
+from tests.adapters.store.asking import CALLS
 from tests.adapters.store.builders import (
     GROUP,
     LEASE,
     START,
     WEB,
-    WINDOW,
     activity,
     aside,
     at,
+    casefile,
     claim_of,
     claimed,
     due,
+    halt,
+    limits,
     notice,
+    order,
+    read,
     remediation,
+    reply,
 )
 from tests.adapters.store.far_sides import LossyLine, lossy_line
 from tests.adapters.store.server import RedisServer
@@ -41,7 +49,14 @@ async def line(shared_server: RedisServer, short_dir: Path) -> AsyncIterator[Los
 
 
 @pytest.fixture
-async def store(line: LossyLine, namespace: str) -> AsyncIterator[Store]:
+async def store(
+    line: LossyLine, shared_server: RedisServer, namespace: str
+) -> AsyncIterator[Store]:
+    """An empty store, connected, whose server knows all scripts: what is lost is no preliminary."""
+    async with open_store(shared_server.url, namespace=f"{namespace}other:") as other:
+        for call in CALLS.values():
+            with suppress(LeaseLost):
+                await call(other)
     async with open_store(f"unix://{line.path}", namespace=namespace) as store:
         await store.facts.get("connect")
         yield store
@@ -139,7 +154,13 @@ async def test_an_intent_holds(store: Store, line: LossyLine) -> None:
     line.lose = ONE
 
     await store.records.intend(
-        claim, remediation(), now=START, lease=LEASE, activity=activity(), cooldown=cooldown
+        claim,
+        remediation(),
+        now=START,
+        lease=LEASE,
+        limits=limits(),
+        activity=activity(),
+        cooldown=cooldown,
     )
 
     assert await store.records.remediation_of(WEB) == remediation()
@@ -149,7 +170,14 @@ async def test_an_intent_holds(store: Store, line: LossyLine) -> None:
 @pytest.mark.parametrize("lost", [ONE, BOTH])
 async def test_a_note_is_written_once(store: Store, line: LossyLine, lost: int) -> None:
     claim = await claimed(store)
-    entry = Entry(remediation=remediation(), due=at(60), failed_attempt="r1:1", activity=activity())
+    entry = Entry(
+        remediation=remediation(),
+        due=at(60),
+        failed_attempt="r1:1",
+        recovered_attempt="r1:0",
+        tally={"restarts": 1},
+        activity=activity(),
+    )
     line.lose = lost
     if lost == BOTH:
         with pytest.raises(StoreUnavailable):
@@ -158,16 +186,117 @@ async def test_a_note_is_written_once(store: Store, line: LossyLine, lost: int) 
     await store.records.note(claim, entry, now=at(1))
 
     claim = await claim_of(store, 60)
-    dossier = await store.records.read(claim, group=GROUP, now=at(60), window=WINDOW)
+    dossier = await read(store, 60)
     assert (dossier.remediation, dossier.failures) == (remediation(), 1)
+    assert await store.history.tallies() == {"restarts": 1}
+    assert len((await store.failures.recoveries(since=at(-1)))[WEB]) == 1
+
+
+async def test_what_is_charged_without_an_answer_is_charged_once(
+    store: Store, line: LossyLine
+) -> None:
+    claim = await claimed(store)
+    bounds = limits(concurrent=1, burst=1, per_hour=1, group=GROUP, out_of_group=1)
+
+    async def intend(seconds: float) -> None:
+        await store.records.intend(
+            claim, remediation(), now=at(seconds), lease=LEASE, limits=bounds
+        )
+
+    line.lose = BOTH
+    with pytest.raises(StoreUnavailable):
+        await intend(0)
+    line.lose = ONE
+    await intend(1)
+
+    assert await store.failures.charged(since=at(-1)) == (START,)
+    assert await store.records.remediation_of(WEB) == remediation()
+
+
+async def test_a_refusal_without_an_answer_is_the_same_again(store: Store, line: LossyLine) -> None:
+    claim = await claimed(store)
+    await store.records.intend(claim, remediation(), now=START, lease=LEASE, limits=limits("r1:1"))
+    line.lose = ONE
+
+    with pytest.raises(OutOfBudget) as refused:
+        await store.records.intend(
+            claim, remediation(), now=at(1), lease=LEASE, limits=limits("r1:2", burst=1)
+        )
+
+    assert refused.value.until == at(360)
+    assert await store.failures.charged(since=at(-1)) == (START,)
+
+
+@pytest.mark.parametrize("lost", [ONE, BOTH])
+async def test_an_order_is_placed_once(store: Store, line: LossyLine, lost: int) -> None:
+    line.lose = lost
+    if lost == BOTH:
+        with pytest.raises(StoreUnavailable):
+            await store.orders.place(WEB, order(), now=START, reply=reply())
+
+    # Not taken for somebody else's.
+    assert await store.orders.place(WEB, order(), now=START, reply=reply()) is None
+
+    assert await store.orders.pending(WEB) == order()
+    assert await store.orders.replied("k1") == reply()
+    assert await due(store, 0) == [WEB]
+
+
+async def test_an_order_answered_before_its_repetition_is_not_placed_again(
+    store: Store, line: LossyLine
+) -> None:
+    line.lose = BOTH
+    with pytest.raises(StoreUnavailable):
+        await store.orders.place(WEB, order(), now=START)
+    claim = await claim_of(store, 0)
+    entry = Entry(remediation=None, due=None, answered_order=order().id)
+    await store.records.note(claim, entry, now=at(1))
+
+    assert await store.orders.place(WEB, order(), now=START) is None
+
+    assert await store.orders.pending(WEB) is None
+
+
+async def test_a_reply_is_not_taken_for_somebody_elses(store: Store, line: LossyLine) -> None:
+    line.lose = ONE
+
+    assert await store.orders.reply(reply()) is None
+
+    assert await store.orders.reply(reply()) == reply()
+
+
+async def test_what_operators_stop_is_stopped(store: Store, line: LossyLine) -> None:
+    brake = Brake(engaged_at=START, failing=4, cleared_at=START)
+    for call in (
+        store.controls.set_pause(halt()),
+        store.controls.set_hold(WEB, halt()),
+        store.controls.set_brake(brake),
+        store.casefiles.keep("r1:1", casefile()),
+        store.schedule.nudge([WEB], now=START),
+    ):
+        line.lose = ONE
+        await call
+
+    dossier = await read(store, 0)
+    assert (dossier.pause, dossier.hold, dossier.brake) == (halt(), halt(), brake)
+    assert await store.casefiles.of("r1:1") == casefile()
+    assert await due(store, 0) == [WEB]
 
 
 async def test_a_read_is_repeated(store: Store, line: LossyLine) -> None:
-    claim = Claim(target=WEB, fence=1)
     for call in (
-        store.records.read(claim, group=GROUP, now=START, window=WINDOW),
+        read(store, 0),
         store.history.asides(),
         store.schedule.overdue(now=START),
+        store.history.tallies(),
+        store.failures.recoveries(since=START),
+        store.failures.charged(since=START),
+        store.controls.pause(),
+        store.controls.holds(),
+        store.controls.brake(),
+        store.orders.pending(WEB),
+        store.orders.replied("k1"),
+        store.casefiles.of("r1:1"),
     ):
         line.lose = ONE
         await call

@@ -2,14 +2,15 @@
 
 from dataclasses import replace
 from datetime import datetime, timedelta
+from typing import Any
 
 import pytest
 
 from app.domain.activity import ActivityStatus
 from app.domain.alert import KnownAlert
-from app.domain.remediation import State
+from app.domain.remediation import Remediation, State
 from app.errors import LeaseLost
-from app.ports import Claim, Cooldown, Dossier, Entry, Notice, RemediationFilter, Store
+from app.ports import Cooldown, Dossier, Entry, Notice, RemediationFilter, Store
 from tests.adapters.store.builders import (
     GROUP,
     START,
@@ -31,9 +32,7 @@ from tests.adapters.store.builders import (
 
 
 async def test_a_target_that_nobody_knows_has_an_empty_dossier(store: Store) -> None:
-    claim = Claim(target=WEB, fence=1)
-
-    assert await read(store, claim, 0) == Dossier(
+    assert await read(store, 0) == Dossier(
         remediation=None, alerts=(), failures=0, cooling_until=None
     )
     assert await store.records.remediation_of(WEB) is None
@@ -49,7 +48,7 @@ async def test_a_remediation_is_read_back_as_it_was_written(store: Store) -> Non
     await step(store, 0, Entry(remediation=full, due=at(60)))
 
     assert await store.records.remediation_of(WEB) == full
-    assert (await read(store, await claim_of(store, 60), 60)).remediation == full
+    assert (await read(store, 60)).remediation == full
     assert await store.history.remediation(full.id) == full
 
 
@@ -59,7 +58,7 @@ async def test_a_closed_remediation_is_history(store: Store) -> None:
     await step(store, 60, Entry(remediation=closed(), due=None))
 
     assert await store.records.remediation_of(WEB) is None
-    assert (await read(store, await claimed(store, 61), 61)).remediation is None
+    assert (await read(store, 61)).remediation is None
     assert await store.history.remediation("r1") == closed()
 
 
@@ -136,12 +135,12 @@ async def test_a_note_can_be_repeated_when_its_answer_was_lost(store: Store) -> 
     claim = await claimed(store)
     entry = Entry(remediation=remediation(), due=at(60), failed_attempt="r1:1", activity=activity())
     await store.records.note(claim, entry, now=at(1))
-    dossier = await read(store, claim, 1)
+    dossier = await read(store, 1)
 
     # The time of the call may be later; what is written is the same.
     await store.records.note(claim, entry, now=at(2))
 
-    assert await read(store, claim, 2) == dossier
+    assert await read(store, 2) == dossier
     assert await due(store, 59) == []
     # After the next claim, too; which the repetition leaves alone.
     successor = await claim_of(store, 60)
@@ -176,14 +175,19 @@ async def test_a_refused_note_writes_nothing(store: Store) -> None:
                 over=(known,),
                 activity=activity(),
                 cooldown=Cooldown(group=GROUP, attempt_id="r1:1", until=at(600)),
+                amended=(closed("r0"),),
+                recovered_attempt="r0:1",
+                tally={"restarts": 1},
             ),
             now=at(31),
         )
 
-    dossier = await read(store, old, 31)
+    dossier = await read(store, 31)
     assert dossier == Dossier(remediation=None, alerts=(known,), failures=0, cooling_until=None)
     assert await store.history.activity("a1") is None
     assert await store.failures.failing_targets(now=at(31), window=WINDOW) == 0
+    assert await store.failures.recoveries(since=START) == {}
+    assert await store.history.tallies() == {}
 
 
 async def test_alerts_are_marked_as_listed(store: Store) -> None:
@@ -193,7 +197,7 @@ async def test_alerts_are_marked_as_listed(store: Store) -> None:
     entry = Entry(remediation=None, due=at(1), listed=("f1", "unknown"))
     await store.records.note(claim, entry, now=START)
 
-    dossier = await read(store, await claim_of(store, 1), 1)
+    dossier = await read(store, 1)
     assert {one.alert.fingerprint: one.listed for one in dossier.alerts} == {
         "f1": True,
         "f2": False,
@@ -215,34 +219,145 @@ async def test_an_alert_that_is_over_is_forgotten_unless_there_is_news(
     store: Store, meanwhile: Notice | None, left: bool
 ) -> None:
     claim = await claimed(store)
-    (seen,) = (await read(store, claim, 0)).alerts
+    (seen,) = (await read(store, 0)).alerts
     if meanwhile is not None:
         await store.inbox.accept([meanwhile], (), now=at(5))
 
     entry = Entry(remediation=None, due=None, over=(seen,), listed=("f1",))
     await store.records.note(claim, entry, now=at(6))
 
-    dossier = await read(store, claim, 7)
+    dossier = await read(store, 7)
     assert ("f1" in {one.alert.fingerprint for one in dossier.alerts}) == left
 
 
 async def test_an_alert_flagged_meanwhile_is_still_the_one_that_was_seen(store: Store) -> None:
     claim = await claimed(store)
-    (seen,) = (await read(store, claim, 0)).alerts
+    (seen,) = (await read(store, 0)).alerts
 
     entry = Entry(remediation=None, due=None, over=(replace(seen, listed=False),))
     await store.records.note(claim, entry, now=at(1))
 
-    assert (await read(store, claim, 2)).alerts == ()
+    assert (await read(store, 2)).alerts == ()
 
 
 async def test_what_was_resolved_and_forgotten_stays_dead(store: Store) -> None:
     await store.inbox.accept([notice()], (), now=START)
     await store.inbox.accept([notice(resolved=True)], (), now=at(5))
     claim = await claim_of(store, 5)
-    (seen,) = (await read(store, claim, 5)).alerts
+    (seen,) = (await read(store, 5)).alerts
     await store.records.note(claim, Entry(remediation=None, due=None, over=(seen,)), now=at(6))
 
     await store.inbox.accept([notice()], (), now=at(7))
 
     assert await due(store, 8) == []
+
+
+async def test_the_newest_closed_remediation_is_the_previous_one(store: Store) -> None:
+    await step(store, 0, Entry(remediation=remediation("r1"), due=None))
+    assert (await read(store, 0)).previous is None
+
+    await step(store, 1, Entry(remediation=closed("r1"), due=None))
+    assert (await read(store, 1)).previous == closed("r1")
+
+    await step(store, 2, Entry(remediation=remediation("r2", opened=900), due=None))
+    dossier = await read(store, 2)
+    assert (dossier.previous, dossier.remediation) == (closed("r1"), remediation("r2", opened=900))
+
+    await step(store, 3, Entry(remediation=closed("r2", opened=900), due=None))
+    dossier = await read(store, 3)
+    assert (dossier.previous, dossier.remediation) == (closed("r2", opened=900), None)
+    assert (await read(store, 3, target="host:db")).previous is None
+
+
+async def test_an_amended_remediation_is_read_as_it_is_now(store: Store) -> None:
+    await step(store, 0, Entry(remediation=closed("r1"), due=None))
+    turned = closed("r1", relapsed_as="r2")
+    new = remediation("r2", opened=900, relapse_of="r1")
+
+    await step(store, 900, Entry(remediation=new, due=None, amended=(turned,)))
+
+    dossier = await read(store, 900)
+    assert (dossier.remediation, dossier.previous) == (new, turned)
+
+
+@pytest.mark.parametrize(
+    "amended",
+    [
+        (closed("r1"), closed("r2", opened=900)),
+        (closed("r2", opened=900), closed("r1")),
+    ],
+    ids=["oldest-first", "newest-first"],
+)
+async def test_an_older_one_that_is_amended_is_not_the_previous_one(
+    store: Store, amended: tuple[Remediation, ...]
+) -> None:
+    await step(store, 0, Entry(remediation=None, due=None, amended=amended))
+    assert (await read(store, 0)).previous == closed("r2", opened=900)
+
+    turned = closed("r1", relapsed_as="r9")
+    await step(store, 1, Entry(remediation=None, due=None, amended=(turned,)))
+
+    assert (await read(store, 1)).previous == closed("r2", opened=900)
+    assert await store.history.remediation("r1") == turned
+
+
+async def test_one_that_is_superseded_is_the_previous_one(store: Store) -> None:
+    await step(store, 0, Entry(remediation=remediation("r1"), due=None))
+    new = remediation("r2", opened=10)
+
+    await step(store, 10, Entry(remediation=new, due=None, amended=(closed("r1"),)))
+
+    dossier = await read(store, 10)
+    assert (dossier.remediation, dossier.previous) == (new, closed("r1"))
+
+
+async def test_one_that_an_intent_opens_again_is_not_the_previous_one(store: Store) -> None:
+    await step(store, 0, Entry(remediation=closed("r1"), due=None))
+
+    await step(store, 1, Entry(remediation=remediation("r1"), due=None))
+
+    assert (await read(store, 1)).previous is None
+
+
+async def test_tallies_add_up_for_ever(store: Store) -> None:
+    assert await store.history.tallies() == {}
+
+    await step(store, 0, Entry(remediation=None, due=None, tally={"restarts": 1, "would_have": 2}))
+    await step(store, 1, Entry(remediation=None, due=None, tally={"restarts": 3}), target="host:db")
+
+    assert await store.history.tallies() == {"restarts": 4, "would_have": 2}
+
+
+async def test_a_repeated_note_is_tallied_once(store: Store) -> None:
+    claim = await claimed(store)
+    for order_of_names in (("a", "b"), ("b", "a")):
+        tally = {name: 1 for name in order_of_names}
+        entry = Entry(remediation=None, due=at(60), tally=tally, recovered_attempt="r1:1")
+        await store.records.note(claim, entry, now=at(1))
+
+    assert await store.history.tallies() == {"a": 1, "b": 1}
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        {"recovered_attempt": "r1:1"},
+        {"freed": "r1:1"},
+        {"back": True},
+        {"answered_order": "r1:1"},
+        {"tally": {"restarts": 1}},
+    ],
+    ids=lambda other: next(iter(other)),
+)
+async def test_a_note_that_differs_in_one_thing_is_another(
+    store: Store, other: dict[str, Any]
+) -> None:
+    claim = await claimed(store)
+    entry = Entry(remediation=remediation(), due=at(60))
+    await store.records.note(claim, entry, now=at(1))
+
+    with pytest.raises(LeaseLost):
+        await store.records.note(claim, replace(entry, **other), now=at(2))
+
+    assert await store.history.tallies() == {}
+    assert await store.failures.recoveries(since=START) == {}

@@ -8,17 +8,17 @@ import pytest
 from app.errors import LeaseLost
 from app.ports import Claimed, Entry, Store
 from tests.adapters.store.builders import (
-    GROUP,
     LEASE,
     START,
     WEB,
-    WINDOW,
     at,
     claim_of,
     claimed,
     due,
     just_before,
+    limits,
     notice,
+    read,
     remediation,
 )
 
@@ -176,7 +176,7 @@ async def test_a_worker_that_died_after_its_claim_loses_the_step_to_the_next(
     with pytest.raises(LeaseLost):
         await store.records.note(frozen, DONE, now=at(31))
     with pytest.raises(LeaseLost):
-        await store.records.intend(frozen, remediation(), now=at(31), lease=LEASE)
+        await store.records.intend(frozen, remediation(), now=at(31), lease=LEASE, limits=limits())
 
     assert await store.records.remediation_of(WEB) is None
     await store.records.note(successor, DONE, now=at(32))
@@ -196,7 +196,7 @@ async def test_the_intent_holds_the_step_for_longer(store: Store) -> None:
     claim = await claimed(store)
     longer = timedelta(minutes=5)
 
-    await store.records.intend(claim, remediation(), now=at(20), lease=longer)
+    await store.records.intend(claim, remediation(), now=at(20), lease=longer, limits=limits())
 
     assert await due(store, 319) == []
     assert await due(store, 320) == [WEB]
@@ -213,7 +213,9 @@ async def test_a_lease_can_be_renewed_and_ends_at_exactly_its_new_end(store: Sto
 
 async def test_renewing_never_shortens_a_lease(store: Store) -> None:
     claim = await claimed(store)
-    await store.records.intend(claim, remediation(), now=START, lease=timedelta(minutes=5))
+    await store.records.intend(
+        claim, remediation(), now=START, lease=timedelta(minutes=5), limits=limits()
+    )
 
     await store.schedule.renew(claim, now=at(20), lease=LEASE)
 
@@ -241,7 +243,7 @@ async def test_news_during_a_lost_step_comes_with_its_next_claim(store: Store) -
     await store.inbox.accept([notice("f2")], (), now=at(5))
 
     claim = await claim_of(store, 30)
-    dossier = await store.records.read(claim, group=GROUP, now=at(30), window=WINDOW)
+    dossier = await read(store, 30)
 
     assert {one.alert.fingerprint for one in dossier.alerts} == {"f1", "f2"}
     await store.records.note(claim, DONE, now=at(31))
@@ -255,3 +257,43 @@ async def test_two_workers_share_the_work(store: Store) -> None:
     halves = await asyncio.gather(*(due(store, 0, limit=20) for _ in range(4)))
 
     assert sorted(target for half in halves for target in half) == sorted(targets)
+
+
+async def test_targets_can_be_made_due(store: Store) -> None:
+    await store.schedule.nudge((), now=START)
+    assert await due(store, 0) == []
+
+    await store.schedule.nudge([WEB, "host:db", WEB], now=at(5))
+
+    assert await due(store, 4.999) == []
+    assert await due(store, 5) == ["host:db", WEB]
+
+
+async def test_a_nudge_pulls_forward_and_never_back(store: Store) -> None:
+    for target, seconds in (("host:soon", 5), ("host:late", 600)):
+        claim = await claimed(store, target=target)
+        await store.records.note(claim, Entry(remediation=None, due=at(seconds)), now=START)
+
+    await store.schedule.nudge(["host:soon", "host:late"], now=at(10))
+
+    assert await store.schedule.overdue(now=at(10)) == timedelta(seconds=5)
+    assert await due(store, 10) == ["host:soon", "host:late"]
+
+
+async def test_a_leased_target_that_is_nudged_falls_due_after_its_step(store: Store) -> None:
+    claim = await claimed(store)
+
+    await store.schedule.nudge([WEB], now=at(5))
+
+    assert await due(store, 6) == []
+    await store.records.note(claim, Entry(remediation=None, due=at(600)), now=at(7))
+    assert await due(store, 7) == [WEB]
+
+
+async def test_many_can_be_nudged_at_once(store: Store) -> None:
+    many = [f"host:n{number:04}" for number in range(1203)]
+
+    await store.schedule.nudge(many, now=START)
+
+    assert await due(store, 0, limit=1000) == many[:1000]
+    assert await due(store, 0, limit=1000) == many[1000:]

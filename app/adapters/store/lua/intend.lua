@@ -1,10 +1,10 @@
 --[[
-  Write the intent of an action before the action. Harmless when repeated.
+  Write the intent of an action before the action, and charge it. Harmless when repeated.
 
   Input:
     KEYS[1]   hash: claimed target -> fence of its lease
     KEYS[2]   sorted set: claimed target -> end of its lease, ms since epoch
-    KEYS[3]   hash of the target: 'open' -> id of its open remediation
+    KEYS[3]   hash of the target: 'open', 'last' -> id of a remediation; see story.lua
     KEYS[4]   the remediation, JSON
     KEYS[5]   sorted set: remediation -> when it was opened, ms since epoch
     KEYS[6]   the same, of the target only
@@ -13,12 +13,17 @@
     KEYS[9]   sorted set: activity -> its start, ms since epoch
     KEYS[10]  the same, of the group only
     KEYS[11]  hash of the group: 'until' -> end of its cooldown, ms since epoch; 'attempt'
+    KEYS[12]  sorted set: attempt -> end of its action slot, ms since epoch
+    KEYS[13]  sorted set: attempt -> when it was charged, ms since epoch
+    KEYS[14]  sorted set of the group: target -> until when it counts as out, ms since epoch
+    KEYS[15]  sorted set: target -> since when it waits for its turn, ms since epoch
+    KEYS[16]  sorted set: the same target -> when it asked last, ms since epoch
 
     ARGV[1]   target
     ARGV[2]   fence
     ARGV[3]   now, ms since epoch
-    ARGV[4]   new end of the lease, ms since epoch
-    ARGV[5]   how long remediations and activities are kept, ms
+    ARGV[4]   new end of the lease, and of the action slot, ms since epoch
+    ARGV[5]   how long records are kept, ms
     ARGV[6]   most activities to list
     ARGV[7]   id of the remediation
     ARGV[8]   when it was opened, ms since epoch
@@ -29,19 +34,51 @@
     ARGV[13]  the activity, JSON
     ARGV[14]  attempt that begins a cooldown; empty for none
     ARGV[15]  end of the cooldown, ms since epoch; empty to lift the one it began
+    ARGV[16]  attempt that is charged
+    ARGV[17]  how many may have a slot at once
+    ARGV[18]  how many may be charged in any burst
+    ARGV[19]  how long a burst is, ms
+    ARGV[20]  how many may be charged in any hour
+    ARGV[21]  how long an hour is, ms
+    ARGV[22]  how many targets of the group may be out; empty: this one does not go out
+    ARGV[23]  until when it counts as out, ms since epoch
+    ARGV[24]  how long after one was charged the next may be, ms
+    ARGV[25]  since when this target needs it, ms since epoch; empty: it does not queue
+    ARGV[26]  who has not asked for this long no longer waits, ms
 
   Output:
     { 1 }        written
-    { 2 }        the target's fence is another: nothing was written
-    { 3, until } another attempt's cooldown lasts until then, ms since epoch: nothing was written
+    otherwise nothing was written (but for 4, that the target waits):
+    { 2 }        the target's fence is another
+    { 3, until } another attempt's cooldown lasts until then, ms since epoch
+    { 4, until } too much is done at once, or was lately
+    { 5, until } too many others of the group are out
+
+  An attempt that was charged before is not charged again: it passes, and takes its slot anew.
 ]]
 -- include story
+-- include budget
 local leases, running, target_key = KEYS[1], KEYS[2], KEYS[3]
 local target, fence, now, lease_end = ARGV[1], ARGV[2], ARGV[3], ARGV[4]
 local keep_ms, most = ARGV[5], ARGV[6]
 local remediation = { id = ARGV[7], opened = ARGV[8], closed = ARGV[9], json = ARGV[10] }
 local activity = { id = ARGV[11], started = ARGV[12], json = ARGV[13] }
 local attempt, until_at = ARGV[14], ARGV[15]
+local bounded = { slots = KEYS[12], charges = KEYS[13], out = KEYS[14], waiting = KEYS[15], asked = KEYS[16] }
+local limits = {
+  attempt = ARGV[16],
+  concurrent = tonumber(ARGV[17]),
+  slot_end = tonumber(lease_end),
+  burst = tonumber(ARGV[18]),
+  burst_span = tonumber(ARGV[19]),
+  per_hour = tonumber(ARGV[20]),
+  hour = tonumber(ARGV[21]),
+  out_of_group = tonumber(ARGV[22]),
+  out_until = tonumber(ARGV[23]),
+  spacing = tonumber(ARGV[24]),
+  since = tonumber(ARGV[25]),
+  forget = tonumber(ARGV[26]),
+}
 
 if redis.call('HGET', leases, target) ~= fence then
   return { 2 }
@@ -52,7 +89,20 @@ if attempt ~= '' and until_at ~= '' then
     return { 3, tonumber(cooling[2]) }
   end
 end
+if not budget.is_charged(bounded, limits, tonumber(now)) then
+  local spent_until = budget.spent_until(bounded, limits, tonumber(now))
+    or budget.queued_until(bounded, limits, target, tonumber(now))
+  if spent_until then
+    budget.wait(bounded, limits, target, tonumber(now), keep_ms)
+    return { 4, spent_until }
+  end
+  local busy_until = limits.out_of_group and budget.busy_until(bounded, limits, target, tonumber(now))
+  if busy_until then
+    return { 5, busy_until }
+  end
+end
 
+budget.charge(bounded, limits, target, tonumber(now), keep_ms)
 if attempt ~= '' then
   story.cool(KEYS[11], attempt, until_at, now, keep_ms)
 end

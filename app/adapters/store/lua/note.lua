@@ -1,45 +1,59 @@
 --[[
   Write what a step leaves behind and give its claim back. Harmless when repeated.
 
+  Moments are ms since epoch.
+
   Input:
-    KEYS[1]   sorted set: target -> when it is looked at next, ms since epoch
-    KEYS[2]   sorted set: claimed target -> end of its lease, ms since epoch
+    KEYS[1]   sorted set: target -> when it is looked at next
+    KEYS[2]   sorted set: claimed target -> end of its lease
     KEYS[3]   hash: claimed target -> fence of its lease
-    KEYS[4]   hash of the target: 'open' -> id of its open remediation; 'noted' -> last ticket
+    KEYS[4]   hash of the target: 'noted' -> last ticket; 'open', 'last': see story.lua
     KEYS[5]   hash of the target: fingerprint -> status|starts|received|notified|listed|json
-    KEYS[6]   sorted set of the target: failed attempt -> time of its verdict, ms since epoch
-    KEYS[7]   sorted set: target -> time of its last failed restart, ms since epoch
-    KEYS[8]   sorted set: remediation -> when it was opened, ms since epoch
+    KEYS[6]   sorted set of the target: failed attempt -> time of its verdict
+    KEYS[7]   sorted set: target -> time of its last failed restart
+    KEYS[8]   sorted set: remediation -> when it was opened
     KEYS[9]   the same, of the target only
     KEYS[10]  the same, open ones only
     KEYS[11]  the activity, JSON
-    KEYS[12]  sorted set: activity -> its start, ms since epoch
+    KEYS[12]  sorted set: activity -> its start
     KEYS[13]  the same, of the group only
-    KEYS[14]  hash of the group: 'until' -> end of its cooldown, ms since epoch; 'attempt'
+    KEYS[14]  hash of the group: 'until' -> end of its cooldown; 'attempt'
+    KEYS[15]  sorted set: attempt|target of a restart that helped -> when
+    KEYS[16]  sorted set: attempt -> end of its action slot
+    KEYS[17]  sorted set of the group: target -> until when it counts as out
+    KEYS[18]  hash of the target: 'id', 'json' of its pending order
+    KEYS[19]  hash: name of a tally -> sum
     then the key of each remediation, JSON
     then KEYS[6] of each target whose failures are consumed
 
     ARGV[1]   target
     ARGV[2]   fence
     ARGV[3]   ticket: fence and digest of all that is to be written
-    ARGV[4]   now, ms since epoch
-    ARGV[5]   when to look again, ms since epoch; empty: when something new arrives
+    ARGV[4]   now
+    ARGV[5]   when to look again; empty: when something new arrives
     ARGV[6]   how long records are kept, ms
     ARGV[7]   most activities to list
     ARGV[8]   attempt that is a failed restart; empty for none
     ARGV[9]   how long that failure counts, ms
     ARGV[10]  id of the activity; empty for none
-    ARGV[11]  its start, ms since epoch
+    ARGV[11]  its start
     ARGV[12]  the activity, JSON
     ARGV[13]  attempt that sets or lifts a cooldown; empty for none
-    ARGV[14]  end of the cooldown, ms since epoch; empty to lift it
-    ARGV[15]  1: the last remediation is the one after the step, 0: none is open
-    ARGV[16]  number of remediations
-    ARGV[17]  number of alerts that a pull has listed for the first time
-    ARGV[18]  number of alerts that are over
-    then for each remediation: id, when it was opened (ms since epoch), 1 when closed or 0, JSON
+    ARGV[14]  end of the cooldown; empty to lift it
+    ARGV[15]  attempt|target of a restart that helped; empty for none
+    ARGV[16]  how long that is kept, ms
+    ARGV[17]  attempt that gives its action slot back; empty for none
+    ARGV[18]  1: the target no longer counts as out; 0: that stays
+    ARGV[19]  id of the order that is answered; empty for none
+    ARGV[20]  1: the last remediation is the one after the step, 0: none is open
+    ARGV[21]  number of remediations
+    ARGV[22]  number of alerts that a pull has listed for the first time
+    ARGV[23]  number of alerts that are over
+    ARGV[24]  number of tallies
+    then for each remediation: id, when it was opened, 1 when closed or 0, JSON
     then for each alert listed: fingerprint
     then for each alert over: fingerprint, status|starts|received|notified| as it was seen
+    then for each tally: name, how much to add
 
   Output:
     1  written, now or by an earlier call with this ticket
@@ -48,14 +62,17 @@
 -- include story
 local due, running, leases, target_key, alerts = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]
 local failures, failing = KEYS[6], KEYS[7]
+local recoveries, slots, out, order, tally = KEYS[15], KEYS[16], KEYS[17], KEYS[18], KEYS[19]
 local history, history_of, open = KEYS[8], KEYS[9], KEYS[10]
 local target, fence, ticket, now, due_at = ARGV[1], ARGV[2], ARGV[3], ARGV[4], ARGV[5]
 local keep_ms, most = ARGV[6], ARGV[7]
 local failed_attempt, window_ms = ARGV[8], ARGV[9]
 local activity = { id = ARGV[10], started = ARGV[11], json = ARGV[12] }
 local attempt, until_at = ARGV[13], ARGV[14]
-local is_open, remediations = ARGV[15] == '1', tonumber(ARGV[16])
-local listed, over = tonumber(ARGV[17]), tonumber(ARGV[18])
+local recovery, recovery_ms = ARGV[15], ARGV[16]
+local freed, is_back, answered_order = ARGV[17], ARGV[18] == '1', ARGV[19]
+local is_open, remediations = ARGV[20] == '1', tonumber(ARGV[21])
+local listed, over, tallies = tonumber(ARGV[22]), tonumber(ARGV[23]), tonumber(ARGV[24])
 
 -- First of all: an answer that was lost is asked for again, maybe after the next claim.
 if redis.call('HGET', target_key, 'noted') == ticket then
@@ -65,7 +82,7 @@ if redis.call('HGET', leases, target) ~= fence then
   return 2
 end
 
-local key, at = 15, 19
+local key, at = 20, 25
 for _ = 1, remediations do
   local one = { id = ARGV[at], opened = ARGV[at + 1], closed = ARGV[at + 2], json = ARGV[at + 3] }
   local lists = { record = KEYS[key], history = history, history_of = history_of, open = open }
@@ -104,6 +121,22 @@ end
 for i = key, #KEYS do
   redis.call('DEL', KEYS[i])
 end
+if recovery ~= '' then
+  redis.call('ZADD', recoveries, 'NX', now, recovery)
+  local edge = string.format('%d', tonumber(now) - tonumber(recovery_ms))
+  redis.call('ZREMRANGEBYSCORE', recoveries, '-inf', edge)
+  redis.call('PEXPIRE', recoveries, recovery_ms)
+end
+
+if freed ~= '' then
+  redis.call('ZREM', slots, freed)
+end
+if is_back then
+  redis.call('ZREM', out, target)
+end
+if answered_order ~= '' and redis.call('HGET', order, 'id') == answered_order then
+  redis.call('HDEL', order, 'id', 'json')
+end
 
 local listed_from, over_from = at, at + listed
 for i = over_from, over_from + 2 * over - 1, 2 do
@@ -118,6 +151,12 @@ for i = listed_from, over_from - 1 do
     local flagged = string.gsub(stored, '^(%l+|%-?%d+|%-?%d+|%-?%d+|)[01]|', '%11|')
     redis.call('HSET', alerts, ARGV[i], flagged)
   end
+end
+
+local tallies_from = over_from + 2 * over
+for i = tallies_from, tallies_from + 2 * tallies - 1, 2 do
+  -- What is no number there keeps no step from being noted.
+  redis.pcall('HINCRBY', tally, ARGV[i], ARGV[i + 1])
 end
 
 redis.call('HSET', target_key, 'noted', ticket)

@@ -21,12 +21,19 @@ function story.write(keys, one, now, keep_ms)
   end
 end
 
--- Let the target point at its open remediation, or no longer at a closed one.
+-- Let the target point at its open remediation, and at the newest of its closed ones.
 function story.point(target_key, one, keep_ms)
   if one.closed == '0' then
     redis.call('HSET', target_key, 'open', one.id)
-  elseif redis.call('HGET', target_key, 'open') == one.id then
-    redis.call('HDEL', target_key, 'open')
+  else
+    -- A relapse amends one that may be older than the newest.
+    local newest = tonumber(redis.call('HGET', target_key, 'last_opened') or -math.huge)
+    if tonumber(one.opened) >= newest then
+      redis.call('HSET', target_key, 'last', one.id, 'last_opened', one.opened)
+    end
+    if redis.call('HGET', target_key, 'open') == one.id then
+      redis.call('HDEL', target_key, 'open')
+    end
   end
   redis.call('PEXPIRE', target_key, keep_ms)
 end

@@ -1,0 +1,1 @@
+"""The ``relevo`` command: one module for each kind of question."""

@@ -1,0 +1,103 @@
+"""The ``relevo`` command: exit codes 0 ok, 1 findings, 2 usage."""
+
+import asyncio
+import sys
+from collections.abc import Callable, Coroutine
+from typing import Any, NoReturn
+
+import click
+import httpx
+
+from app import __version__
+from app.cli.operate import (
+    cancel,
+    hold,
+    pause,
+    release,
+    reset,
+    restart,
+    resume,
+    scale_out,
+)
+from app.cli.policy import check, simulate_policies
+from app.cli.show import activities, remediations, show_one, status, targets
+from app.cli.why import why
+from app.errors import BadConfiguration
+from app.log import configure_logging
+from app.settings import Settings, load_settings
+
+FINDINGS = 1
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="relevo")
+def cli() -> None:
+    """Heal containers on Docker hosts, check that it helped, scale out when it did not."""
+
+
+for _command in (
+    *(check, simulate_policies),
+    *(status, targets, remediations, show_one, activities, why),
+    *(restart, scale_out, hold, release, reset, cancel, pause, resume),
+):
+    cli.add_command(_command)
+
+
+@cli.command()
+def serve() -> None:
+    """Run the controller."""
+    from app.main import serve as run
+
+    _run_process(run)
+
+
+@cli.command()
+def collect() -> None:
+    """Run the container collector: container metrics for Prometheus."""
+    from app.collector import collect as run
+
+    _run_process(run)
+
+
+@cli.command()
+@click.option("--url", help="What to ask; by default /-/healthy of RELEVO_URL.")
+def healthcheck(url: str | None) -> None:
+    """Exit 0 if Relevo answers: for a container's health check."""
+    try:
+        answer = httpx.get(url or f"{load_settings().url}/-/healthy", timeout=5)
+    except (httpx.HTTPError, BadConfiguration) as exc:
+        _fail(f"no answer: {exc}")
+    if answer.status_code != httpx.codes.OK:
+        _fail(f"answered {answer.status_code}")
+
+
+def main() -> None:
+    """Run the command line."""
+    cli(prog_name="relevo")
+
+
+def _run_process(run: Callable[[Settings], Coroutine[Any, Any, None]]) -> None:
+    """Run one of the long-lived processes; a wrong setting is said in a line, not a trace."""
+    try:
+        settings = load_settings()
+        configure_logging(settings.log_format)
+        _with_uvloop(run(settings))
+    except BadConfiguration as exc:
+        _fail(str(exc))
+    except OSError as exc:
+        _fail(f"cannot start: {exc}")
+
+
+def _with_uvloop(main: Coroutine[Any, Any, None]) -> None:
+    try:
+        import uvloop
+    except ImportError:
+        asyncio.run(main)
+    else:
+        uvloop.run(main)
+
+
+def _fail(message: str) -> NoReturn:
+    """Say what is wrong, and end with the exit code for findings."""
+    click.echo(f"relevo: {message}", err=True)
+    sys.exit(FINDINGS)

@@ -1,0 +1,1 @@
+"""Benchmarks: what Relevo costs, measured on this machine."""
