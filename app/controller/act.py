@@ -1,15 +1,16 @@
 """Carry out one decision: the only side effect of a step, and its intent before it."""
 
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Final
 
 import structlog
 
+from app.controller.blame import Blame
 from app.controller.casefile import Clerk
 from app.controller.observe import Seen
 from app.controller.witness import Witness
-from app.domain.activity import Activity, ActivityKind, ActivityStatus
+from app.domain.activity import ActivityStatus
 from app.domain.container import Container
 from app.domain.decision import (
     Action,
@@ -32,6 +33,7 @@ from app.errors import (
     StartedMeanwhile,
 )
 from app.policies import attempts, guards, story
+from app.policies.activities import activity_of
 from app.policies.recovery import CLONE_TAKES, ENGINE_SLACK
 from app.policies.spec import Policy
 from app.ports import Claim, Clock, ContainerEngine, Cooldown, Limits, Records
@@ -41,11 +43,6 @@ log: Final = structlog.get_logger("relevo.act")
 #: Beyond what the engine may take: after this another worker may look into an action
 #: whose end nobody wrote down.
 _LEASE_SLACK: Final = timedelta(seconds=15)
-
-#: HTTP's first status for "the server failed".
-_SERVER_ERROR: Final = 500
-#: Two containers in a row that the engine fails for are one illness within this time.
-_SAME_ILLNESS: Final = timedelta(minutes=5)
 
 ActionDecision = Restart | ScaleOut | Resume | StartStopped
 
@@ -75,9 +72,7 @@ class Actor:
         self._clerk = clerk
         self._witness = witness
         self._clock = clock
-        #: The last container whose action the engine answered with a 5xx, and when; None after
-        #: an action that it carried out.
-        self._refused: tuple[str, datetime] | None = None
+        self._blame = Blame(engine)
 
     async def act(self, claim: Claim, decision: ActionDecision, seen: Seen) -> Outcome:
         """
@@ -154,7 +149,7 @@ class Actor:
         try:
             container = await self._call(attempt, decision, policy, grace)
         except EngineRefused as exc:
-            if await self._refuses_everybody(attempt, exc):
+            if await self._blame.is_the_engines(attempt.container_id, exc, now=self._clock.now()):
                 return Outcome(
                     remediation=record,
                     conclusion=Conclude(
@@ -198,35 +193,10 @@ class Actor:
                     Verdict.VANISHED, Reason.NO_SUCH_TARGET, "the container is gone"
                 ),
             )
-        self._refused = None
+        self._blame.carried_out()
         return Outcome(
             remediation=attempts.acted(record, now=self._clock.now(), container=container)
         )
-
-    async def _refuses_everybody(self, attempt: Attempt, exc: EngineRefused) -> bool:
-        """
-        Tell an ill engine from an ill container: a 5xx may be either.
-
-        It is the engine where it cannot list or inspect either, or where the last thing that it
-        was told about another container, a short while ago, ended the same way.
-        """
-        if exc.status < _SERVER_ERROR:
-            return False
-        now = self._clock.now()
-        before, self._refused = self._refused, (attempt.container_id, now)
-        if before is not None and before[0] != attempt.container_id:
-            return now - before[1] <= _SAME_ILLNESS
-        try:
-            others = [c for c in await self._engine.containers() if c.id != attempt.container_id]
-            if others:
-                await self._engine.inspect(others[0].id)
-        except EngineUnavailable:
-            return True
-        except EngineRefused as other:
-            return other.status >= _SERVER_ERROR
-        except ContainerGone:
-            pass
-        return False
 
     async def _call(
         self, attempt: Attempt, decision: ActionDecision, policy: Policy, grace: timedelta
@@ -250,27 +220,6 @@ class Actor:
                 stop_grace=grace,
             )
         return await self._engine.inspect(attempt.container_id)
-
-
-def activity_of(
-    remediation: Remediation,
-    attempt: Attempt,
-    status: ActivityStatus,
-    *,
-    cause: str | None = None,
-) -> Activity:
-    """Describe a scale-out as a scaling activity; its id is the attempt's."""
-    because = f"{remediation.target} needed relief: {attempt.reason}"
-    return Activity(
-        id=attempt.id,
-        group=remediation.group,
-        kind=ActivityKind.SCALE_OUT,
-        cause=because if cause is None else f"{because}; {cause}",
-        status=status,
-        container=attempt.clone,
-        started_at=attempt.intent_at,
-        finished_at=attempt.finished_at,
-    )
 
 
 def _limits(record: Remediation, attempt: Attempt, seen: Seen, takes: timedelta) -> Limits:

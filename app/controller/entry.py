@@ -5,7 +5,6 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Final
 
-from app.controller.act import activity_of
 from app.controller.observe import Seen
 from app.domain.activity import Activity, ActivityStatus
 from app.domain.decision import (
@@ -27,6 +26,7 @@ from app.domain.decision import (
 )
 from app.domain.remediation import Attempt, Remediation, Trigger
 from app.policies import attempts, opening, story
+from app.policies.activities import activity_of
 from app.policies.spec import Policy
 from app.ports import Claim, Cooldown, Entry
 

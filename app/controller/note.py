@@ -7,7 +7,6 @@ from typing import Final
 
 import structlog
 
-from app.controller.act import activity_of
 from app.controller.entry import answered, consumed, entry_of
 from app.controller.observe import Seen
 from app.controller.telemetry import Telemetry
@@ -29,6 +28,7 @@ from app.domain.decision import (
 )
 from app.domain.remediation import Attempt, Remediation
 from app.policies import story
+from app.policies.activities import activity_of
 from app.ports import Claim, Clock, Entry, Records
 
 log: Final = structlog.get_logger("relevo.decision")
