@@ -90,7 +90,8 @@ async def release(target: str, order: OrderDep, write: WritingDep) -> Response:
     """
     End the hold on a container, and its quarantine.
 
-    409 where there is neither. If it still needs help, its ladder begins anew.
+    409 where there is neither. If it still needs help, a new story begins where its failures in the
+    window have brought it: reset has those forgotten.
     """
 
     async def do() -> BaseModel:
