@@ -152,12 +152,14 @@ def _none_did(answers: Iterable[object]) -> SourceUnavailable:
 
 
 def _merged(alerts: Iterable[ListedAlert]) -> tuple[ListedAlert, ...]:
-    """One alert per fingerprint; where two tell of it differently, the active one."""
+    """One alert per fingerprint; where two tell of it differently, the active, the newer one."""
     by_fingerprint: dict[str, ListedAlert] = {}
     for alert in alerts:
-        known = by_fingerprint.get(alert.fingerprint)
-        if known is None or (
-            known.state is ListedState.SUPPRESSED and alert.state is ListedState.ACTIVE
-        ):
+        known = by_fingerprint.setdefault(alert.fingerprint, alert)
+        if _weight(alert) > _weight(known):
             by_fingerprint[alert.fingerprint] = alert
     return tuple(by_fingerprint.values())
+
+
+def _weight(alert: ListedAlert) -> tuple[bool, timedelta]:
+    return alert.state is ListedState.ACTIVE, -alert.behind

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Annotated
 
 import structlog
@@ -52,14 +52,21 @@ class _AlertIn(BaseModel):
     receivers: tuple[_Receiver, ...]
     status: _Status
     startsAt: _Moment
+    updatedAt: _Moment | None = None
+    #: Prometheus' link to the rule; empty for what somebody has posted by hand, once.
+    generatorURL: str = ""
 
-    def to_domain(self) -> ListedAlert:
+    def to_domain(self, watchdog: "_AlertIn | None") -> ListedAlert:
+        behind = timedelta(0)
+        if watchdog is not None and watchdog.updatedAt and self.updatedAt and self.generatorURL:
+            behind = max(behind, watchdog.updatedAt - self.updatedAt)
         return ListedAlert(
             fingerprint=self.fingerprint,
             labels=self.labels,
             alert_annotations=self.annotations,
             state=self.status.listed,
             starts_at=self.startsAt,
+            behind=behind,
         )
 
 
@@ -95,13 +102,14 @@ def read_alerts(body: object, receiver: str) -> Listed:
     except ValidationError as exc:
         raise _not_known(exc) from exc
     read = [alert for alert in map(_read, items) if alert is not None]
+    watchdog = next((a for a in read if a.labels.get("alertname") == WATCHDOG), None)
     return Listed(
         ours=tuple(
-            alert.to_domain()
+            alert.to_domain(watchdog)
             for alert in read
             if any(each.name == receiver for each in alert.receivers)
         ),
-        watchdog=any(alert.labels.get("alertname") == WATCHDOG for alert in read),
+        watchdog=watchdog is not None,
         unreadable=len(items) - len(read),
     )
 

@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from app.controller.rules import Rules
-from app.domain.alert import OWN_ALERTS, AlertListing, ListedAlert
+from app.domain.alert import OWN_ALERTS, AlertListing, ListedAlert, ListedState
 from app.domain.target import TargetId
 from app.errors import EngineUnavailable, SourceUnavailable
 from app.policies.protect import Ourselves
@@ -185,15 +185,18 @@ class Pictures:
         """Sort the alerts by target, once for all steps that share roster and listing."""
         if self._piles is not None and self._piles[0] is roster and self._piles[1] is listing:
             return self._piles[2]
-        found: dict[TargetId, tuple[list[ListedAlert], list[ListedAlert]]] = {}
+        found: dict[TargetId, tuple[list[ListedAlert], list[ListedAlert], list[ListedAlert]]] = {}
         for alert in listing.alerts:
             about = self._about(roster, alert)
             if about is not None:
-                own, clones = found.setdefault(about.root.target, ([], []))
-                (own if about.on_source else clones).append(alert)
+                own, clones, forgotten = found.setdefault(about.root.target, ([], [], []))
+                if alert.state is ListedState.ACTIVE and alert.behind > self._patience.resent:
+                    forgotten.append(alert)
+                else:
+                    (own if about.on_source else clones).append(alert)
         piles = {
-            target: Pulled(on_source=tuple(own), on_clones=tuple(clones))
-            for target, (own, clones) in found.items()
+            target: Pulled(on_source=tuple(own), on_clones=tuple(clones), forgotten=tuple(old))
+            for target, (own, clones, old) in found.items()
         }
         self._piles = (roster, listing, piles)
         return piles

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 
 #: What the names of Relevo's own alerts begin with: an outcome must never look like a symptom.
@@ -64,6 +64,9 @@ class ListedAlert:
     alert_annotations: Mapping[str, str]
     state: ListedState
     starts_at: datetime
+    #: How much longer ago it was sent last than RelevoWatchdog, by the rules that evaluate both;
+    #: zero where that cannot be told. Whoever still thinks that it fires sends it as often.
+    behind: timedelta = timedelta(0)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

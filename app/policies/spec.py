@@ -221,6 +221,10 @@ class Patience:
     alertmanager_up: timedelta = 2 * _MINUTE
     #: An alert that nobody resolved has vanished when it was absent this long.
     vanished: timedelta = timedelta(seconds=90)
+    #: Prometheus sends a firing alert again every minute, at the evaluation after it. One that is
+    #: this much behind RelevoWatchdog fires there no more: Prometheus has restarted, forgot it,
+    #: and never says that it ended.
+    resent: timedelta = timedelta(seconds=90)
     #: A symptom that cannot be told for this long is a person's business.
     unknown: timedelta = 15 * _MINUTE
     #: Time between two sweeps of the container collector.
@@ -238,6 +242,7 @@ class Patience:
         return Patience(
             alertmanager_up=self.alertmanager_up / factor,
             vanished=self.vanished / factor,
+            resent=self.resent / factor,
             unknown=self.unknown / factor,
             sweep=self.sweep / factor,
             sweep_takes=self.sweep_takes,

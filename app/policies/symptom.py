@@ -10,6 +10,9 @@ from app.domain.observation import Sickness, Symptom
 from app.policies.spec import Patience
 
 _SETTLE = "relevo_settle"
+_FORGOTTEN = (
+    "Alertmanager still lists the alert, but Prometheus sends it no more: has it restarted?"
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -20,13 +23,15 @@ class Pulled:
     on_source: tuple[ListedAlert, ...] = ()
     #: Alerts about its clones.
     on_clones: tuple[ListedAlert, ...] = ()
+    #: Alerts about either that whoever evaluates them sends no more, without a word of their end.
+    forgotten: tuple[ListedAlert, ...] = ()
     #: Why the absence of an alert proves nothing; None while the pipeline is alive.
     dead: str | None = None
 
     @property
     def fingerprints(self) -> frozenset[str]:
         """Of all alerts that are listed."""
-        return frozenset(alert.fingerprint for alert in (*self.on_source, *self.on_clones))
+        return frozenset(alert.fingerprint for alert in _all_listed(self))
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,6 +112,8 @@ def _judge(evidence: Evidence, *, now: datetime, expiry: timedelta) -> Sickness:
             since=_since(evidence.known, active),
             settle=settle,
         )
+    if isinstance(pulled, Pulled) and pulled.forgotten:
+        return Sickness(symptom=Symptom.UNKNOWN, settle=settle, doubt=_FORGOTTEN)
     if silenced:
         return Sickness(symptom=Symptom.SUPPRESSED, settle=settle)
     if told_by_api and isinstance(pulled, Pulled) and pulled.dead is not None:
@@ -199,6 +206,10 @@ def newly_listed(
     )
 
 
+def _all_listed(pulled: Pulled) -> tuple[ListedAlert, ...]:
+    return (*pulled.on_source, *pulled.on_clones, *pulled.forgotten)
+
+
 def _all_resolved(known: tuple[KnownAlert, ...]) -> bool:
     return bool(known) and all(k.alert.status is AlertStatus.RESOLVED for k in known)
 
@@ -222,7 +233,7 @@ def _since(known: tuple[KnownAlert, ...], active: Iterable[Alert | ListedAlert])
 def _settle(evidence: Evidence, pulled: Pulled | Unreachable | None) -> timedelta | None:
     annotations: list[Mapping[str, str]] = [k.alert.alert_annotations for k in evidence.known]
     if isinstance(pulled, Pulled):
-        annotations += [a.alert_annotations for a in (*pulled.on_source, *pulled.on_clones)]
+        annotations += [a.alert_annotations for a in _all_listed(pulled)]
     found = []
     for each in annotations:
         try:

@@ -227,6 +227,45 @@ async def test_two_that_disagree_are_merged_the_active_one_wins(
     assert listing.up_since == min(map(datetime.fromisoformat, uptimes))
 
 
+@pytest.mark.parametrize(
+    ("generator", "sent", "behind"),
+    [
+        pytest.param("http://prometheus/graph", "12:00:00", 150, id="sent-no-more"),
+        pytest.param("http://prometheus/graph", "12:02:45", 0, id="sent-after-the-watchdog"),
+        pytest.param("", "12:00:00", 0, id="posted-by-hand-once"),
+    ],
+)
+async def test_how_far_an_alert_is_behind_the_watchdog(
+    fake: FarSide, client: httpx.AsyncClient, generator: str, sent: str, behind: float
+) -> None:
+    fake.answers[ALERTS] = listing_of(
+        listed(generatorURL=generator, updatedAt=f"2026-11-22T{sent}.000Z"),
+        listed(
+            "RelevoWatchdog",
+            receivers=[{"name": "nobody"}],
+            updatedAt="2026-11-22T12:02:30.000Z",
+        ),
+    )
+
+    (alert,) = (await Alertmanagers([fake.url], "relevo", client).listing()).alerts
+
+    assert alert.behind == timedelta(seconds=behind)
+
+
+async def test_of_two_that_list_it_the_one_that_heard_last_counts(
+    fake: FarSide, other: FarSide, client: httpx.AsyncClient
+) -> None:
+    for side, sent in ((fake, "12:00:00"), (other, "12:02:30")):
+        side.answers[ALERTS] = listing_of(
+            listed(generatorURL="http://p/graph", updatedAt=f"2026-11-22T{sent}.000Z"),
+            listed("RelevoWatchdog", updatedAt="2026-11-22T12:02:30.000Z"),
+        )
+
+    listing = await Alertmanagers([fake.url, other.url], "relevo", client).listing()
+
+    assert {alert.behind for alert in listing.alerts} == {timedelta(0)}
+
+
 async def test_one_of_two_is_enough(pair: tuple[str, str], client: httpx.AsyncClient) -> None:
     await _post(client, pair[1:], "Here")
     dead = f"http://127.0.0.1:{free_port()}"

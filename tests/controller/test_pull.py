@@ -834,3 +834,36 @@ async def test_what_was_measured_before_the_engine_was_known_does_not_stand_for_
     assert 'engine=""' not in rendered
     assert 'relevo_pull_up{engine="host1"} 1.0' in rendered
     assert 'relevo_events_up{engine="host1"} 1.0' in rendered
+
+
+async def test_a_prometheus_that_restarted_makes_no_failed_restart(
+    watched: House, alertmanager: FakeAlertmanager
+) -> None:
+    """
+    Cured by the restart, and Prometheus restarts meanwhile.
+
+    It has forgotten that the alert fired, so it never says that it ended: Alertmanager lists it
+    until its end of four minutes. That is no symptom that persists.
+    """
+    async with working(watched, pulling=True):
+        await watched.take(alert())
+        await pass_time(seconds=90)
+        alertmanager.alerts = [listed_alert(behind=timedelta(seconds=91))]
+        await pass_time(minutes=4)
+        alertmanager.alerts = []
+        await pass_time(minutes=6)
+        story = await watched.story()
+
+    assert [one.verdict for one in story.attempts] == [Verdict.RECOVERED]
+
+
+async def test_an_alert_that_is_sent_a_little_later_than_the_watchdog_is_active(
+    watched: House, alertmanager: FakeAlertmanager
+) -> None:
+    alertmanager.alerts = [listed_alert(behind=timedelta(seconds=90))]
+    async with working(watched, pulling=True):
+        await watched.take(alert())
+        await pass_time(minutes=5)
+        story = await watched.story()
+
+    assert [one.verdict for one in story.attempts] == [Verdict.SYMPTOM_PERSISTS]

@@ -164,3 +164,26 @@ def test_an_alert_is_the_apis_from_its_first_listing_on(
     one: Any, pulled: Any, expected: tuple[str, ...]
 ) -> None:
     assert newly_listed((one,), pulled) == expected
+
+
+def test_what_prometheus_sends_no_more_is_neither_active_nor_gone() -> None:
+    """It has restarted and forgot that it fires; Alertmanager waits for an end that never comes."""
+    sick = sickness(
+        Evidence(known=(known(listed=True),), pulled=Pulled(forgotten=(listed_alert(),))),
+        now=START,
+        expiry=timedelta(hours=8),
+    )
+
+    assert sick.symptom is Symptom.UNKNOWN
+    assert sick.doubt is not None
+    assert "sends it no more" in sick.doubt
+
+
+def test_one_alert_that_is_still_sent_is_enough_to_be_ill() -> None:
+    pulled = Pulled(
+        on_source=(listed_alert(fingerprint="f2"),), forgotten=(listed_alert(fingerprint="f1"),)
+    )
+
+    sick = sickness(Evidence(known=(), pulled=pulled), now=START, expiry=timedelta(hours=8))
+
+    assert sick.symptom is Symptom.ACTIVE
