@@ -17,6 +17,7 @@ Our exceptions.
     - CoolingDown           the group was scaled out a moment ago
     - OutOfBudget           too many actions at once, or lately
     - GroupBusy             too many instances of the group are out by our hand already
+    - NoRoom                as many instances, or clones, as there may be
     - OrderConflict         an operator's order, while something else is going on there
     - OrderRefused          an operator's order that a guard forbids
     - BadConfiguration      a setting or the policy file is wrong; says where and what to do
@@ -123,6 +124,18 @@ class GroupBusy(Permanent):
     def __init__(self, until: datetime) -> None:
         super().__init__(f"the group has instances out until {until.isoformat()}")
         self.until = until
+
+
+class NoRoom(Permanent):
+    """
+    There are as many instances, or clones, as there may be.
+
+    :param reason: the word for which of the two
+    """
+
+    def __init__(self, reason: str, message: str) -> None:
+        super().__init__(message)
+        self.reason = reason
 
 
 class OrderConflict(Permanent):

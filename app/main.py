@@ -33,6 +33,7 @@ from app.controller.desk import Desk
 from app.controller.freshness import Freshness
 from app.controller.gauges import Gauges
 from app.controller.intake import Intake
+from app.controller.last_look import LastLook
 from app.controller.note import Notebook
 from app.controller.observe import Observer
 from app.controller.operate import Operator
@@ -153,7 +154,14 @@ async def open_controller(settings: Settings, rulebook: Rulebook) -> AsyncIterat
             else None
         )
         clerk = Clerk(engine, store.casefiles, clock)
-        actor = Actor(engine, store.records, clerk, witness, clock)
+        actor = Actor(
+            engine,
+            store.records,
+            LastLook(engine, census, store.controls, witness, clock),
+            clerk,
+            witness,
+            clock,
+        )
         notebook = Notebook(store.records, clock, telemetry, tell=crier.wake if crier else _nobody)
         reconciler = Reconciler(observer, actor, notebook, clock, patience=patience)
         worker = Worker(store.schedule, clock, reconciler.step, telemetry)
@@ -169,6 +177,7 @@ async def open_controller(settings: Settings, rulebook: Rulebook) -> AsyncIterat
         parts = Parts(
             intake=Intake(
                 store.inbox,
+                store.records,
                 census,
                 clock,
                 telemetry,

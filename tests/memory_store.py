@@ -152,7 +152,7 @@ class MemoryBudget:
         self._slots: dict[str, int] = {}
         #: Attempt -> when it was charged.
         self.charges: dict[str, int] = {}
-        #: Target -> since when it waits for its turn, and when it asked last.
+        #: Target -> since when it waits for its turn, and until when unless it asks again.
         self._waiting: dict[str, tuple[int, int]] = {}
         #: Group -> target -> until when it counts as out.
         self._out: defaultdict[str, dict[str, int]] = defaultdict(dict)
@@ -196,18 +196,18 @@ class MemoryBudget:
     def _check_turn(self, target: str, limits: Limits, now_ms: int) -> None:
         if limits.waiting_since is None:
             return
-        since, forget_ms = to_ms(limits.waiting_since), span_ms(limits.forget_after)
+        since = to_ms(limits.waiting_since)
         # In Redis' order: by time, then by name.
-        for at, other, asked in sorted((at, one, ask) for one, (at, ask) in self._waiting.items()):
-            if at < since and other != target and asked > now_ms - forget_ms:
-                raise OutOfBudget(from_ms(asked + forget_ms))
+        for at, other, ends in sorted((at, one, end) for one, (at, end) in self._waiting.items()):
+            if at < since and other != target and ends > now_ms:
+                raise OutOfBudget(from_ms(ends))
 
     def _wait(self, target: str, limits: Limits, now_ms: int) -> None:
         if limits.waiting_since is None:
             return
-        edge = now_ms - span_ms(limits.forget_after)
-        self._waiting = {one: pair for one, pair in self._waiting.items() if pair[1] > edge}
-        self._waiting[target] = (to_ms(limits.waiting_since), now_ms)
+        self._waiting = {one: pair for one, pair in self._waiting.items() if pair[1] > now_ms}
+        forgotten = now_ms + span_ms(limits.forget_after)
+        self._waiting[target] = (to_ms(limits.waiting_since), forgotten)
 
     def _check_group(self, target: str, limits: Limits, now: datetime) -> None:
         if limits.group is None:

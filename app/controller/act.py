@@ -1,5 +1,6 @@
 """Carry out one decision: the only side effect of a step, and its intent before it."""
 
+import asyncio
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Final
@@ -8,6 +9,7 @@ import structlog
 
 from app.controller.blame import Blame
 from app.controller.casefile import Clerk
+from app.controller.last_look import LastLook
 from app.controller.observe import Seen
 from app.controller.witness import Witness
 from app.domain.activity import ActivityStatus
@@ -63,16 +65,19 @@ class Actor:
         self,
         engine: ContainerEngine,
         records: Records,
+        last_look: LastLook,
         clerk: Clerk,
         witness: Witness,
         clock: Clock,
     ) -> None:
         self._engine = engine
         self._records = records
+        self._last_look = last_look
         self._clerk = clerk
         self._witness = witness
         self._clock = clock
         self._blame = Blame(engine)
+        self._scaling = asyncio.Lock()
 
     async def act(self, claim: Claim, decision: ActionDecision, seen: Seen) -> Outcome:
         """
@@ -82,8 +87,17 @@ class Actor:
         :raises CoolingDown: the group was scaled out a moment ago; nothing was done
         :raises OutOfBudget: too much was done lately; nothing was done
         :raises GroupBusy: too many of the group are out; nothing was done
+        :raises NoRoom: others have scaled out meanwhile; nothing was done
         :raises StoreUnavailable: the intent could not be written; nothing was done
         """
+        if isinstance(decision, ScaleOut):
+            # One after the other, each counted from what the engine has by then.
+            async with self._scaling:
+                await self._last_look.room(seen)
+                return await self._act(claim, decision, seen)
+        return await self._act(claim, decision, seen)
+
+    async def _act(self, claim: Claim, decision: ActionDecision, seen: Seen) -> Outcome:
         observation = seen.observation
         assert observation.remediation is not None
         assert observation.container is not None
@@ -116,6 +130,9 @@ class Actor:
         if isinstance(decision, Restart | ScaleOut):
             # Only now that it is sure to be used; a second try would find our own traces.
             await self._clerk.take(attempt.container_id, attempt.id)
+            changed = await self._last_look.changes(record, attempt, seen)
+            if changed is not None:
+                return Outcome(remediation=record, conclusion=changed)
         with self._witness.acting(attempt.container_id):
             return await self._carry_out(record, attempt, decision, seen.policy, grace)
 
@@ -149,7 +166,7 @@ class Actor:
         try:
             container = await self._call(attempt, decision, policy, grace)
         except EngineRefused as exc:
-            if await self._blame.is_the_engines(attempt.container_id, exc, now=self._clock.now()):
+            if await self._blame.is_the_engines(attempt.container_id, exc):
                 return Outcome(
                     remediation=record,
                     conclusion=Conclude(
@@ -193,7 +210,6 @@ class Actor:
                     Verdict.VANISHED, Reason.NO_SUCH_TARGET, "the container is gone"
                 ),
             )
-        self._blame.carried_out()
         return Outcome(
             remediation=attempts.acted(record, now=self._clock.now(), container=container)
         )

@@ -1,6 +1,5 @@
 """A 5xx of the engine: is the container ill, or the engine itself?"""
 
-from datetime import datetime, timedelta
 from typing import Final
 
 from app.errors import ContainerGone, EngineRefused, EngineUnavailable
@@ -8,36 +7,28 @@ from app.ports import ContainerEngine
 
 #: HTTP's first status for "the server failed".
 _SERVER_ERROR: Final = 500
-#: Two containers in a row that the engine fails for are one illness within this time.
-_SAME_ILLNESS: Final = timedelta(minutes=5)
 
 
 class Blame:
-    """Remembers whom the engine failed last."""
+    """Asks the engine about others when it failed for one."""
 
     def __init__(self, engine: ContainerEngine) -> None:
         self._engine = engine
-        #: The last container whose action ended in a 5xx, and when; None after a success.
-        self._failed: tuple[str, datetime] | None = None
 
-    def carried_out(self) -> None:
-        """Hear that the engine did what it was told."""
-        self._failed = None
-
-    async def is_the_engines(self, container_id: str, exc: EngineRefused, *, now: datetime) -> bool:
+    async def is_the_engines(self, container_id: str, exc: EngineRefused) -> bool:
         """
         Tell an ill engine from an ill container.
 
-        It is the engine where it cannot list or inspect either, or where the last thing that it
-        was told about another container, a short while ago, ended the same way.
+        It is the engine where it left the container as it was, and cannot list, or look at others,
+        either. What it has stopped and cannot start is down by our hand, whosever fault that is.
         """
         if exc.status < _SERVER_ERROR:
             return False
-        before, self._failed = self._failed, (container_id, now)
-        if before is not None and before[0] != container_id and now - before[1] <= _SAME_ILLNESS:
-            return True
         try:
-            others = [c for c in await self._engine.containers() if c.id != container_id]
+            everybody = await self._engine.containers()
+            if any(one.id == container_id and not one.is_running for one in everybody):
+                return False
+            others = [one for one in everybody if one.id != container_id]
             if others:
                 await self._engine.inspect(others[0].id)
         except EngineUnavailable:

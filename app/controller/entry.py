@@ -10,6 +10,7 @@ from app.domain.activity import Activity, ActivityStatus
 from app.domain.decision import (
     Action,
     Adopt,
+    CallOff,
     Close,
     Conclude,
     Confirm,
@@ -127,12 +128,23 @@ def _recovered(decision: Decision, attempt: Attempt | None) -> str | None:
 
 
 def _freed(decision: Decision, attempt: Attempt | None) -> str | None:
-    return attempt.id if isinstance(decision, Conclude | Adopt) and attempt is not None else None
+    return (
+        attempt.id
+        if isinstance(decision, Conclude | Adopt | CallOff) and attempt is not None
+        else None
+    )
+
+
+def _ends(decision: Decision, attempt: Attempt, *, now: datetime) -> bool:
+    """Tell whether an attempt has its verdict by this decision."""
+    if isinstance(decision, CallOff):
+        return attempt.finished_at == now
+    return isinstance(decision, Conclude)
 
 
 def _is_back(decision: Decision, seen: Seen) -> bool:
     """Tell whether the target serves again after our action, or will not for other reasons."""
-    if isinstance(decision, Conclude | Close):
+    if isinstance(decision, Conclude | Close | CallOff):
         return True
     container = seen.observation.container
     record = seen.observation.remediation
@@ -185,10 +197,10 @@ def _activity(
     if isinstance(decision, Confirm):
         done = activity_of(remediation, attempt, ActivityStatus.SUCCESSFUL)
         return replace(done, finished_at=now)
-    if isinstance(decision, Conclude) and not attempts.is_up(remediation):
-        cancelled = decision.verdict is Verdict.CANCELLED
+    if _ends(decision, attempt, now=now) and not attempts.is_up(remediation):
+        cancelled = attempt.verdict is Verdict.CANCELLED
         status = ActivityStatus.CANCELLED if cancelled else ActivityStatus.FAILED
-        return activity_of(remediation, attempt, status, cause=decision.evidence)
+        return activity_of(remediation, attempt, status, cause=attempt.evidence)
     return None
 
 
@@ -206,7 +218,7 @@ def _cooldown(
     until: datetime | None
     if isinstance(decision, Confirm):
         until = now + policy.scale_out.cooldown
-    elif isinstance(decision, Conclude) and not attempts.is_up(remediation):
+    elif _ends(decision, attempt, now=now) and not attempts.is_up(remediation):
         until = None
     else:
         return None

@@ -11,11 +11,12 @@ import structlog
 from app.controller.picture import Census
 from app.controller.rules import Rules
 from app.controller.telemetry import Telemetry
-from app.domain.alert import OWN_ALERTS, Alert
+from app.domain.alert import OWN_ALERTS, Alert, AlertStatus
 from app.domain.decision import Reason
+from app.domain.target import TargetId, is_safe_name
 from app.errors import EngineUnavailable, NotAccepting, StoreUnavailable
 from app.policies.roster import Found, NotOurs, Roster, whose
-from app.ports import Aside, Clock, Inbox, Notice, Taken
+from app.ports import Aside, Clock, Inbox, Notice, Records, Taken
 
 log: Final = structlog.get_logger("relevo.intake")
 
@@ -60,6 +61,7 @@ class Intake:
     def __init__(
         self,
         inbox: Inbox,
+        records: Records,
         census: Census,
         clock: Clock,
         telemetry: Telemetry,
@@ -69,6 +71,7 @@ class Intake:
         pull: Callable[[], None],
     ) -> None:
         self._inbox = inbox
+        self._records = records
         self._census = census
         self._clock = clock
         self._telemetry = telemetry
@@ -106,6 +109,10 @@ class Intake:
                 continue
             about = await self._about(alert, look)
             if isinstance(about, NotOurs):
+                gone = await self._gone_target(alert, about)
+                if gone is not None:
+                    notices.append(Notice(target=gone, alert=alert))
+                    continue
                 skipped.append(about.reason)
                 asides.append(_aside(about.reason, about.detail, _excerpt(alert), now=now))
                 continue
@@ -128,6 +135,28 @@ class Intake:
         )
         self._count(counts, skipped)
         return counts
+
+    async def _gone_target(self, alert: Alert, about: NotOurs) -> str | None:
+        """
+        Find the target of a container that is away while its alert ends.
+
+        Skipped, its alert would be taken for firing when the container is back.
+        """
+        is_end = alert.status is AlertStatus.RESOLVED and about.reason is Reason.NO_SUCH_TARGET
+        last = self._census.last
+        if not is_end or last is None:
+            return None
+        labels = (alert.labels.get(name, "") for name in self._rules.book.target_labels)
+        slot = next((value for value in labels if value), "")
+        if not is_safe_name(slot):
+            return None
+        target = str(TargetId(last.engine, slot))
+        window = self._rules.book.defaults.restart.window
+        known = await self._records.read(
+            target, group=target, now=self._clock.now(), window=window, brake_window=window
+        )
+        fingerprints = {one.alert.fingerprint for one in known.alerts}
+        return target if alert.fingerprint in fingerprints else None
 
     async def _accepted(
         self, notices: Sequence[Notice], asides: Sequence[Aside], *, now: datetime

@@ -23,9 +23,11 @@ from app.domain.observation import (
     Sickness,
     Symptom,
 )
+from app.domain.reason import Reason
 from app.domain.remediation import Action, Remediation
 from app.domain.target import TargetId
 from app.errors import ContainerGone, EngineRefused, EngineUnavailable
+from app.policies import story
 from app.policies.match import incarnation, most_careful, policy_for, policy_named
 from app.policies.membership import Member, OptIn
 from app.policies.roster import Found, Roster
@@ -120,9 +122,10 @@ class Observer:
         clone = await self._fresh_clone(dossier.remediation, picture.roster)
 
         pulled = picture.of(target)
+        known, on_clones = self._told_apart(look, dossier.alerts, picture.roster)
         evidence = Evidence(
-            known=dossier.alerts,
-            on_clones=self._on_clones(look, dossier.alerts, picture.roster),
+            known=known,
+            on_clones=on_clones,
             pulled=pulled,
             stale=await self._freshness.doubt(target, container, pulled, dossier, now=look.now),
         )
@@ -173,13 +176,15 @@ class Observer:
 
     async def _read(self, look: "_Look", group: str) -> Dossier:
         book = look.book
-        return await self._store.records.read(
+        dossier = await self._store.records.read(
             look.target,
             group=group,
             now=look.now,
             window=book.defaults.restart.window,
             brake_window=book.guards.brake.window,
         )
+        record = story.taken_up(dossier.remediation, now=look.now)
+        return replace(dossier, remediation=record)
 
     def _without_container(self, look: "_Look", dossier: Dossier, view: EngineView) -> Seen:
         remediation = dossier.remediation
@@ -238,15 +243,20 @@ class Observer:
         alert = sick.alerts[0] if sick.alerts else ""
         return policy_for(look.book, member.listed.labels, alert, prefix=self._prefix)
 
-    def _on_clones(
+    def _told_apart(
         self, look: "_Look", known: tuple[KnownAlert, ...], roster: Roster
-    ) -> frozenset[str]:
-        found = set()
+    ) -> tuple[tuple[KnownAlert, ...], frozenset[str]]:
+        """Leave out alerts of containers that are gone; name those that are about a clone."""
+        kept, on_clones = [], set()
         for one in known:
             about = roster.resolve(one.alert.labels, target_labels=look.book.target_labels)
-            if isinstance(about, Found) and not about.on_source:
-                found.add(one.alert.fingerprint)
-        return frozenset(found)
+            if isinstance(about, Found):
+                if not about.on_source:
+                    on_clones.add(one.alert.fingerprint)
+            elif about.reason is Reason.NO_SUCH_TARGET:
+                continue  # that of a clone that has left: its source is here
+            kept.append(one)
+        return tuple(kept), frozenset(on_clones)
 
     async def _fresh_clone(
         self, remediation: Remediation | None, roster: Roster

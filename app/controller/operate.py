@@ -17,7 +17,7 @@ from app.domain.fidelity import FidelityReport
 from app.domain.observation import EngineView
 from app.domain.remediation import Remediation, State
 from app.errors import EngineUnavailable, OrderConflict, OrderRefused
-from app.policies import guards, orders, story
+from app.policies import attempts, guards, orders, story
 from app.ports import Clock, Reply, Store
 
 log: Final = structlog.get_logger("relevo.operator")
@@ -118,19 +118,19 @@ class Operator:
 
         :raises OrderConflict: there was neither
         """
-        before = await self._replied(wish, target, OrderKind.RELEASE)
-        if before is not None:
-            return before
         now = self._clock.now()
+        before = await self._replied(wish, target, OrderKind.RELEASE)
         was_held = await self._hold_of(target, now) is not None
         record = await self._store.records.remediation_of(target)
         can_end = record is not None and (
             record.state is State.QUARANTINED or record.called_off is not None
         )
-        if not was_held and not can_end:
+        if not was_held and not can_end and before is None:
             raise OrderConflict(f"{target} is neither held nor quarantined")
         # The order first: where it cannot be placed, the hold is still there.
-        placed = await self._order(target, OrderKind.RELEASE, wish, record) if can_end else None
+        placed = before
+        if placed is None and can_end:
+            placed = await self._order(target, OrderKind.RELEASE, wish, record)
         if was_held and not wish.dry_run:
             await self._store.controls.set_hold(target, None)
             await self._store.schedule.nudge([target], now=now)
@@ -273,7 +273,7 @@ class Operator:
 def _planned(target: str, record: Remediation | None, now: datetime, *, dry_run: bool) -> Placed:
     """Name the attempt before it is made; ``m`` keeps it apart from one of Relevo's own."""
     remediation = record.id if record is not None else story.new_id(target, now=now)
-    number = len(record.attempts) + 1 if record is not None else 1
+    number = attempts.next_number(record) if record is not None else 1
     return Placed(remediation=remediation, attempt=f"{remediation}.{number}m", dry_run=dry_run)
 
 

@@ -7,6 +7,7 @@ from app.controller.act import Actor
 from app.controller.note import Notebook
 from app.controller.observe import Observer, Seen
 from app.domain.decision import (
+    CallOff,
     Conclude,
     Decision,
     Hold,
@@ -18,7 +19,14 @@ from app.domain.decision import (
     StartStopped,
 )
 from app.domain.remediation import Action, Remediation
-from app.errors import CoolingDown, GroupBusy, OutOfBudget
+from app.errors import (
+    CoolingDown,
+    EngineUnavailable,
+    GroupBusy,
+    NoRoom,
+    OutOfBudget,
+    RelevoError,
+)
 from app.policies import attempts, ladder, orders, story
 from app.policies.spec import Patience
 from app.ports import Claim, Clock
@@ -74,7 +82,7 @@ class Reconciler:
             acting = seen
         try:
             outcome = await self._actor.act(claim, decision, acting)
-        except (CoolingDown, OutOfBudget, GroupBusy) as exc:
+        except (CoolingDown, OutOfBudget, GroupBusy, NoRoom, EngineUnavailable) as exc:
             await self._write_down(claim, _put_off(exc, seen, now=now), seen, now)
             return
         if outcome.conclusion is None:
@@ -94,28 +102,39 @@ class Reconciler:
             record = story.opened(observation, decision, policy=seen.policy.name, now=now)
         if record is not None:
             record = story.advanced(record, observation, decision, now=now)
-        if isinstance(decision, Conclude) and record is not None:
+        if isinstance(decision, Conclude | CallOff) and record is not None:
             attempt = record.last_attempt
-            assert attempt is not None  # it is the attempt that was concluded
-            if attempt.action is Action.SCALE_OUT and not attempts.is_up(record):
+            ended = attempt is not None and attempt.finished_at == now
+            if (
+                attempt is not None
+                and ended
+                and attempt.action is Action.SCALE_OUT
+                and not attempts.is_up(record)
+            ):
                 await self._actor.remove_clone(attempt, seen)
         await self._notebook.decision(claim, decision, record, seen, now=now)
 
 
-def _put_off(exc: CoolingDown | OutOfBudget | GroupBusy, seen: Seen, *, now: datetime) -> Decision:
+def _put_off(exc: RelevoError, seen: Seen, *, now: datetime) -> Decision:
     """Say why an action was not begun: looked at again later, but a person is not kept waiting."""
-    reason = {
-        CoolingDown: Reason.COOLDOWN,
-        OutOfBudget: Reason.BUDGET,
-        GroupBusy: Reason.MIN_HEALTHY,
-    }[type(exc)]
-    if orders.is_open(seen.observation):
+    poll_at = now + seen.policy.verify.poll
+    until = poll_at
+    match exc:
+        case CoolingDown():
+            reason, until = Reason.COOLDOWN, exc.until
+        case OutOfBudget():
+            # Asked at every poll: a slot is free long before its lease ends, and who does not ask
+            # for a while loses his place.
+            reason, until = Reason.BUDGET, min(exc.until, poll_at)
+        case GroupBusy():
+            reason, until = Reason.MIN_HEALTHY, min(exc.until, poll_at)
+        case NoRoom():
+            reason = Reason(exc.reason)
+        case _:
+            reason = Reason.ENGINE_DOWN
+    if orders.is_open(seen.observation) and reason is not Reason.ENGINE_DOWN:
         return Refuse(reason, str(exc))
-    if isinstance(exc, CoolingDown):
-        return Hold(exc.until, reason)
-    # Asked at every poll: a slot is free long before its lease ends, and who does not ask for a
-    # while loses his place.
-    return Hold(min(exc.until, now + seen.policy.verify.poll), reason)
+    return Hold(until, reason)
 
 
 def _with(seen: Seen, remediation: Remediation) -> Seen:

@@ -145,7 +145,8 @@ class Resync:
         )
         targets = len(picture.roster.targets())
         after = guards.next_brake(brake, failing=failing, targets=targets, rules=rules, now=now)
-        if after == brake:
+        # Read again: a person may have resumed while we counted.
+        if after == brake or await controls.brake() != brake:
             return
         await controls.set_brake(after)
         log.warning(

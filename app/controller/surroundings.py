@@ -61,6 +61,7 @@ def guard_view(
             now=now,
         ),
         human=witness.human(container.id),
+        is_blind=witness.is_blind,
         protected=member.protected,
         start_grace_until=start_grace_until(container, policy, now=now),
         others=sum(one.state not in _DOWN for one in others),

@@ -77,6 +77,8 @@ class Witness:
         self._born: dict[str, datetime] = {}
         self._changes: deque[Change] = deque(maxlen=_CAP)
         self._trouble: str | None = "not connected yet"
+        #: What happened before we came is being told, and not all of it has been heard.
+        self.is_blind = False
 
     @property
     def trouble(self) -> str | None:
@@ -108,6 +110,8 @@ class Witness:
         since_ns = _nanoseconds(self._clock.now() - _LOOK_BACK)
         pause = _FIRST_PAUSE
         loop = asyncio.get_running_loop()
+        self.is_blind = True
+        loop.call_later(_STEADY, self._have_seen)
         while True:
             steady = loop.call_later(_STEADY, self._say, None)
             try:
@@ -127,6 +131,9 @@ class Witness:
                 steady.cancel()
             await asyncio.sleep(pause)
             pause = min(2 * pause, _LONGEST_PAUSE)
+
+    def _have_seen(self) -> None:
+        self.is_blind = False
 
     async def see(self, event: EngineEvent) -> None:
         """Take one event in."""

@@ -101,6 +101,8 @@ class GuardView:
     deploy_until: datetime | None = None
     #: What a person did to the container, past Relevo: a sentence.
     human: str | None = None
+    #: The engine's events have not been heard yet: whatever a person did is not known.
+    is_blind: bool = False
     #: Why it is never acted on: a sentence.
     protected: str | None = None
     #: It has been started a moment ago.

@@ -18,6 +18,10 @@ from app.domain.decision import (
 from app.domain.observation import Observation
 from app.domain.remediation import Action, Attempt, Remediation, State, Trigger
 
+_NOT_OURS = (Trigger.FOREIGN, Trigger.REHEARSAL)
+#: Of these, a story keeps as many: somebody may restart a container every minute, for days.
+_MOST = 100
+
 
 def begun(
     remediation: Remediation,
@@ -112,7 +116,7 @@ def followed(
         trigger=Trigger.FOREIGN,
         started_before=remediation.planned_started_at,
     )
-    added = replace(remediation, attempts=(*remediation.attempts, attempt))
+    added = replace(remediation, attempts=(*_worth_keeping(remediation), attempt))
     return _being_verified(added, _carried_out(attempt, container, now=now), now=now)
 
 
@@ -128,7 +132,7 @@ def rehearsed(
         acted_at=now,
         started_after=container.started_at,
     )
-    added = replace(remediation, attempts=(*remediation.attempts, attempt))
+    added = replace(remediation, attempts=(*_worth_keeping(remediation), attempt))
     return _being_verified(added, attempt, now=now)
 
 
@@ -196,13 +200,28 @@ def _new(
     now: datetime,
 ) -> Attempt:
     return Attempt(
-        id=f"{remediation.id}.{len(remediation.attempts) + 1}",
+        id=f"{remediation.id}.{next_number(remediation)}",
         action=action,
         reason=decision.reason,
         container_id=container.id,
         started_before=container.started_at,
         intent_at=now,
     )
+
+
+def next_number(remediation: Remediation) -> int:
+    """Number the next attempt; those before may be fewer than there were."""
+    last = remediation.last_attempt
+    if last is None:
+        return 1
+    return int(last.id.rpartition(".")[2].rstrip("m") or "0") + 1
+
+
+def _worth_keeping(remediation: Remediation) -> tuple[Attempt, ...]:
+    """Forget the oldest attempts that were not ours, where there is no end of them."""
+    others = [one for one in remediation.attempts if one.trigger in _NOT_OURS]
+    gone = {one.id for one in others[:-_MOST]} if len(others) > _MOST else set()
+    return tuple(one for one in remediation.attempts if one.id not in gone)
 
 
 def _being_verified(remediation: Remediation, attempt: Attempt, *, now: datetime) -> Remediation:

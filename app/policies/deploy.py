@@ -50,7 +50,10 @@ def deploying_until(
     births = sorted(
         other.created_at
         for other in everybody
-        if other.created_at is not None and project_of(other.labels, prefix=prefix) == project
+        # By a clock that is wrong it may be from the future: that is no deploy for ever.
+        if other.created_at is not None
+        and other.created_at <= now + hold
+        and project_of(other.labels, prefix=prefix) == project
     )
     if births and births[-1] > now - hold:
         first_start = all(b - a <= hold for a, b in pairwise(births))

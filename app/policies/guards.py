@@ -107,8 +107,8 @@ def start_grace_until(container: Container, policy: Policy, *, now: datetime) ->
     if grace <= timedelta(0):
         return None
     started = _moment(container.started_at)
-    if started is None:
-        return None
+    if started is None or started > now + grace:
+        return None  # by a clock that is wrong: not for ever
     until = min(started, now) + grace
     return until if until > now else None
 

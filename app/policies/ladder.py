@@ -1,6 +1,6 @@
 """The next step of one target, and its reason."""
 
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from app.domain.container import RunState
 from app.domain.decision import (
@@ -28,6 +28,8 @@ from app.policies.spec import Guards, Patience, Policy
 
 #: What a container that is stopped by hand ends with: done, SIGKILL, SIGTERM.
 _STOPPED_BY_SIGNAL = (0, 137, 143)
+#: The engine's events are heard within this time of a start.
+_SOON = timedelta(seconds=1)
 #: One pull that does not list an alert may be a blink of the chain.
 _LOOKS = 3
 
@@ -56,7 +58,7 @@ def next_step(
         return opening.begin(seen, policy, now=now)
 
     attempt = remediation.open_attempt
-    if not seen.opted_in:
+    if not seen.opted_in and (attempt is None or attempt.acted_at is not None):
         return _opted_out(remediation)
     if attempt is not None:
         if attempt.trigger is Trigger.REHEARSAL:
@@ -101,7 +103,9 @@ def _called_off(
 def _quarantined(
     seen: Observation, remediation: Remediation, policy: Policy, *, now: datetime
 ) -> Decision:
-    if seen.sickness.symptom is Symptom.ABSENT:
+    container = seen.container
+    loops = container is not None and container.state is RunState.RESTARTING
+    if seen.sickness.symptom is Symptom.ABSENT and not loops:
         since = remediation.absent_since or now
         if now - since >= (seen.sickness.settle or policy.verify.settle):
             return Close(Outcome.ESCALATED, Reason.RESOLVED)
@@ -120,7 +124,13 @@ def _between_attempts(
     last = remediation.last_attempt
     poll_at = now + policy.verify.poll
     unfit = guards.not_fit(seen)
-    if last is not None and _left_down(seen, last):
+    if last is not None and _loops(seen, last):
+        return Escalate(
+            Reason.NOT_RUNNING, f"the engine restarts it over and over since ours: {last.evidence}"
+        )
+    if last is not None and _left_down(seen, remediation, last):
+        if seen.guards.is_blind:
+            return Hold(now + _SOON, Reason.NOT_RUNNING, "who stopped it is not known yet")
         if _stopped_by_itself(seen):
             return _climb(seen, remediation, policy, rules, now=now)
         # It may have been a person's stop: not started again, but somebody must be told.
@@ -188,7 +198,8 @@ def _climb(
     last = remediation.last_attempt
     if last is not None and last.verdict is Verdict.RECOVERED:
         return Relapse(Reason.RELAPSED)  # in the moment between its verdict and its end
-    is_new = not remediation.attempts and remediation.relapse_of is None
+    by_us = [one for one in remediation.attempts if one.trigger is not Trigger.MANUAL]
+    is_new = not by_us and remediation.relapse_of is None
     if is_new and opening.has_relapsed(seen, policy, now=now):
         return Relapse(Reason.RELAPSED)  # nobody could tell when it was opened
     if last is not None and last.verdict is Verdict.UNKNOWN:
@@ -214,7 +225,7 @@ def _climb(
     due = due_at(seen.target, remediation.needed_since, failures, policy)
     if scale_out is None and now < due:
         return Wait(due, backoff, action)
-    is_down_by_us = last is not None and _left_down(seen, last)
+    is_down_by_us = last is not None and _left_down(seen, remediation, last)
     forbidden = guards.hold(seen, action, policy, rules, now=now, is_down_by_us=is_down_by_us)
     if forbidden is not None:
         return forbidden
@@ -225,16 +236,30 @@ def _climb(
     return Restart(backoff)
 
 
-def _left_down(seen: Observation, last: Attempt) -> bool:
+def _loops(seen: Observation, last: Attempt) -> bool:
+    """Tell whether what we restarted never stays up: it has no moment in which to act on it."""
+    container = seen.container
+    return (
+        container is not None
+        and container.state is RunState.RESTARTING
+        and last.verdict is Verdict.CRASH_LOOP
+        and last.trigger in (Trigger.AUTOMATIC, Trigger.MANUAL)
+    )
+
+
+def _left_down(seen: Observation, remediation: Remediation, last: Attempt) -> bool:
     """Tell whether the container that we restarted last has stopped since, and stays so."""
     container = seen.container
+    since = last.acted_at or last.intent_at
+    if any(entry.reason is Reason.HUMAN and entry.at >= since for entry in remediation.log):
+        return False  # a person stopped it, and we knew before we forgot
     return (
         container is not None
         and last.action is Action.RESTART
         and last.trigger in (Trigger.AUTOMATIC, Trigger.MANUAL)
         and last.verdict is not None
         and last.verdict.counts
-        and last.started_after == container.started_at
+        and container.started_at == (last.started_after or last.started_before)
         and container.state in (RunState.EXITED, RunState.DEAD)
         and seen.guards.human is None
     )

@@ -37,14 +37,21 @@ def begin(seen: Observation, policy: Policy, *, now: datetime) -> Decision:
     if scale_out is not None:
         return Wait(now, scale_out, Action.SCALE_OUT)
     # Received in the past where we were away: the delay counts from then, the rest is waited.
-    due = due_at(seen.target, seen.sickness.since or now, failures, policy)
+    due = due_at(seen.target, needed_since(seen, now=now), failures, policy)
     reason = Reason.FIRST_NEED if failures == 0 else Reason.BACKOFF
     return Wait(max(now, due), reason, Action.RESTART)
+
+
+def needed_since(seen: Observation, *, now: datetime) -> datetime:
+    """Tell since when help is needed; what was made anew is given its time from now on."""
+    return now if is_new_incarnation(seen) else (seen.sickness.since or now)
 
 
 def is_new_incarnation(seen: Observation) -> bool:
     """Tell whether the target was made anew since its last remediation."""
     previous = seen.previous
+    if seen.view is not EngineView.SEEN:
+        return False  # it cannot be told
     return previous is not None and previous.incarnation != seen.incarnation
 
 

@@ -50,6 +50,8 @@ def answer(seen: Observation, rules: Guards, *, now: datetime) -> Decision:
                 record.state is not State.QUARANTINED and record.called_off is None
             ):
                 return Refuse(Reason.OPERATOR, "there is nothing to release")
+            if record.open_attempt is not None:
+                return Refuse(Reason.BUSY, f"{record.open_attempt.id} has no verdict yet")
             return Close(Outcome.RELEASED, Reason.OPERATOR)
         case OrderKind.CANCEL:
             if record is None or record.id != order.remediation:

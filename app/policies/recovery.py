@@ -33,6 +33,9 @@ def settle(
 
     A timeout is unknown, not failed: the engine goes on although its client left.
     """
+    if _is_left_stopped(seen, attempt) and not attempt.started_again:
+        # It stopped it, could not start it, and said so: down it is by our hand all the same.
+        return StartStopped(Reason.FOUND_STOPPED)
     if attempt.error_status is not None:
         return Conclude(
             Verdict.ENGINE_ERROR, Reason.INTERRUPTED, f"the engine refused: {attempt.error}"
@@ -62,6 +65,17 @@ def settle(
     return _again(seen, attempt, policy, rules, now=now)
 
 
+def _is_left_stopped(seen: Observation, attempt: Attempt) -> bool:
+    container = seen.container
+    return (
+        attempt.error_status is not None
+        and attempt.action is not Action.SCALE_OUT
+        and container is not None
+        and container.id == attempt.container_id
+        and container.state in _STOPPED
+    )
+
+
 def _settle_scale_out(
     seen: Observation, attempt: Attempt, policy: Policy, rules: Guards, *, now: datetime
 ) -> Adopt | Watch | Resume | Conclude:
@@ -86,6 +100,8 @@ def _again(
 ) -> Watch | Resume | Conclude:
     """Do what was interrupted, if everything still speaks for it."""
     nothing_done = "; nothing was done"
+    if not seen.opted_in:
+        return Conclude(Verdict.CANCELLED, Reason.NOT_OPTED_IN, f"opted out since{nothing_done}")
     if attempt.trigger is Trigger.MANUAL:
         # A person wanted it; alerts, pause and brake did not matter, and still do not.
         refused = guards.refusal(seen, attempt.action, rules, now=now)

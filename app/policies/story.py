@@ -1,7 +1,7 @@
 """How the record of a remediation goes on, decision by decision."""
 
 from dataclasses import replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import assert_never
 
 from app.domain.decision import (
@@ -32,10 +32,13 @@ from app.domain.decision import (
 from app.domain.observation import EngineView, Observation, Symptom
 from app.domain.remediation import LogEntry, Remediation, State
 from app.domain.target import TargetId
-from app.policies import attempts, orders
+from app.policies import attempts, opening, orders
 
 #: Decisions kept with a remediation: a day of polling changes its mind far less often.
 _LOG_CAP = 200
+
+#: A look that comes this much later than planned is the first of a new series.
+_UNSEEN = timedelta(minutes=1)
 
 _WATCHED_AS = {
     Reason.SETTLING: State.SETTLING,
@@ -71,7 +74,7 @@ def opened(seen: Observation, decision: Decision, *, policy: str, now: datetime)
         reason=decision.reason,
         opened_at=now,
         alerts=seen.sickness.alerts,
-        needed_since=seen.sickness.since or now,
+        needed_since=opening.needed_since(seen, now=now),
         planned_started_at=container.started_at,
         planned_restarts=container.restart_count,
     )
@@ -80,6 +83,15 @@ def opened(seen: Observation, decision: Decision, *, policy: str, now: datetime)
 def new_id(target: str, *, now: datetime) -> str:
     """Name a remediation: the slot, and the moment."""
     return f"{TargetId.parse(target).slot}-{_base36(round(now.timestamp() * 1000))}"
+
+
+def taken_up(remediation: Remediation | None, *, now: datetime) -> Remediation | None:
+    """Begin a new series of looks where we were away: what happened meanwhile nobody knows."""
+    if remediation is None or remediation.next_at is None:
+        return remediation
+    if now - remediation.next_at <= _UNSEEN:
+        return remediation
+    return replace(remediation, absent_since=None, absent_looks=0, unknown_since=None)
 
 
 def tracked(remediation: Remediation, seen: Observation, *, now: datetime) -> Remediation:

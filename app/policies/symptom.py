@@ -116,7 +116,8 @@ def _judge(evidence: Evidence, *, now: datetime, expiry: timedelta) -> Sickness:
         return Sickness(symptom=Symptom.UNKNOWN, settle=settle, doubt=_FORGOTTEN)
     if silenced:
         return Sickness(symptom=Symptom.SUPPRESSED, settle=settle)
-    if told_by_api and isinstance(pulled, Pulled) and pulled.dead is not None:
+    asks_api = told_by_api or not evidence.known
+    if asks_api and isinstance(pulled, Pulled) and pulled.dead is not None:
         return Sickness(symptom=Symptom.UNKNOWN, settle=settle, doubt=pulled.dead)
     return Sickness(symptom=Symptom.ABSENT, resolved=_all_resolved(evidence.known), settle=settle)
 

@@ -12,6 +12,7 @@ from app.controller.desk import Desk
 from app.controller.freshness import Freshness
 from app.controller.gauges import Gauges
 from app.controller.intake import Counts, Intake, Unreadable
+from app.controller.last_look import LastLook
 from app.controller.note import Notebook
 from app.controller.observe import Observer
 from app.controller.operate import Operator
@@ -118,9 +119,10 @@ def build(
         mode=mode,
     )
     clerk = Clerk(engine, store.casefiles, clock)
+    last_look = LastLook(engine, census, store.controls, witness, clock)
     reconciler = Reconciler(
         observer,
-        Actor(engine, store.records, clerk, witness, clock),
+        Actor(engine, store.records, last_look, clerk, witness, clock),
         Notebook(store.records, clock, telemetry, tell=lambda: None),
         clock,
         patience=patience,
@@ -136,6 +138,7 @@ def build(
         rules=rules,
         intake=Intake(
             store.inbox,
+            store.records,
             census,
             clock,
             telemetry,

@@ -2,7 +2,7 @@
 
 import pytest
 
-from app.domain.decision import Reason, Verdict
+from app.domain.decision import Verdict
 from app.errors import ContainerGone, EngineRefused, EngineUnavailable
 from app.policies.spec import Guards, Rulebook
 from tests.builders import alert, container
@@ -81,17 +81,3 @@ async def test_a_conflict_is_the_containers(house: House, sick: Sick) -> None:
     sick.answer = EngineRefused(500, "ill as well")
 
     assert await first_verdict(house) == (Verdict.ENGINE_ERROR, 1)
-
-
-async def test_two_containers_in_a_row_are_one_illness(house: House, sick: Sick) -> None:
-    sick.errors += [EngineRefused(500, "no space left on device")] * 2
-    async with working(house):
-        await house.take(alert())
-        await house.take(alert(labels={"alertname": "X", "name": "other"}, fingerprint="f2"))
-        await pass_time(seconds=100)
-        stories = {story.container: story for story in await house.stories()}
-
-    # Due together, the first by name goes first.
-    assert stories["other"].attempts[0].verdict is Verdict.ENGINE_ERROR
-    assert stories["web"].attempts[0].verdict is Verdict.INFRASTRUCTURE
-    assert stories["web"].attempts[0].verdict_reason is Reason.ENGINE_DOWN

@@ -440,11 +440,11 @@ async def test_a_new_image_is_a_new_story(house: House, engine: FakeEngine) -> N
         engine.run(container("web", 2, image_id="sha256:" + "b" * 64))
         await pass_time(minutes=5)
         await house.take(alert())
-        await pass_time(seconds=30)
+        await pass_time(minutes=2)
         newest, oldest = await house.stories()
 
     assert oldest.outcome is Outcome.SUPERSEDED
-    # Its alert still fires: the new one is treated, from the first delay on.
+    # Its alert still fires: the new one is treated, and given its first minute.
     assert [a.reason for a in newest.attempts] == [Reason.FIRST_NEED]
 
 

@@ -170,7 +170,8 @@ def started(seconds: float, **more: Any) -> Container:
         pytest.param(started(-59.999), 60, 0.001, id="just-before-its-end"),
         pytest.param(started(-60), 60, None, id="exactly-over"),
         pytest.param(started(0), 60, 60, id="started-now"),
-        pytest.param(started(7200), 60, 60, id="by-a-clock-ahead-of-ours-it-is-now"),
+        pytest.param(started(50), 60, 60, id="by-a-clock-a-little-ahead-of-ours-it-is-now"),
+        pytest.param(started(7200), 60, None, id="by-a-clock-that-is-wrong-there-is-none"),
         pytest.param(
             started(-10, health=Health.STARTING, health_check=CHECK), 0, 80, id="its-start-period"
         ),

@@ -63,7 +63,7 @@ class Keys:
         self.charges: Final = self._name("charges")
         #: Sorted set: target -> since when it waits for its turn, ms.
         self.waiting: Final = self._name("waiting")
-        #: Sorted set: target that waits -> when it asked last, ms.
+        #: Sorted set: target that waits -> when it is forgotten unless it asks again, ms.
         self.asked: Final = self._name("asked")
         #: Hash: ``pause``, ``brake``, JSON; ``cleared``, the brake's `cleared_at`, ms;
         #: ``hold:`` and a target, ``until|json``.

@@ -68,8 +68,8 @@ function budget.queued_until(keys, limits, target, now)
   local before = redis.call('ZRANGEBYSCORE', keys.waiting, '-inf', '(' .. ms(limits.since))
   for _, other in ipairs(before) do
     local asked = redis.call('ZSCORE', keys.asked, other)
-    if other ~= target and asked and tonumber(asked) > now - limits.forget then
-      return tonumber(asked) + limits.forget
+    if other ~= target and asked and tonumber(asked) > now then
+      return tonumber(asked)
     end
   end
   return nil
@@ -80,12 +80,12 @@ function budget.wait(keys, limits, target, now, keep_ms)
   if not limits.since then
     return
   end
-  for _, gone in ipairs(redis.call('ZRANGEBYSCORE', keys.asked, '-inf', ms(now - limits.forget))) do
+  for _, gone in ipairs(redis.call('ZRANGEBYSCORE', keys.asked, '-inf', ms(now))) do
     redis.call('ZREM', keys.waiting, gone)
     redis.call('ZREM', keys.asked, gone)
   end
   redis.call('ZADD', keys.waiting, ms(limits.since), target)
-  redis.call('ZADD', keys.asked, ms(now), target)
+  redis.call('ZADD', keys.asked, ms(now + limits.forget), target)
   redis.call('PEXPIRE', keys.waiting, keep_ms)
   redis.call('PEXPIRE', keys.asked, keep_ms)
 end

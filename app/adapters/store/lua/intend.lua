@@ -17,7 +17,7 @@
     KEYS[13]  sorted set: attempt -> when it was charged, ms since epoch
     KEYS[14]  sorted set of the group: target -> until when it counts as out, ms since epoch
     KEYS[15]  sorted set: target -> since when it waits for its turn, ms since epoch
-    KEYS[16]  sorted set: the same target -> when it asked last, ms since epoch
+    KEYS[16]  sorted set: the same target -> when it is forgotten unless it asks, ms since epoch
 
     ARGV[1]   target
     ARGV[2]   fence
