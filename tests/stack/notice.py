@@ -6,13 +6,18 @@ from typing import Any
 
 from tests.stack.containers import Patient
 
+#: The name of an alert that is posted by hand.
+POSTED = "PostedByHand"
 
-def notice(engine: str, patient: Patient, *, status: str, starts_at: datetime) -> dict[str, Any]:
+
+def notice(
+    engine: str, patient: Patient, *, status: str, starts_at: datetime, alert: str = POSTED
+) -> dict[str, Any]:
     """One alert on one container."""
-    alert = {
+    one = {
         "status": status,
         "labels": {
-            "alertname": "PostedByHand",
+            "alertname": alert,
             "engine": engine,
             "name": patient.name,
             "severity": "critical",
@@ -25,13 +30,13 @@ def notice(engine: str, patient: Patient, *, status: str, starts_at: datetime) -
     }
     return {
         "version": "4",
-        "groupKey": '{}:{alertname="PostedByHand"}',
+        "groupKey": f'{{}}:{{alertname="{alert}"}}',
         "truncatedAlerts": 0,
         "status": status,
         "receiver": "relevo",
         "groupLabels": {},
-        "commonLabels": alert["labels"],
+        "commonLabels": one["labels"],
         "commonAnnotations": {},
         "externalURL": "http://localhost:9093",
-        "alerts": [alert],
+        "alerts": [one],
     }

@@ -1,10 +1,14 @@
 # A container that falls ill on purpose (busybox ash). From the environment, each a list with one
 # value per life of the container, the last of which holds for all further lives:
-#   MILLICORES   CPU to use, measured by its own CPU clock; more than the limit is "all it may use"
-#   QUIET        seconds without any use at the beginning of a life
+#   HEALTHY      seconds until it is well, or "-" for never: the file /tmp/healthy says so
+#   QUIET        seconds without anything of what follows, at the beginning of a life
+#   EXIT         status to end with, or "-" to live on, or "oom" to end of a child's hunger
 #   MEGABYTES    memory to grow to, quickly, and then to hold
+#   MILLICORES   CPU to use, measured by its own CPU clock; more than the limit is "all it may use"
+# and, for all lives:
+#   STUBBORN     seconds that it goes on for after it was told to end
 # The file /tmp/quiet ends all use of CPU (docker exec … touch /tmp/quiet).
-trap 'exit 0' TERM
+trap 'sleep "${STUBBORN:-0}"; exit 0' TERM
 
 read -r life 2>/dev/null </tmp/lives || life=0
 life=$((life + 1))
@@ -23,8 +27,29 @@ read_clocks() {
     used=$((user + system + children_user + children_system))
 }
 
+rm -f /tmp/healthy
+pick ${HEALTHY:-0}
+case "$picked" in
+-) ;;
+0) : >/tmp/healthy ;;
+*) { sleep "$picked"; : >/tmp/healthy; } & ;;
+esac
+
 pick ${QUIET:-0}
 if [ "$picked" != 0 ]; then sleep "$picked"; fi
+
+pick ${EXIT:--}
+case "$picked" in
+-) ;;
+oom)
+    # Not this process itself: where the engine hears of its end before it hears why, it never
+    # says why (20.10, seldom, on a busy machine).
+    tail /dev/zero
+    sleep 1
+    exit 137
+    ;;
+*) exit "$picked" ;;
+esac
 
 pick ${MEGABYTES:-0}
 if [ "$picked" -gt 0 ]; then

@@ -8,10 +8,10 @@ import asyncio
 
 import pytest
 
-from tests.stack.answers import Json
 from tests.stack.conftest import StartLab
 from tests.stack.containers import Illness, Patient
-from tests.stack.lab import Lab
+from tests.stack.lab import NO_BOUNDS, Lab
+from tests.stack.stories import closed, verdicts
 from tests.stack.wait import eventually
 
 pytestmark = [pytest.mark.stack, pytest.mark.docker, pytest.mark.timeout(240)]
@@ -24,26 +24,6 @@ FIRST_VERDICT = 60.0
 SECOND_VERDICT = 60.0
 #: 15 s of `for`, and 18 s of settling.
 MEMORY_RECOVERED = 100.0
-
-
-async def closed(lab: Lab, patient: Patient, *, within: float) -> Json:
-    """The first story of a container, once it has ended."""
-
-    async def look() -> Json | None:
-        stories = await lab.remediations(patient)
-        return stories[-1] if stories and stories[-1]["state"] == "closed" else None
-
-    return await eventually(look, within=within, what=f"the story of {patient.name} has ended")
-
-
-async def verdicts(lab: Lab, patient: Patient, count: int, *, within: float) -> list[Json]:
-    """The first attempts on a container, once that many have a verdict."""
-
-    async def look() -> list[Json]:
-        done = [attempt for attempt in await lab.attempts(patient) if attempt["verdict"]]
-        return done if len(done) >= count else []
-
-    return await eventually(look, within=within, what=f"{count} verdicts on {patient.name}")
 
 
 async def recovers(lab: Lab, patient: Patient, *, within: float) -> None:
@@ -79,7 +59,7 @@ async def persists(lab: Lab, patient: Patient) -> None:
 
 
 async def test_the_verdict_is_what_happened_to_the_symptom(start_lab: StartLab) -> None:
-    lab = await start_lab()
+    lab = await start_lab(guards=NO_BOUNDS)
     ward = lab.ward
     # From all it can get to 70% of its limit: still busy, and well.
     to_busy = await ward.admit("cured-to-70", Illness(cpu=(2, 0.7)))

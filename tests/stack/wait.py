@@ -2,8 +2,8 @@
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable
-from typing import TypeVar
+from collections.abc import Awaitable, Callable, Coroutine
+from typing import Any, TypeVar
 
 import httpx
 
@@ -39,6 +39,14 @@ async def eventually(look: Callable[[], Awaitable[_T | None]], *, within: float,
         if time.monotonic() > deadline:
             raise NeverHappened(f"not within {within:g} s: {what}; last seen: {seen!r}")
         await asyncio.sleep(POLL)
+
+
+async def side_by_side(*stories: Coroutine[Any, Any, object]) -> None:
+    """Let several stories run at once, each to its end: one that fails ends no other."""
+    ended = await asyncio.gather(*stories, return_exceptions=True)
+    failed = [one for one in ended if isinstance(one, BaseException)]
+    if failed:
+        raise BaseExceptionGroup(f"{len(failed)} of {len(stories)} stories", failed)
 
 
 async def always(

@@ -1,0 +1,132 @@
+"""
+Every sickness profile once: what the real chain says of it is true.
+
+`python -m tests.stack.verdict_accuracy` does the same many times, and counts (docs/verdicts.md).
+"""
+
+import asyncio
+import json
+import tempfile
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from dataclasses import asdict
+from functools import partial
+from pathlib import Path
+
+import pytest
+
+from tests.parts import require
+from tests.stack.profiles import PROFILES, Profile
+from tests.stack.profiles_faults import SEQUENCES
+from tests.stack.profiles_report import all_profiles, upper_bound
+from tests.stack.profiles_visit import (
+    FALSE_FAILED,
+    FALSE_RECOVERED,
+    OTHERWISE,
+    Chart,
+    Judgement,
+    attend,
+    endure,
+)
+from tests.stack.profiles_ward import Clinic
+
+
+@asynccontextmanager
+async def clinic() -> AsyncIterator[Clinic]:
+    """A lab for profiles; what is known of those that went wrong stays there."""
+    # Not pytest's own directory: its path is too long for the socket of Relevo's store.
+    async with Clinic(Path(tempfile.mkdtemp(prefix="relevo-lab-"))) as lab:
+        yield lab
+
+
+def complaints(lab: Clinic, charts: list[Chart]) -> list[str]:
+    """What is not as it should be, with the place where the evidence is."""
+    bad = [chart for chart in charts if chart.wrong or chart.void]
+    if not bad:
+        lab.remove_traces()
+        return []
+    evidence = lab.home / "charts.json"
+    evidence.write_text(json.dumps([asdict(chart) for chart in bad], indent=1), encoding="utf-8")
+    return [
+        f"{chart.profile}: {said} ({evidence})"
+        for chart in bad
+        for said in (*chart.wrong, *([f"void: {chart.void}"] if chart.void else []))
+    ]
+
+
+async def in_a_lab(attending: Callable[[Clinic], Awaitable[list[Chart]]]) -> list[str]:
+    """Go through some profiles in a lab of their own; tell what was not as it should be."""
+    async with clinic() as lab:
+        charts = await attending(lab)
+    return complaints(lab, charts)
+
+
+async def alone(lab: Clinic) -> list[Chart]:
+    """The profiles of single containers; one that did not come about gets a second try."""
+    charts = await attend(lab, PROFILES)
+    void = {chart.profile for chart in charts if chart.void}
+    again: list[Profile] = [profile for profile in PROFILES if profile.name in void]
+    return [chart for chart in charts if not chart.void] + await attend(lab, again)
+
+
+@pytest.mark.stack
+@pytest.mark.docker
+@pytest.mark.timeout(480)  # three minutes where nothing else runs
+async def test_every_verdict_is_true() -> None:
+    for part in ("docker", "redis", "prometheus", "alertmanager", "busybox"):
+        require(part)
+
+    said = await asyncio.gather(
+        in_a_lab(alone),
+        *(in_a_lab(partial(endure, faults=faults)) for faults in SEQUENCES),
+    )
+
+    assert [one for lab in said for one in lab] == []
+
+
+def judged(verdict: str, *accepts: str, relapses: bool = False, turned: bool = False) -> Judgement:
+    return Judgement(
+        profile="any",
+        attempt=1,
+        accepts=accepts,
+        relapses=relapses,
+        verdict=verdict,
+        turned=turned,
+        evidence="",
+    )
+
+
+@pytest.mark.parametrize(
+    ("judgement", "expected"),
+    [
+        pytest.param(judged("recovered", "recovered"), None, id="cured"),
+        pytest.param(judged("exited", "recovered"), FALSE_FAILED, id="cured-and-failed"),
+        pytest.param(judged("recovered", "exited"), FALSE_RECOVERED, id="ill-and-recovered"),
+        pytest.param(judged("unhealthy", "exited"), OTHERWISE, id="another-failure"),
+        pytest.param(judged("recovered", "unknown"), FALSE_RECOVERED, id="recovered-in-the-dark"),
+        pytest.param(judged("held", "cancelled"), OTHERWISE, id="another-that-does-not-count"),
+        pytest.param(judged("none", "recovered"), OTHERWISE, id="no-verdict"),
+        pytest.param(judged("recovered", "nothing"), OTHERWISE, id="restarted-without-need"),
+        pytest.param(judged("recovered", "recovered", turned=True), OTHERWISE, id="turned"),
+        pytest.param(
+            judged("recovered", "recovered", relapses=True, turned=True), None, id="relapsed"
+        ),
+        pytest.param(
+            judged("recovered", "recovered", relapses=True), FALSE_RECOVERED, id="relapse-missed"
+        ),
+    ],
+)
+def test_a_verdict_is_compared_with_the_truth(judgement: Judgement, expected: str | None) -> None:
+    assert judgement.wrong == expected
+
+
+def test_the_bound_is_that_of_the_tables() -> None:
+    # "Rule of three": none in 300 is below 1% with 95% confidence.
+    assert upper_bound(0, 300) == pytest.approx(0.00994, abs=1e-5)
+    assert upper_bound(2, 100) == pytest.approx(0.06162, abs=1e-4)
+
+
+def test_profiles_have_names_of_their_own() -> None:
+    names = [profile.name for profile in all_profiles()]
+
+    assert len(names) == len(set(names)) >= 20
