@@ -242,7 +242,8 @@ def _carried_out(attempt: Attempt, container: Container, *, now: datetime) -> At
         attempt,
         acted_at=now,
         started_after=container.started_at,
-        restarts_after=container.restart_count,
+        # An action of ours resets the count: what is there a moment later are crashes since.
+        restarts_after=container.restart_count if attempt.trigger is Trigger.FOREIGN else 0,
         error=None,
         error_status=None,
     )

@@ -26,6 +26,8 @@ from app.policies.backoff import due_at
 from app.policies.relief import has_no_clone, relieve, why_relief
 from app.policies.spec import Guards, Patience, Policy
 
+#: SIGKILL: a person's, or the kernel's when memory ran out.
+_KILLED = 137
 #: What a container that is stopped by hand ends with: done, SIGKILL, SIGTERM.
 _STOPPED_BY_SIGNAL = (0, 137, 143)
 #: The engine's events are heard within this time of a start.
@@ -269,7 +271,8 @@ def _stopped_by_itself(seen: Observation) -> bool:
     """Tell a crash from what may be a person's ``docker stop``."""
     container = seen.container
     assert container is not None
-    return container.oom_killed or container.exit_code not in _STOPPED_BY_SIGNAL
+    out_of_memory = container.oom_killed and container.exit_code == _KILLED
+    return out_of_memory or container.exit_code not in _STOPPED_BY_SIGNAL
 
 
 def _rehearsed_failures(remediation: Remediation, policy: Policy, *, now: datetime) -> int:

@@ -212,7 +212,8 @@ def _broken(container: Container, attempt: Attempt) -> Conclude | None:
             Reason.NOT_RUNNING,
             f"the engine restarted it by itself (exit code {container.exit_code})",
         )
-    if container.oom_killed:
+    # Docker keeps the flag after a start: of one that runs it tells of an earlier life.
+    if container.oom_killed and not container.is_running:
         return Conclude(Verdict.EXITED, Reason.NOT_RUNNING, "it ran out of memory and was killed")
     if not container.is_running:
         return Conclude(

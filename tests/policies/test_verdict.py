@@ -105,7 +105,11 @@ def test_a_container_still_starting_has_not_recovered() -> None:
     ("now_is", "verdict"),
     [
         pytest.param({"state": RunState.EXITED, "exit_code": 3}, Verdict.EXITED, id="exited"),
-        pytest.param({"oom_killed": True}, Verdict.EXITED, id="out-of-memory"),
+        pytest.param(
+            {"oom_killed": True, "state": RunState.EXITED, "exit_code": 137},
+            Verdict.EXITED,
+            id="out-of-memory",
+        ),
         pytest.param({"state": RunState.RESTARTING}, Verdict.CRASH_LOOP, id="restarting"),
         pytest.param({"restart_count": 1, "started_at": "x"}, Verdict.CRASH_LOOP, id="crash-loop"),
         pytest.param({"health": Health.UNHEALTHY}, Verdict.UNHEALTHY, id="unhealthy"),
@@ -429,3 +433,11 @@ def test_only_what_would_have_been_done_is_rehearsed(
     if isinstance(step, Hold) and step.detail is not None:
         step = replace(step, detail="would escalate: ")
     assert step == expected
+
+
+@pytest.mark.parametrize("symptom", [Symptom.ABSENT, Symptom.ACTIVE])
+def test_what_ran_out_of_memory_in_an_earlier_life_says_nothing_of_this_one(
+    symptom: Symptom,
+) -> None:
+    """Engine 20.10 keeps the flag after a start."""
+    assert isinstance(look(symptom, 5, container=container(oom_killed=True)), Watch)

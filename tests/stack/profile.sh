@@ -37,7 +37,7 @@ rest() { # TIME
     wait $!
 }
 
-# A machine that is too busy to let it burn makes it well: that is told, as "starved".
+# A machine that is too busy to let it burn makes it well by the rule (80%): told, as "starved".
 burn() { # MILLICORES TIME
     read_clocks
     began=$now
