@@ -51,6 +51,10 @@ _SPANS: Final = (
 )
 
 
+#: Faults that are told at once: nobody mends more before the next try.
+_MOST_FAULTS = 50
+
+
 def load_rulebook(path: Path | None) -> spec.Rulebook:
     """
     Read a policy file; without one, the shipped defaults.
@@ -136,7 +140,10 @@ def _wrong(
     placed = sorted((position_of(tree, where), _where(where), said) for where, said in faults)
     lines = [f"{source}:{at[0]}:{at[1]}: {where}: {said}" for at, where, said in placed]
     # A union reports each of its branches: the same place once is enough.
-    return BadConfiguration("\n".join(dict.fromkeys(lines)))
+    told = list(dict.fromkeys(lines))
+    if len(told) > _MOST_FAULTS:
+        told[_MOST_FAULTS:] = [f"{source}: and {len(told) - _MOST_FAULTS} faults more"]
+    return BadConfiguration("\n".join(told))
 
 
 def _where(where: YamlPath) -> str:

@@ -85,7 +85,8 @@ def position_of(tree: CommentedMap, where: YamlPath) -> tuple[int, int]:
         try:
             if isinstance(node, CommentedMap):
                 # A key need not be text: true, null and 1 are keys, too.
-                part = next(key for key in node if str(key) == str(part))
+                if part not in node:
+                    part = next(key for key in node if str(key) == str(part))
                 position = node.lc.key(part)
             elif isinstance(node, CommentedSeq) and isinstance(part, int) and part < len(node):
                 position = node.lc.item(part)

@@ -5,6 +5,7 @@ from typing import Any, Final, Generic, TypeVar
 import pydantic_core
 from fastapi import HTTPException, Request
 from pydantic import BaseModel, ValidationError
+from starlette.requests import ClientDisconnect
 
 from app.api.errors import first_fault
 
@@ -25,10 +26,13 @@ async def read_body(request: Request) -> bytes:
     if declared.isascii() and declared.isdecimal() and len(declared) > len(str(MAX_BODY)):
         raise too_large
     chunks = bytearray()
-    async for chunk in request.stream():
-        chunks += chunk
-        if len(chunks) > MAX_BODY:
-            raise too_large
+    try:
+        async for chunk in request.stream():
+            chunks += chunk
+            if len(chunks) > MAX_BODY:
+                raise too_large
+    except ClientDisconnect as exc:
+        raise HTTPException(400, "the caller left before the end of the body") from exc
     return bytes(chunks)
 
 

@@ -98,7 +98,10 @@ class Writing:
 async def writing(
     request: Request, parts: PartsDep, key: Key = None, dry_run: DryRun = False
 ) -> Writing:
-    """Read what every write takes beside its body."""
+    """Read what every write takes beside its body; a misspelt ``dry_run`` must not do the thing."""
+    asked = request.query_params
+    if any(name != "dry_run" for name in asked) or len(asked.multi_items()) > 1:
+        raise HTTPException(422, "the only query parameter here is dry_run, once")
     return Writing(parts=parts, key=key, dry_run=dry_run, locks=request.app.state.locks)
 
 

@@ -59,7 +59,7 @@ def restart(target: str, reason: str, author: str | None, output: str, dry_run: 
     """Restart the container of TARGET now, and check that it helped."""
     body = _body(reason, author, dry_run=dry_run)
     answer = _order(lambda client: client.order_target(target, "restart", body))
-    show(answer, output, lambda: _placed(f"{target} is restarted", target, answer))
+    show(answer, output, lambda: _placed(f"A restart of {target} is ordered", target, answer))
 
 
 @click.command("scale-out")
@@ -76,7 +76,11 @@ def scale_out(target: str, reason: str, author: str | None, output: str, dry_run
     body = _body(reason, author, dry_run=dry_run)
     answer = _order(lambda client: client.order_target(target, "scale-out", body))
     if not dry_run:
-        show(answer, output, lambda: _placed(f"{target} gets another instance", target, answer))
+        show(
+            answer,
+            output,
+            lambda: _placed(f"Another instance of {target} is ordered", target, answer),
+        )
         return
     show(answer, output, lambda: _fidelity(target, answer))
     report = answer["report"]
@@ -113,7 +117,7 @@ def reset(target: str, reason: str, author: str | None, output: str) -> None:
     """Have the failed restarts of TARGET forgotten."""
     body = _body(reason, author)
     answer = _order(lambda client: client.order_target(target, "reset", body))
-    show(answer, output, lambda: [f"The failed restarts of {target} are forgotten."])
+    show(answer, output, lambda: [f"The failed restarts of {target} will be forgotten."])
 
 
 @click.command()

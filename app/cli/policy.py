@@ -9,6 +9,7 @@ from typing import Any, Final, NoReturn
 import click
 
 from app.adapters.policy_file import load_rulebook
+from app.cli.asking import clean
 from app.domain.duration import format_duration
 from app.errors import BadConfiguration
 from app.policies.reachability import SHIPPED_SETTLE, doubts, reachability
@@ -46,9 +47,9 @@ def check(file: Path | None) -> None:
     policies = _policies(rulebook)
     width = max(len(policy.name) for policy in policies)
     for policy in policies:
-        click.echo(f"  {policy.name.ljust(width)}  {_reached(policy)}")
+        click.echo(clean(f"  {policy.name.ljust(width)}  {_reached(policy)}"))
     for name, doubt in doubts(rulebook, settle=SHIPPED_SETTLE / settings.time_factor):
-        click.echo(f"relevo: warning: {source}: {name}: {doubt}", err=True)
+        click.echo(clean(f"relevo: warning: {source}: {name}: {doubt}"), err=True)
 
 
 @click.command("simulate")
@@ -86,7 +87,8 @@ def simulate_policies(
         click.echo(json.dumps({"simulations": [_as_json(*each) for each in told]}, indent=2))
         return
     blocks = [
-        "\n".join([f"{name}, {one}: {_HELPS[one]}", *_table(steps)]) for name, one, steps in told
+        "\n".join([clean(f"{name}, {one}: {_HELPS[one]}"), *_table(steps)])
+        for name, one, steps in told
     ]
     click.echo("\n\n".join(blocks))
 

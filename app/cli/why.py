@@ -81,6 +81,8 @@ def _next(target: dict[str, Any], story: dict[str, Any] | None, now: datetime) -
 def _instances(target: dict[str, Any]) -> str:
     said = f"{target['instances']} of at most {target['max_instances']}"
     ready = target["readiness"]
+    if target["instances"] >= target["max_instances"]:
+        return f"{said}; no other can be made: at_max"
     if ready is None:
         return f"{said}; whether another can be made, the engine cannot say now"
     if ready["can_scale_out"]:
@@ -128,16 +130,18 @@ def _attempt(attempt: dict[str, Any], now: datetime) -> str:
 def _can_do(target: dict[str, Any], story: dict[str, Any] | None) -> list[str]:
     name, state = target["target"], target["state"]
     can = []
-    if target["hold"] is not None or state == "quarantined":
+    called_off = story is not None and story["called_off"] and target["remediation"] is not None
+    if target["hold"] is not None or state == "quarantined" or called_off:
         can.append(f"relevo release {name} --reason …")
     if state in ("ok", "waiting", "held", "quarantined") and target["hold"] is None:
         can.append(f"relevo restart {name} --reason …")
         ready = target["readiness"]
-        if ready is not None and ready["can_scale_out"]:
+        has_room = target["instances"] < target["max_instances"]
+        if ready is not None and ready["can_scale_out"] and has_room:
             can.append(f"relevo scale-out {name} --reason …")
     if target["hold"] is None:
         can.append(f"relevo hold {name} --reason … --for 2h")
-    if story is not None and target["remediation"] is not None:
+    if story is not None and target["remediation"] is not None and not called_off:
         can.append(f"relevo cancel {story['id']} --reason …")
     if story is not None:
         can.append(f"relevo show {story['id']}")

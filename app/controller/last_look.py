@@ -48,7 +48,9 @@ class LastLook:
                 Reason.AT_MAX, f"{instances} of {group.max_instances} instances exist already"
             )
         if roster.clones >= rules.max_clones:
-            raise NoRoom(Reason.MAX_CLONES, f"the engine runs {roster.clones} clones already")
+            raise NoRoom(
+                Reason.MAX_CLONES, f"{roster.clones} of {rules.max_clones} clones exist already"
+            )
 
     async def changes(self, record: Remediation, attempt: Attempt, seen: Seen) -> Conclude | None:
         """Tell what has come in between since the decision: the evidence takes seconds."""

@@ -90,7 +90,7 @@ def refusal(seen: Observation, action: Action, rules: Guards, *, now: datetime) 
             Reason.AT_MAX, f"{instances} of {group.max_instances} instances exist already"
         )
     if clones >= rules.max_clones:
-        return Refuse(Reason.MAX_CLONES, f"the engine runs {clones} clones already")
+        return Refuse(Reason.MAX_CLONES, f"{clones} of {rules.max_clones} clones exist already")
     return None
 
 

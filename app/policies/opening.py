@@ -65,6 +65,7 @@ def has_relapsed(seen: Observation, policy: Policy, *, now: datetime) -> bool:
         last is not None
         and last.verdict is Verdict.RECOVERED
         and last.finished_at is not None
+        and bool(previous.alerts)  # a restart by order, of what was well, recovered from nothing
         and previous.incarnation == seen.incarnation
         and now - last.finished_at <= policy.verify.relapse_window
     )

@@ -71,7 +71,8 @@ def _relief(
         )
     if seen.guards.clones >= rules.max_clones:
         return Escalate(
-            Reason.MAX_CLONES, f"the engine runs {seen.guards.clones} clones already, of all groups"
+            Reason.MAX_CLONES,
+            f"{seen.guards.clones} of {rules.max_clones} clones of all groups exist already",
         )
     if group.refusal is not None:
         return Escalate(group.refusal.reason, group.refusal.detail)

@@ -700,3 +700,13 @@ def _house(store: Store, book: Rulebook) -> House:
 def _client(house: House, tokens: dict[Scope, list[str]] | None = None) -> httpx.AsyncClient:
     transport = httpx.ASGITransport(app=application(house, tokens))
     return httpx.AsyncClient(transport=transport, base_url="http://relevo")
+
+
+@pytest.mark.parametrize("query", ["dryrun=true", "dry_run=true&dry_run=false", "x=1"])
+async def test_a_misspelt_dry_run_does_nothing(
+    house: House, http: httpx.AsyncClient, query: str
+) -> None:
+    answer = await http.post(f"/api/v1/targets/web/hold?{query}", json={"reason": "try"})
+
+    assert answer.status_code == 422
+    assert await house.store.controls.holds() == {}

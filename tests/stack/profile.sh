@@ -51,7 +51,7 @@ burn() { # MILLICORES TIME
         # In three seconds, since the clock ticks in hundredths of one.
         if [ $((now - looked)) -ge 300 ]; then
             got=$(((used - had) * 1000 / (now - looked)))
-            if [ $((got * 100)) -lt $((due * 85)) ]; then say "starved: $got of $due"; fi
+            if [ $((got * 100)) -lt $((due * 80)) ]; then say "starved: $got of $due"; fi
             looked=$now
             had=$used
         fi
