@@ -35,6 +35,8 @@ def judge(
     if container.id != attempt.container_id:
         return Conclude(Verdict.VANISHED, Reason.NEW_INCARNATION, "the container was replaced")
 
+    if container.state is RunState.REMOVING:
+        return Conclude(Verdict.VANISHED, Reason.NO_SUCH_TARGET, "it is being removed")
     if container.state is RunState.PAUSED:
         return Conclude(Verdict.HELD, Reason.PAUSED_CONTAINER, "somebody has paused it")
     failed = _broken(container, attempt) or _sick_by_probe(container, now=now, since=acted_at)
