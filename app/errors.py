@@ -6,7 +6,8 @@ Our exceptions.
     - EngineUnavailable     the container engine did not answer, or is failing for everyone
       . EngineSilent        no answer in time: what was asked for may still happen
     - StoreUnavailable      the store did not take or give what was asked of it
-    - SourceUnavailable     Alertmanager or Prometheus did not answer
+      . StoreRegressed      it answers, and is emptied or older than it was
+    - SourceUnavailable     Alertmanager, Prometheus or Grafana did not answer
     - NotAccepting          shutting down, or the queue is full: send it again
   + Permanent               another call cannot help
     - ContainerGone         the container no longer exists
@@ -20,6 +21,7 @@ Our exceptions.
     - NoRoom                as many instances, or clones, as there may be
     - OrderConflict         an operator's order, while something else is going on there
     - OrderRefused          an operator's order that a guard forbids
+    - MessageRefused        a tool does not take this message, however often it is sent
     - BadConfiguration      a setting or the policy file is wrong; says where and what to do
 """
 
@@ -54,8 +56,12 @@ class StoreUnavailable(Transient):
     """The store did not take or give what was asked of it; nothing may be assumed done."""
 
 
+class StoreRegressed(StoreUnavailable):
+    """The store answers and has lost what it had confirmed: emptied, or an older copy."""
+
+
 class SourceUnavailable(Transient):
-    """Alertmanager or Prometheus did not answer, or not in a form that we know."""
+    """Alertmanager, Prometheus or Grafana did not answer, or not in a form that we know."""
 
 
 class NotAccepting(Transient):
@@ -152,6 +158,10 @@ class OrderRefused(Permanent):
     def __init__(self, reason: str, message: str) -> None:
         super().__init__(message)
         self.reason = reason
+
+
+class MessageRefused(Permanent):
+    """A tool does not take this one message, however often it is sent."""
 
 
 class BadConfiguration(Permanent):

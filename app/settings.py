@@ -106,6 +106,7 @@ class Settings(BaseSettings):
     alertmanager_url: Urls = ()
     alertmanager_receiver: str = "relevo"
     prometheus_url: str | None = None
+    #: Takes annotations where there is a token, or user and password in the URL.
     grafana_url: str | None = None
     grafana_token: SecretStr | None = None
     #: Several, one a line, so that they can be rotated.
@@ -133,7 +134,9 @@ class Settings(BaseSettings):
         # The file may be the server's own, which holds several while they are rotated.
         return value.strip().partition("\n")[0].strip() if isinstance(value, str) else value
 
-    @field_validator("token", "token_ingest", "token_read", "token_operate", "token_admin")
+    @field_validator(
+        "token", "token_ingest", "token_read", "token_operate", "token_admin", "grafana_token"
+    )
     @classmethod
     def _sendable(
         cls, value: SecretStr | tuple[SecretStr, ...] | None

@@ -5,6 +5,7 @@ from collections.abc import AsyncGenerator, Callable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 
+from app.adapters.engine.connection import in_time
 from app.domain.alert import AlertListing, ListedAlert
 from app.domain.casefile import CaseFile
 from app.domain.container import Container, EngineEvent, EngineIdentity, Listed, RunState
@@ -18,7 +19,7 @@ from app.errors import (
     StartedMeanwhile,
 )
 from app.policies.spec import ScaleOutRules
-from app.ports import Clock, CloneResult
+from app.ports import NO_END, Clock, CloneResult
 from tests.builders import ENGINE, container
 
 FAITHFUL = FidelityReport(items=(), traffic="alias")
@@ -95,15 +96,23 @@ class FakeEngine:
         return self.inside[container_id]
 
     async def restart(
-        self, container_id: str, *, attempt_id: str, expected_started_at: str, stop_grace: timedelta
+        self,
+        container_id: str,
+        *,
+        attempt_id: str,
+        expected_started_at: str,
+        stop_grace: timedelta,
+        not_after: float = NO_END,
     ) -> None:
         one = await self.inspect(container_id)
         if one.started_at != expected_started_at:
             raise StartedMeanwhile(container_id)
+        in_time(not_after)
         await self._act("restart", one, lambda: self.started(one.id))
 
-    async def start(self, container_id: str, *, attempt_id: str) -> None:
+    async def start(self, container_id: str, *, attempt_id: str, not_after: float = NO_END) -> None:
         one = await self.inspect(container_id)
+        in_time(not_after)
         await self._act("start", one, lambda: self.started(one.id))
 
     async def clone(
@@ -114,8 +123,10 @@ class FakeEngine:
         rules: ScaleOutRules,
         at: datetime,
         dry_run: bool = False,
+        not_after: float = NO_END,
     ) -> CloneResult:
         source = await self.inspect(source_id)
+        in_time(not_after)
         if dry_run:
             return CloneResult(report=self.report, clone=None)
         if self.report.is_refused:

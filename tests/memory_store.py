@@ -6,16 +6,19 @@ for its age: where Redis drops a key after days, this keeps it.
 """
 
 from collections import defaultdict
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Any
 
 from app.adapters.store.codec import ASIDE, dump_aside, from_ms, span_ms, to_ms, to_ms_up
 from app.domain.activity import Activity
+from app.domain.audit import AuditEntry
 from app.domain.casefile import CaseFile
 from app.domain.control import Brake, Halt, Order
 from app.domain.remediation import Remediation
 from app.errors import CoolingDown, GroupBusy, LeaseLost, OutOfBudget
+from app.policies import trail
 from app.ports import (
     Aside,
     Claim,
@@ -31,6 +34,8 @@ from app.ports import (
     Taken,
 )
 from tests.memory_alerts import MemoryAlerts
+from tests.memory_leadership import Bearings, Framed, MemoryLeadership, Seat
+from tests.memory_outbox import MemoryAudit, MemoryOutbox
 
 _MOST = 1000
 
@@ -46,7 +51,8 @@ class _Cooling:
 class MemoryControls:
     """See `app.ports.Controls`."""
 
-    def __init__(self) -> None:
+    def __init__(self, audit: MemoryAudit) -> None:
+        self._audit = audit
         self._pause: Halt | None = None
         self._holds: dict[str, Halt] = {}
         self._brake = Brake()
@@ -55,16 +61,20 @@ class MemoryControls:
         """See `app.ports.Controls`."""
         return self._pause
 
-    async def set_pause(self, halt: Halt | None) -> None:
+    async def set_pause(self, halt: Halt | None, *, told: AuditEntry | None = None) -> None:
         """See `app.ports.Controls`."""
         self._pause = halt
+        self._tell(told)
 
     async def holds(self) -> Mapping[str, Halt]:
         """See `app.ports.Controls`."""
         return dict(self._holds)
 
-    async def set_hold(self, target: str, halt: Halt | None) -> None:
+    async def set_hold(
+        self, target: str, halt: Halt | None, *, told: AuditEntry | None = None
+    ) -> None:
         """See `app.ports.Controls`."""
+        self._tell(told)
         self._holds.pop(target, None)
         if halt is not None:
             oldest_ms = to_ms(halt.since) - span_ms(timedelta(days=1))
@@ -72,6 +82,15 @@ class MemoryControls:
                 if held.until is not None and to_ms_up(held.until) < oldest_ms:
                     del self._holds[other]
             self._holds[target] = halt
+
+    def restore(self, pause: Halt | None, holds: Mapping[str, Halt]) -> None:
+        """Take back what a store that lost its memory has forgotten."""
+        self._pause = self._pause or pause
+        self._holds = {**holds, **self._holds}
+
+    def _tell(self, told: AuditEntry | None) -> None:
+        if told is not None:
+            self._audit.write([told], now=told.at)
 
     async def brake(self) -> Brake:
         """See `app.ports.Controls`."""
@@ -102,6 +121,7 @@ class MemoryOrders:
             return self._replies[reply.key]
         if target in self._pending:
             return self._pending[target]
+        self._store.audit.write([trail.placed(target, order)], now=now)
         self._pending[target] = self._placed[target] = order
         if reply is not None:
             self._replies[reply.key] = reply
@@ -238,11 +258,14 @@ class MemoryStore:
     """
     Most ports of the store at once; times inside are milliseconds since the epoch.
 
-    Those that operators use are `controls`, `orders` and `casefiles`.
+    Those that operators use are `controls`, `orders` and `casefiles`; beside them `outbox` and
+    `audit`.
     """
 
     def __init__(self) -> None:
-        self._fence = 0
+        self.seat = Seat()
+        #: Target -> how often in a row its lease ran out.
+        self._lost: dict[str, int] = {}
         self._due: dict[str, int] = {}
         #: Target -> end of its lease.
         self._running: dict[str, int] = {}
@@ -268,9 +291,22 @@ class MemoryStore:
         self._recoveries: dict[tuple[str, str], int] = {}
         self._tallies: defaultdict[str, int] = defaultdict(int)
         self._budget = MemoryBudget()
-        self.controls = MemoryControls()
+        self.audit = MemoryAudit()
+        self.controls = MemoryControls(self.audit)
         self.orders = MemoryOrders(self)
         self.casefiles = MemoryCaseFiles()
+        self.outbox = MemoryOutbox()
+        #: Target -> fence and attempt of its last intent in the audit.
+        self._intended: dict[str, tuple[int, str]] = {}
+
+    def take_over(self, now_ms: int) -> None:
+        """End all leases: whoever had them is gone, or will be told so."""
+        self._running = {target: min(end, now_ms) for target, end in self._running.items()}
+
+    @property
+    def charges(self) -> dict[str, int]:
+        """Attempt -> when it was charged."""
+        return self._budget.charges
 
     # ------------------------------------------------------------ inbox
 
@@ -313,13 +349,15 @@ class MemoryStore:
         now_ms = to_ms(now)
         later = [at for at in (*self._due.values(), *self._running.values()) if at > now_ms]
         claims = []
-        for _, _, target in self._claimable(now_ms)[:limit]:
-            self._fence += 1
-            self._leases[target] = self._fence
+        for _, was_due, target in self._claimable(now_ms)[:limit]:
+            if not was_due:
+                self._lost[target] = self._lost.get(target, 0) + 1
+            fence = self._leases[target] = self.seat.next()
             self._running[target] = to_ms_up(now + lease)
             if self._due.get(target, now_ms + 1) <= now_ms:
                 del self._due[target]
-            claims.append(Claim(target=target, fence=self._fence))
+            lost = self._lost.get(target, 0)
+            claims.append(Claim(target=target, fence=fence, lost=lost))
         return Claimed(claims=tuple(claims), next_due=from_ms(min(later)) if later else None)
 
     async def renew(self, claim: Claim, *, now: datetime, lease: timedelta) -> None:
@@ -327,6 +365,16 @@ class MemoryStore:
         if self._leases.get(claim.target) != claim.fence:
             raise LeaseLost(claim.target)
         self._running[claim.target] = max(self._running[claim.target], to_ms_up(now + lease))
+
+    async def requeue(self, claim: Claim, *, due: datetime, forget_lost: bool = True) -> None:
+        """See `app.ports.Schedule`."""
+        target = claim.target
+        if self._leases.get(target) != claim.fence:
+            return
+        self._pull_due(target, to_ms_up(due))
+        del self._running[target], self._leases[target]
+        if forget_lost:
+            self._lost.pop(target, None)
 
     async def overdue(self, *, now: datetime) -> timedelta:
         """See `app.ports.Schedule`."""
@@ -393,6 +441,10 @@ class MemoryStore:
                 raise CoolingDown(from_ms(running.until_ms))
         lease_end = to_ms_up(now + lease)
         self._budget.charge(claim.target, limits, now, slot_end=lease_end)
+        mark = (claim.fence, limits.attempt_id)
+        if self._intended.get(claim.target) != mark:
+            self.audit.write([trail.intent(remediation, limits.attempt_id, at=now)], now=now)
+            self._intended[claim.target] = mark
         self._cool(cooldown)
         self._write(claim.target, remediation)
         self._write_activity(activity)
@@ -425,7 +477,10 @@ class MemoryStore:
             self._tallies[name] += number
         self._alerts.forget(target, entry.over)
         self._alerts.mark_listed(target, entry.listed)
+        self.outbox.put(entry.outbox)
+        self.audit.write(entry.audit, now=now)
         del self._running[target], self._leases[target]
+        self._lost.pop(target, None)
         if entry.due is not None:
             self._pull_due(target, to_ms_up(entry.due))
 
@@ -554,17 +609,72 @@ def _within(times: dict[str, int], now: datetime, window: timedelta) -> int:
 
 
 def make_store(memory: MemoryStore | None = None) -> Store:
-    """Return all parts of one store in memory, of `memory` where given."""
-    part = memory or MemoryStore()
+    """
+    Return all parts of one store in memory, of `memory` where given.
+
+    Each call is another controller's: what it trusts, and whether it leads, is its own.
+    """
+    one = memory or MemoryStore()
+    return make_view(lambda: one)
+
+
+def make_view(memory_of: Callable[[], MemoryStore]) -> Store:
+    """As `make_store`, of a memory that may be exchanged for an older copy of itself."""
+    bearings = Bearings()
+
+    def seat() -> Seat:
+        return memory_of().seat
+
+    part: Any = _Current(memory_of)
+    framed: Any = Framed(
+        part,
+        seat,
+        bearings,
+        writes=("accept",),
+        leads=("claim", "renew", "requeue", "intend", "note"),
+        reads=("read", "overdue"),
+    )
+    controls: Any = Framed(
+        part.controls, seat, bearings, writes=("set_pause", "set_hold", "set_brake")
+    )
+    orders: Any = Framed(part.orders, seat, bearings, writes=("place", "reply"))
+    outbox: Any = Framed(part.outbox, seat, bearings, writes=("done",))
     return Store(
-        inbox=part,
-        schedule=part,
-        records=part,
+        inbox=framed,
+        schedule=framed,
+        records=framed,
         failures=part,
         history=part,
-        controls=part.controls,
-        orders=part.orders,
+        controls=controls,
+        orders=orders,
         casefiles=part.casefiles,
         facts=part,
         health=part,
+        outbox=outbox,
+        audit=part.audit,
+        leadership=MemoryLeadership(
+            seat,
+            bearings,
+            take_over=lambda now_ms: memory_of().take_over(now_ms),
+            charges=lambda: memory_of().charges,
+            restore=lambda pause, holds: memory_of().controls.restore(pause, holds),
+        ),
     )
+
+
+class _Current:
+    """Whatever the memory is at the moment of a call; its parts too."""
+
+    def __init__(self, of: Callable[[], object]) -> None:
+        self._of = of
+
+    def __getattr__(self, name: str) -> Any:
+        if name in ("controls", "orders", "casefiles", "outbox", "audit"):
+            return _Current(lambda: getattr(self._of(), name))
+        if name.startswith("__"):
+            raise AttributeError(name)
+
+        def call(*args: Any, **more: Any) -> Any:
+            return getattr(self._of(), name)(*args, **more)
+
+        return call

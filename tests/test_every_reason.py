@@ -185,6 +185,19 @@ async def nobody_can_tell(scene: Scene) -> None:
     await scene.goes_on(minutes=20)
 
 
+@tells(Reason.POISON)
+async def its_step_ends_the_controller(scene: Scene) -> None:
+    await scene.ill_for(seconds=10)
+
+    async def crash(*_: object, **__: object) -> None:
+        raise ZeroDivisionError("a defect that only this container brings out")
+
+    inspect, scene.engine.inspect = scene.engine.inspect, crash  # type: ignore[method-assign,assignment]
+    await scene.goes_on(minutes=3)
+    scene.engine.inspect = inspect  # type: ignore[method-assign]
+    await scene.goes_on(minutes=1)
+
+
 @tells(Reason.COOLDOWN)
 async def another_target_of_the_group_was_relieved(scene: Scene) -> None:
     scene.engine.inside.clear()
@@ -266,6 +279,7 @@ async def the_store_is_down(scene: Scene) -> None:
             raise StoreUnavailable("Redis is full")
 
     scene.store = replace(scene.store, inbox=Down())  # type: ignore[arg-type]
+    await scene.house.tenure.beat()
     body = {
         "version": "4",
         "alerts": [

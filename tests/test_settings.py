@@ -102,6 +102,7 @@ def test_a_setting_is_read(
         ("RELEVO_TOKEN_READ", "two words", "RELEVO_TOKEN_READ: a token holds visible ASCII"),
         ("RELEVO_TOKEN", "two words", "RELEVO_TOKEN: a token holds visible ASCII"),
         ("RELEVO_TOKEN", "tök", "RELEVO_TOKEN: a token holds visible ASCII"),
+        ("RELEVO_GRAFANA_TOKEN", "a\nb", "RELEVO_GRAFANA_TOKEN: a token holds visible ASCII"),
         ("DOCKER_HOST", "/var/run/docker.sock", "DOCKER_HOST: '/var/run/docker.sock' must start"),
         ("DOCKER_HOST", "ssh://host", "DOCKER_HOST: 'ssh://host' must start with unix://"),
     ],

@@ -1,4 +1,4 @@
-"""One bounded GET or POST of JSON with a monitoring API; every failure is one sentence."""
+"""One bounded exchange of JSON with a monitoring API; every failure is one sentence."""
 
 import asyncio
 import json
@@ -20,6 +20,18 @@ _MOST_BYTES = 50_000_000
 _EXCERPT = 200
 
 
+class OtherStatus(SourceUnavailable):
+    """
+    It answered, and not with 200.
+
+    :param status: what it answered
+    """
+
+    def __init__(self, message: str, status: int) -> None:
+        super().__init__(message)
+        self.status = status
+
+
 async def get_json(
     client: httpx.AsyncClient,
     url: str,
@@ -36,11 +48,37 @@ async def get_json(
     :raises SourceUnavailable: no answer, another status, too much, or not JSON
     """
     where = f"{who} at {_shown(url)}"
-    body = await _exchange(client, "GET", url, where=where, limit=limit, params=params)
-    try:
-        return from_json(body, allow_inf_nan=False)
-    except ValueError as exc:
-        raise SourceUnavailable(f"{where} answered something that is not JSON: {exc}") from exc
+    return _parsed(
+        await _exchange(client, "GET", url, where=where, limit=limit, params=params), where
+    )
+
+
+async def call_json(
+    client: httpx.AsyncClient,
+    method: str,
+    url: str,
+    *,
+    who: str,
+    document: object = None,
+    params: Mapping[str, str] | None = None,
+    auth: httpx.Auth | None = None,
+    limit: timedelta = WHOLE_CALL,
+) -> object:
+    """
+    Send a document, if any, and return the parsed JSON of a 200 answer.
+
+    :param who: names the far side in error messages
+    :param auth: how we say who we are
+    :param limit: time for the whole call
+    :raises OtherStatus: it answered with another status
+    :raises SourceUnavailable: no answer (it may have been taken all the same), or not JSON
+    """
+    where = f"{who} at {_shown(url)}"
+    sent = None if document is None else json.dumps(document).encode("ascii")
+    body = await _exchange(
+        client, method, url, where=where, limit=limit, params=params, sent=sent, auth=auth
+    )
+    return _parsed(body, where)
 
 
 async def post_json(
@@ -72,6 +110,7 @@ async def _exchange(
     limit: timedelta,
     params: Mapping[str, str] | None = None,
     sent: bytes | None = None,
+    auth: httpx.Auth | None = None,
 ) -> bytes:
     """Return the body of a 200 answer."""
     seconds = limit.total_seconds()
@@ -85,6 +124,7 @@ async def _exchange(
                 headers=None if sent is None else {"Content-Type": "application/json"},
                 timeout=httpx.Timeout(seconds, connect=min(seconds, _CONNECT_S)),
                 follow_redirects=False,
+                auth=httpx.USE_CLIENT_DEFAULT if auth is None else auth,
             ) as answer:
                 body = await _read(answer, where)
     # httpx limits each phase only: a far side that drips one byte a second passes all of them,
@@ -95,8 +135,16 @@ async def _exchange(
         why = str(exc) or type(exc).__name__
         raise SourceUnavailable(f"{where} cannot be asked: {why}") from exc
     if answer.status_code != httpx.codes.OK:
-        raise SourceUnavailable(f"{where} answered {answer.status_code}: {_excerpt(body)}")
+        said = f"{where} answered {answer.status_code}: {_excerpt(body)}"
+        raise OtherStatus(said, answer.status_code)
     return body
+
+
+def _parsed(body: bytes, where: str) -> object:
+    try:
+        return from_json(body, allow_inf_nan=False)
+    except ValueError as exc:
+        raise SourceUnavailable(f"{where} answered something that is not JSON: {exc}") from exc
 
 
 async def _read(answer: httpx.Response, where: str) -> bytes:

@@ -5,7 +5,7 @@ from fastapi.responses import JSONResponse, PlainTextResponse
 
 from app.api.deps import PartsDep, Require, Scope
 from app.api.errors import documented
-from app.api.schemas import PartOut, ReadyOut, ReloadedOut
+from app.api.schemas import ActingOut, PartOut, ReadyOut, ReloadedOut
 
 router = APIRouter(tags=["management"])
 
@@ -23,12 +23,13 @@ async def ready(parts: PartsDep) -> JSONResponse:
     """Say whether alerts can be accepted and acted on: 503 and what is missing where not."""
     status = await parts.overview.status()
     body = ReadyOut(
-        ready=not status.store_trouble and not status.engine_trouble,
+        ready=status.tenure.is_ready and not status.store_trouble and not status.engine_trouble,
         store=PartOut(
             ok=not status.store_trouble,
             trouble=[*status.store_trouble, *status.store_warnings],
         ),
         container_engine=PartOut(ok=not status.engine_trouble, trouble=list(status.engine_trouble)),
+        acting=ActingOut.of(status.tenure),
     )
     return JSONResponse(body.model_dump(), status_code=200 if body.ready else 503)
 

@@ -6,6 +6,7 @@ from typing import Annotated, Literal, Self
 from pydantic import BaseModel, Field, PlainSerializer
 
 from app.controller.intake import Counts
+from app.controller.tenure import TenureView
 from app.domain.control import Halt
 
 
@@ -128,6 +129,20 @@ class AsideOut(BaseModel):
     detail: str
 
 
+class ActingOut(BaseModel):
+    """Who acts: one controller at a time; any accepts alerts."""
+
+    role: Annotated[Literal["leading", "following", "waiting"], Field(description="Of this one.")]
+    ok: Annotated[bool, Field(description="It acts, or another controller does.")]
+    trouble: Annotated[list[str], Field(description="Why this one does nothing at the moment.")]
+    term: Annotated[int, Field(description="Number of the present tenure.")]
+
+    @classmethod
+    def of(cls, view: TenureView) -> Self:
+        """Put it into the API's words."""
+        return cls(role=view.role, ok=view.is_ready, trouble=list(view.trouble), term=view.term)
+
+
 class StatusOut(BaseModel):
     """What this Relevo is doing, at a glance."""
 
@@ -137,6 +152,7 @@ class StatusOut(BaseModel):
     now: Moment
     store: PartOut
     container_engine: PartOut
+    acting: ActingOut
     targets: Annotated[dict[str, int], Field(description="Opted-in targets by state.")]
     failing_targets: Annotated[
         int, Field(description="Targets with a failed restart within the last hour.")
@@ -157,6 +173,7 @@ class ReadyOut(BaseModel):
     ready: bool
     store: PartOut
     container_engine: PartOut
+    acting: ActingOut
 
 
 class ReloadedOut(BaseModel):

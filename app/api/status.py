@@ -6,6 +6,7 @@ from app import __version__
 from app.api.deps import PartsDep, Require, Scope
 from app.api.errors import documented
 from app.api.schemas import (
+    ActingOut,
     AsideOut,
     BrakeOut,
     BudgetOut,
@@ -32,6 +33,7 @@ async def show_status(parts: PartsDep) -> StatusOut:
             trouble=[*status.store_trouble, *status.store_warnings],
         ),
         container_engine=PartOut(ok=not status.engine_trouble, trouble=list(status.engine_trouble)),
+        acting=ActingOut.of(status.tenure),
         targets=dict(status.states),
         failing_targets=status.failing_targets,
         pause=HaltOut.of(status.pause) if status.pause is not None else None,

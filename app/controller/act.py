@@ -1,6 +1,7 @@
 """Carry out one decision: the only side effect of a step, and its intent before it."""
 
 import asyncio
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Final
@@ -38,13 +39,16 @@ from app.policies import attempts, guards, story
 from app.policies.activities import activity_of
 from app.policies.recovery import CLONE_TAKES, ENGINE_SLACK
 from app.policies.spec import Policy
-from app.ports import Claim, Clock, ContainerEngine, Cooldown, Limits, Records
+from app.ports import NO_END, Claim, Clock, ContainerEngine, Cooldown, Limits, Records
 
 log: Final = structlog.get_logger("relevo.act")
 
 #: Beyond what the engine may take: after this another worker may look into an action
 #: whose end nobody wrote down.
 _LEASE_SLACK: Final = timedelta(seconds=15)
+
+#: Actions in a row that were not answered, before others wait.
+_MOST_SILENT: Final = 3
 
 ActionDecision = Restart | ScaleOut | Resume | StartStopped
 
@@ -69,7 +73,19 @@ class Actor:
         clerk: Clerk,
         witness: Witness,
         clock: Clock,
+        *,
+        not_after: Callable[[], float] = lambda: NO_END,
+        doubt: Callable[[str], None] = lambda _why: None,
     ) -> None:
+        """
+        Begin.
+
+        :param not_after: until when an action may be begun; raises LeaseLost where none may
+        :param doubt: called with the reason when the engine does not answer any more
+        """
+        self._not_after = not_after
+        self._doubt = doubt
+        self._silent = 0
         self._engine = engine
         self._records = records
         self._last_look = last_look
@@ -101,6 +117,7 @@ class Actor:
         observation = seen.observation
         assert observation.remediation is not None
         assert observation.container is not None
+        self._not_after()
         now = self._clock.now()
         begun = attempts.begun(observation.remediation, observation, decision, now=now)
         attempt = begun.open_attempt
@@ -146,6 +163,7 @@ class Actor:
         clone_id = attempt.clone_id or (fresh.id if fresh is not None else None)
         if clone_id is None:
             return
+        self._not_after()
         try:
             await self._engine.remove_clone(clone_id, attempt_id=attempt.id)
         except ContainerGone:
@@ -165,6 +183,7 @@ class Actor:
         # The clock is read after the call: it may have taken a stop grace of minutes.
         try:
             container = await self._call(attempt, decision, policy, grace)
+            self._silent = 0
         except EngineRefused as exc:
             if await self._blame.is_the_engines(attempt.container_id, exc):
                 return Outcome(
@@ -179,6 +198,7 @@ class Actor:
             return Outcome(remediation=refused)
         except EngineSilent as exc:
             # Unknown, not failed: the engine may still be at it. Recovery looks at the container.
+            self._count_silence()
             unknown = attempts.acted(record, now=self._clock.now(), error=str(exc))
             return Outcome(remediation=unknown)
         except EngineUnavailable as exc:
@@ -223,19 +243,34 @@ class Actor:
                 attempt_id=attempt.id,
                 rules=policy.scale_out,
                 at=self._clock.now(),
+                not_after=self._not_after(),
             )
             assert result.clone is not None
             return result.clone
         if isinstance(decision, StartStopped):
-            await self._engine.start(attempt.container_id, attempt_id=attempt.id)
+            await self._engine.start(
+                attempt.container_id, attempt_id=attempt.id, not_after=self._not_after()
+            )
         else:
             await self._engine.restart(
                 attempt.container_id,
                 attempt_id=attempt.id,
                 expected_started_at=attempt.started_before,
                 stop_grace=grace,
+                not_after=self._not_after(),
             )
-        return await self._engine.inspect(attempt.container_id)
+        try:
+            return await self._engine.inspect(attempt.container_id)
+        except (EngineUnavailable, EngineRefused) as exc:
+            # It is done; only what came of it could not be seen.
+            raise EngineSilent(f"done, and then not seen: {exc}") from exc
+
+    def _count_silence(self) -> None:
+        """Stop asking an engine that takes requests and answers none of them."""
+        self._silent += 1
+        if self._silent >= _MOST_SILENT:
+            self._silent = 0
+            self._doubt(f"the engine took {_MOST_SILENT} requests in a row and answered none")
 
 
 def _limits(record: Remediation, attempt: Attempt, seen: Seen, takes: timedelta) -> Limits:

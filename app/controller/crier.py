@@ -68,6 +68,7 @@ class Crier:
     :param external_url: where people find Relevo's pages
     :param has_prometheus: one is configured, whose rule tells of many failing containers
     :param hold_for: how long Alertmanager believes a post; a quarter of it lies between two
+    :param speaks: whether it is us who post; another controller's alerts are the same ones
     :param count: told how many alerts were posted as ``firing`` or ``over``, or ``failed``
     """
 
@@ -84,7 +85,9 @@ class Crier:
         hold_for: timedelta,
         prefix: str,
         count: Callable[[str, int], None] = _uncounted,
+        speaks: Callable[[], bool] = lambda: True,
     ) -> None:
+        self._speaks = speaks
         self._store = store
         self._sink = sink
         self._census = census
@@ -115,7 +118,8 @@ class Crier:
         while True:
             self._wakeup.clear()
             try:
-                await self.look()
+                if self._speaks():
+                    await self.look()
             except Exception as exc:  # noqa: BLE001 - the boundary: logged, repeated
                 self._failed("look", exc, unexpected=True)
             else:
@@ -289,8 +293,7 @@ class Crier:
 
 def _member(roster: Roster, target: str) -> Member | None:
     """Find who has a target's slot now, as far as that is clear."""
-    found = roster.at(TargetId.parse(target))
-    return found[0] if len(found) == 1 else None
+    return found[0] if len(found := roster.at(TargetId.parse(target))) == 1 else None
 
 
 def _group(member: Member) -> str:

@@ -48,6 +48,10 @@ class Gauges:
             self._forget()  # else what was said before we knew it would stand for ever
             self._engine = engine
         telemetry.up(engine, store=not status.store_trouble, engine_up=not status.engine_trouble)
+        telemetry.leading.labels(engine=engine).set(status.tenure.role == "leading")
+        telemetry.acting.labels(engine=engine).set(
+            status.tenure.role == "leading" and not status.tenure.trouble
+        )
         self._chain(engine)
         if status.store_trouble:
             return
@@ -71,6 +75,8 @@ class Gauges:
             telemetry.failing_targets,
             telemetry.overdue_seconds,
             telemetry.paused,
+            telemetry.leading,
+            telemetry.acting,
             telemetry.holds,
             telemetry.brake_engaged,
             telemetry.budget_left,

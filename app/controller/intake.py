@@ -11,6 +11,7 @@ import structlog
 from app.controller.picture import Census
 from app.controller.rules import Rules
 from app.controller.telemetry import Telemetry
+from app.controller.tenure import Tenure
 from app.domain.alert import OWN_ALERTS, Alert, AlertStatus
 from app.domain.decision import Reason
 from app.domain.target import TargetId, is_safe_name
@@ -68,7 +69,7 @@ class Intake:
         *,
         rules: Rules,
         wake: Callable[[], None],
-        pull: Callable[[], None],
+        tenure: Tenure,
     ) -> None:
         self._inbox = inbox
         self._records = records
@@ -77,7 +78,7 @@ class Intake:
         self._telemetry = telemetry
         self._rules = rules
         self._wake = wake
-        self._pull = pull
+        self._tenure = tenure
         self._closed = False
 
     def close(self) -> None:
@@ -92,12 +93,14 @@ class Intake:
 
         :param truncated: how many alerts the sender left out: they are pulled
 
-        :raises StoreUnavailable: nothing may be assumed kept
+        :raises StoreUnavailable: nothing may be assumed kept; or it has just lost what it kept
         :raises EngineUnavailable: it cannot be told whom an alert is about
         :raises NotAccepting: shutting down
         """
         if self._closed:
             raise NotAccepting("Relevo is shutting down")
+        if not self._tenure.accepts:
+            raise StoreUnavailable("; ".join(self._tenure.view().trouble))
         now = self._clock.now()
         notices: list[Notice] = []
         asides: list[Aside] = []
@@ -125,7 +128,7 @@ class Intake:
         taken = await self._accepted(notices, asides, now=now)
         self._wake()
         if truncated > 0:
-            self._pull()
+            self._tenure.distrust(f"a notification left {truncated} alerts out")
         counts = Counts(
             accepted=sum(t in (Taken.ACCEPTED, Taken.DUPLICATE) for t in taken),
             resolved=sum(t is Taken.RESOLVED for t in taken),

@@ -10,6 +10,7 @@ import structlog
 from app.controller.entry import answered, consumed, entry_of
 from app.controller.observe import Seen
 from app.controller.telemetry import Telemetry
+from app.controller.teller import Teller
 from app.domain.activity import ActivityStatus
 from app.domain.decision import (
     Action,
@@ -38,7 +39,13 @@ class Notebook:
     """What a step leaves behind. The store first; log and metrics decide nothing."""
 
     def __init__(
-        self, records: Records, clock: Clock, telemetry: Telemetry, *, tell: Callable[[], None]
+        self,
+        records: Records,
+        clock: Clock,
+        telemetry: Telemetry,
+        *,
+        tell: Callable[[], None],
+        teller: Teller,
     ) -> None:
         """
         Begin.
@@ -46,6 +53,7 @@ class Notebook:
         :param tell: something has happened that people may be told of
         """
         self._tell = tell
+        self._teller = teller
         self._records = records
         self._clock = clock
         self._telemetry = telemetry
@@ -73,7 +81,7 @@ class Notebook:
             answered_order=answered(decision, seen),
             consumed=consumed(decision, claim, seen),
         )
-        await self._records.note(claim, entry, now=now)
+        await self._write(claim, entry, seen, now=now)
         if attempt is not None and len(record.attempts) == 1:
             waited = attempt.intent_at - record.needed_since
             self._telemetry.action_seconds.observe(max(0.0, waited.total_seconds()))
@@ -91,12 +99,18 @@ class Notebook:
         """Write down what was decided, and when to look again."""
         attempt = remediation.last_attempt if remediation is not None else None
         entry = entry_of(decision, remediation, seen, claim, now=now)
-        await self._records.note(claim, entry, now=now)
+        await self._write(claim, entry, seen, now=now)
         if isinstance(decision, Escalate | Confirm | Conclude | Close):
             self._tell()
         if isinstance(decision, Conclude) and attempt is not None:
             self._count(decision.verdict, attempt, now=now)
         self._say(claim.target, decision, remediation, seen)
+
+    async def _write(self, claim: Claim, entry: Entry, seen: Seen, *, now: datetime) -> None:
+        before = (seen.observation.remediation, seen.observation.previous)
+        entry = self._teller.told(entry, before, now=now)
+        await self._records.note(claim, entry, now=now)
+        self._teller.written(entry)
 
     def _count(self, verdict: Verdict, attempt: Attempt, *, now: datetime) -> None:
         self._telemetry.attempts.labels(action=attempt.action, verdict=verdict).inc()

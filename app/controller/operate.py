@@ -1,9 +1,7 @@
 """What operators do: asked about first, then kept until the target's next step carries it out."""
 
-import hashlib
 import json
 from collections.abc import Callable
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
 
@@ -11,36 +9,19 @@ import structlog
 
 from app.controller.observe import Observer, Seen
 from app.controller.rules import Rules
+from app.controller.wish import Placed as Placed  # what people say, and hear
+from app.controller.wish import Wish as Wish
+from app.controller.wish import answered_again, digest_of, planned, told_of
 from app.domain.control import Brake, Halt, Order, OrderKind
 from app.domain.decision import Reason, Refuse
 from app.domain.fidelity import FidelityReport
 from app.domain.observation import EngineView
 from app.domain.remediation import Remediation, State
 from app.errors import EngineUnavailable, OrderConflict, OrderRefused
-from app.policies import attempts, guards, orders, story
+from app.policies import guards, orders, story, trail
 from app.ports import Clock, Reply, Store
 
 log: Final = structlog.get_logger("relevo.operator")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Wish:
-    """Who wants something, why, and whether it is only asked about."""
-
-    reason: str
-    author: str
-    #: Caller's own name for the request; the same one again is answered the same.
-    key: str | None = None
-    dry_run: bool = False
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Placed:
-    """An order that was placed, or would be."""
-
-    remediation: str
-    attempt: str | None
-    dry_run: bool = False
 
 
 class Operator:
@@ -59,7 +40,14 @@ class Operator:
         *,
         rules: Rules,
         wake: Callable[[], None],
+        resume: Callable[[], None],
     ) -> None:
+        """
+        Begin.
+
+        :param resume: end a hold that Relevo has begun because something is in doubt
+        """
+        self._resume = resume
         self._observer = observer
         self._store = store
         self._clock = clock
@@ -84,7 +72,7 @@ class Operator:
             if before is None:
                 raise
             return before
-        placed = _planned(target, record, now, dry_run=wish.dry_run)
+        placed = planned(target, record, now, dry_run=wish.dry_run)
         return placed if wish.dry_run else await self._place(target, kind, wish, placed, now)
 
     async def _may_act(self, target: str, kind: OrderKind, now: datetime) -> Remediation | None:
@@ -132,7 +120,8 @@ class Operator:
         if placed is None and can_end:
             placed = await self._order(target, OrderKind.RELEASE, wish, record)
         if was_held and not wish.dry_run:
-            await self._store.controls.set_hold(target, None)
+            told = trail.said("release", author=wish.author, why=wish.reason, at=now, target=target)
+            await self._store.controls.set_hold(target, None, told=told)
             await self._store.schedule.nudge([target], now=now)
             self._tell("release", target, wish)
             self._wake()
@@ -163,7 +152,8 @@ class Operator:
         """Let nothing be done to a target, until released or for a time."""
         halt = self._halt(wish, lasts)
         if not wish.dry_run:
-            await self._store.controls.set_hold(target, halt)
+            told = told_of("hold", wish, halt.since, target)
+            await self._store.controls.set_hold(target, halt, told=told)
             await self._store.schedule.nudge([target], now=halt.since)
             self._tell("hold", target, wish)
             self._wake()
@@ -173,16 +163,22 @@ class Operator:
         """Let nothing be done of Relevo's own accord, until resumed or for a time."""
         halt = self._halt(wish, lasts)
         if not wish.dry_run:
-            await self._store.controls.set_pause(halt)
+            await self._store.controls.set_pause(halt, told=told_of("pause", wish, halt.since))
             self._tell("pause", None, wish)
         return halt
 
     async def resume(self, wish: Wish) -> None:
-        """End the pause, and release the brake: older failures no longer count for it."""
+        """
+        End the pause and any hold for a doubt, and release the brake.
+
+        Older failures no longer count for the brake.
+        """
         if wish.dry_run:
             return
-        await self._store.controls.set_pause(None)
-        await self._store.controls.set_brake(Brake(cleared_at=self._clock.now()))
+        now = self._clock.now()
+        await self._store.controls.set_pause(None, told=told_of("resume", wish, now))
+        await self._store.controls.set_brake(Brake(cleared_at=now))
+        self._resume()
         self._tell("resume", None, wish)
         self._wake()
 
@@ -211,10 +207,10 @@ class Operator:
         reply = None
         if wish.key is not None:
             answer = json.dumps({"remediation": placed.remediation, "attempt": placed.attempt})
-            reply = Reply(key=wish.key, digest=_digest(wish, target, kind), answer=answer)
+            reply = Reply(key=wish.key, digest=digest_of(wish, target, kind), answer=answer)
         found = await self._store.orders.place(target, order, now=now, reply=reply)
         if isinstance(found, Reply):
-            return _again(found, _digest(wish, target, kind))
+            return answered_again(found, digest_of(wish, target, kind))
         if found is not None:
             raise OrderConflict(f"{target} has an order already: {found.kind} by {found.author}")
         self._tell(kind, target, wish)
@@ -225,7 +221,7 @@ class Operator:
         if wish.key is None or wish.dry_run:
             return None
         reply = await self._store.orders.replied(wish.key)
-        return None if reply is None else _again(reply, _digest(wish, target, kind))
+        return None if reply is None else answered_again(reply, digest_of(wish, target, kind))
 
     async def _look(self, target: str, *, wants_clone: bool = False) -> Seen:
         seen = await self._observer.observe(target, now=self._clock.now(), wants_clone=wants_clone)
@@ -268,22 +264,3 @@ class Operator:
 
     def _tell(self, what: str, target: str | None, wish: Wish) -> None:
         log.info("order", order=str(what), target=target, author=wish.author, why=wish.reason)
-
-
-def _planned(target: str, record: Remediation | None, now: datetime, *, dry_run: bool) -> Placed:
-    """Name the attempt before it is made; ``m`` keeps it apart from one of Relevo's own."""
-    remediation = record.id if record is not None else story.new_id(target, now=now)
-    number = attempts.next_number(record) if record is not None else 1
-    return Placed(remediation=remediation, attempt=f"{remediation}.{number}m", dry_run=dry_run)
-
-
-def _digest(wish: Wish, target: str, kind: OrderKind) -> str:
-    asked = json.dumps([target, kind, wish.reason])
-    return hashlib.sha256(asked.encode("utf-8", "surrogatepass")).hexdigest()
-
-
-def _again(reply: Reply, digest: str) -> Placed:
-    if reply.digest != digest:
-        raise OrderConflict("this Idempotency-Key was used for another request")
-    answer = json.loads(reply.answer)
-    return Placed(remediation=answer["remediation"], attempt=answer["attempt"])

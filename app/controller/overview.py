@@ -9,6 +9,7 @@ from typing import Final
 
 from app.controller.picture import Census
 from app.controller.rules import Rules
+from app.controller.tenure import Tenure, TenureView
 from app.domain.control import Brake, Halt
 from app.domain.remediation import State
 from app.errors import EngineUnavailable, StoreUnavailable
@@ -45,6 +46,8 @@ class StatusView:
     #: What weakens the store's word although it answers.
     store_warnings: tuple[str, ...]
     engine_trouble: tuple[str, ...]
+    #: Who acts, and why it is not us.
+    tenure: TenureView
     states: Mapping[State, int]
     failing_targets: int
     pause: Halt | None
@@ -62,8 +65,16 @@ class Overview:
     """Tells how Relevo is."""
 
     def __init__(
-        self, store: Store, census: Census, clock: Clock, *, rules: Rules, mode: Mode
+        self,
+        store: Store,
+        census: Census,
+        clock: Clock,
+        *,
+        rules: Rules,
+        mode: Mode,
+        tenure: Tenure,
     ) -> None:
+        self._tenure = tenure
         self._store = store
         self._census = census
         self._clock = clock
@@ -91,6 +102,7 @@ class Overview:
             store_trouble=kept.trouble,
             store_warnings=kept.warnings,
             engine_trouble=engine_trouble,
+            tenure=self._tenure.view(),
             states=kept.states,
             failing_targets=kept.failing,
             pause=kept.pause,
@@ -110,7 +122,11 @@ class Overview:
         tallies = await store.history.tallies()
         charged = await store.failures.charged(since=now - timedelta(hours=1))
         return _Kept(
-            warnings=(*await store.health.check(), *await store.health.remarks()),
+            warnings=(
+                *await store.health.check(),
+                *await store.health.remarks(),
+                *filter(None, (self._tenure.memento_trouble,)),
+            ),
             states=await self._states(roster) if roster is not None else Counter(),
             failing=await store.failures.failing_targets(now=now, window=rules.brake.window),
             pause=pause if pause is not None and not pause.is_over(now) else None,

@@ -4,9 +4,12 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, gene
 
 from app import __version__
 from app.domain.decision import Action, Reason, Verdict
+from app.domain.message import MessageKind
 
 #: From a webhook's answer (milliseconds) to a slow store (seconds).
 _ACCEPT_BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5)
+#: From a moment to what ends a tenure.
+_LAG_BUCKETS = (0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 #: From a restart (a second) to a ladder (an hour).
 _VERDICT_BUCKETS = (1, 5, 15, 60, 180, 300, 600, 1800, 3600)
 
@@ -57,10 +60,50 @@ class Telemetry:
             buckets=_VERDICT_BUCKETS,
             registry=self.registry,
         )
+        self.poisoned = Counter(
+            "relevo_poisoned",
+            "Steps that ended their worker twice and were taken out of the round.",
+            registry=self.registry,
+        )
+        self.leading = Gauge(
+            "relevo_leading",
+            "1 where this controller is the one that acts.",
+            ["engine"],
+            registry=self.registry,
+        )
+        self.acting = Gauge(
+            "relevo_acting",
+            "1 where this controller leads and nothing keeps it from acting.",
+            ["engine"],
+            registry=self.registry,
+        )
+        self.loop_lag_seconds = Histogram(
+            "relevo_event_loop_lag_seconds",
+            "How much later than asked the event loop woke, twice a second.",
+            buckets=_LAG_BUCKETS,
+            registry=self.registry,
+        )
         self.own_alerts = Counter(
             "relevo_own_alerts",
             "Alerts of Relevo's own that it posted to Alertmanager.",
             ["result"],
+            registry=self.registry,
+        )
+        self.outbox_pending = Gauge(
+            "relevo_outbox_pending",
+            "Messages that no tool has taken yet.",
+            registry=self.registry,
+        )
+        self.outbox_delivered = Counter(
+            "relevo_outbox_delivered",
+            "Messages that a tool has taken.",
+            ["kind"],
+            registry=self.registry,
+        )
+        self.outbox_dropped = Counter(
+            "relevo_outbox_dropped",
+            "Messages that were given up: full, refused, stumbles, unreadable.",
+            ["kind", "reason"],
             registry=self.registry,
         )
         self.step_errors = Counter(
@@ -136,6 +179,10 @@ class Telemetry:
                 self.attempts.labels(action=action, verdict=verdict)
         for result in ("accepted", "resolved", "stale", "set_aside"):
             self.alerts.labels(result=result, reason=Reason.STALE if result == "stale" else "")
+        for kind in MessageKind:
+            self.outbox_delivered.labels(kind=kind)
+            for reason in ("full", "refused", "stumbles"):
+                self.outbox_dropped.labels(kind=kind, reason=reason)
         for result in ("firing", "over", "failed"):
             self.own_alerts.labels(result=result)
 

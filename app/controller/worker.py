@@ -37,7 +37,16 @@ MOST_STEPS: Final = 50
 _PACE: Final = timedelta(seconds=1)
 _PACED_TARGETS: Final = 100_000
 
+#: A step that fails is repeated after this long; one that cannot tell why, when its lease ends.
+AGAIN: Final = timedelta(seconds=5)
+#: Whoever had the step has died with it, or the step itself, this often in a row: it is poison.
+MOST_LOST: Final = 2
+
 Step = Callable[[Claim, datetime], Awaitable[None]]
+
+
+def _always() -> bool:
+    return True
 
 
 class Worker:
@@ -50,13 +59,23 @@ class Worker:
         step: Step,
         telemetry: Telemetry,
         *,
+        bury: Step | None = None,
+        may_claim: Callable[[], bool] = _always,
         parallel: int = PARALLEL,
         lease: timedelta = LEASE,
     ) -> None:
+        """
+        Begin.
+
+        :param bury: runs instead of the step where that is poison
+        :param may_claim: whether it is us who act, and now
+        """
         self._schedule = schedule
         self._clock = clock
         self._step = step
         self._telemetry = telemetry
+        self._bury = bury
+        self._may_claim = may_claim
         self._parallel = parallel
         self._lease = lease
         self._wakeup = asyncio.Event()
@@ -97,6 +116,8 @@ class Worker:
         free = self._parallel - len(self._running)
         if free <= 0:
             return MAX_IDLE  # a step that ends wakes us
+        if not self._may_claim():
+            return MAX_IDLE  # whoever changes that wakes us
         now = self._clock.now()
         try:
             claimed = await self._schedule.claim(now=now, lease=self._lease, limit=free)
@@ -132,17 +153,32 @@ class Worker:
         await self._not_too_fast(claim.target)
         renewing = asyncio.create_task(self._renew(claim), name=f"lease of {claim.target}")
         try:
-            await self._step(claim, now)
-        except LeaseLost:
-            log.info("another worker has the step", target=claim.target)
+            is_poison = self._bury is not None and claim.lost >= MOST_LOST
+            await (self._bury if self._bury and is_poison else self._step)(claim, now)
+        except asyncio.CancelledError:
+            if self._stopping:
+                # Cut off by a shutdown: whoever comes next need not wait for the lease.
+                await self._give_back(claim, timedelta(0))
+            raise
+        except LeaseLost as exc:
+            log.info("step not done", target=claim.target, why=str(exc))
+            await self._give_back(claim, AGAIN)
         except Transient as exc:
             self._failed(claim.target, exc)
+            await self._give_back(claim, AGAIN)
         except Exception as exc:  # noqa: BLE001 - the boundary: logged, counted, repeated
             self._failed(claim.target, exc, unexpected=True)
         else:
             self._failures.pop(claim.target, None)
         finally:
             renewing.cancel()
+
+    async def _give_back(self, claim: Claim, wait: timedelta) -> None:
+        """Have a step repeated; where that cannot be told, its lease brings it back."""
+        try:
+            await self._schedule.requeue(claim, due=self._clock.now() + wait)
+        except (LeaseLost, Transient) as exc:
+            log.debug("claim not given back", target=claim.target, error=str(exc))
 
     async def _renew(self, claim: Claim) -> None:
         """Hold the lease for as long as the step runs: an engine may take minutes to answer."""

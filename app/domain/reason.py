@@ -66,6 +66,7 @@ class Reason(StrEnum):
     MAX_CLONES = "max_clones"
     ALREADY_SCALED = "already_scaled"
     UNKNOWN_TOO_LONG = "unknown_too_long"
+    POISON = "poison"
 
     # why no faithful clone can be made (the words of the fidelity report)
     FIXED_HOST_PORT = "fixed_host_port"

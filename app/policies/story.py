@@ -37,6 +37,7 @@ from app.policies import attempts, opening, orders
 #: Decisions kept with a remediation: a day of polling changes its mind far less often.
 _LOG_CAP = 200
 
+_POISON = "its step ended the controller twice, or was never noted; look into Relevo's log"
 #: A look that comes this much later than planned is the first of a new series.
 _UNSEEN = timedelta(minutes=1)
 
@@ -168,6 +169,31 @@ def advanced(
         case _:
             assert_never(decision)
     return logged(record, decision, now=now, until=until, detail=detail)
+
+
+def buried(remediation: Remediation, *, now: datetime, until: datetime) -> Remediation:
+    """End the ladder of a story whose steps end their worker; its open attempt is unknown."""
+    last = remediation.open_attempt
+    past = remediation.attempts
+    if last is not None:
+        ended = replace(
+            last,
+            verdict=Verdict.UNKNOWN,
+            verdict_reason=Reason.POISON,
+            evidence=_POISON,
+            finished_at=now,
+        )
+        past = (*past[:-1], ended)
+    record = replace(
+        remediation,
+        attempts=past,
+        state=State.QUARANTINED,
+        reason=Reason.POISON,
+        quarantined_at=now,
+        next_at=until,
+        next_action=None,
+    )
+    return logged(record, Escalate(Reason.POISON, _POISON), now=now, until=until, detail=_POISON)
 
 
 def flipped(previous: Remediation, successor: Remediation, *, now: datetime) -> Remediation:

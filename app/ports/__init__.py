@@ -5,10 +5,20 @@ Adapters implement these; tests pass in working fakes. Nothing here knows Docker
 Redis' or Alertmanager's own words.
 """
 
-from app.ports.clock import Clock
+from app.ports.audit import Audit, AuditCheck
+from app.ports.clock import Clock, SettableClock
 from app.ports.control import CaseFiles, Controls, Orders
-from app.ports.engine import CloneResult, ContainerEngine
+from app.ports.engine import NO_END, CloneResult, ContainerEngine
 from app.ports.history import Facts, FailureWindow, History, RemediationFilter, StoreHealth
+from app.ports.leadership import (
+    Candidate,
+    Keepsake,
+    Leadership,
+    Memento,
+    Restored,
+    Standing,
+)
+from app.ports.outbox import MessageSink, Outbox, Pending, Waiting
 from app.ports.records import (
     Aside,
     Claim,
@@ -28,9 +38,13 @@ from app.ports.sources import AlertSink, AlertSource, SampleSource
 from app.ports.store import Store
 
 __all__ = [
+    "NO_END",
     "AlertSink",
     "AlertSource",
     "Aside",
+    "Audit",
+    "AuditCheck",
+    "Candidate",
     "CaseFiles",
     "Claim",
     "Claimed",
@@ -45,15 +59,25 @@ __all__ = [
     "FailureWindow",
     "History",
     "Inbox",
+    "Keepsake",
+    "Leadership",
     "Limits",
+    "Memento",
+    "MessageSink",
     "Notice",
     "Orders",
+    "Outbox",
+    "Pending",
     "Records",
     "RemediationFilter",
     "Reply",
+    "Restored",
     "SampleSource",
     "Schedule",
+    "SettableClock",
+    "Standing",
     "Store",
     "StoreHealth",
     "Taken",
+    "Waiting",
 ]

@@ -1,6 +1,6 @@
 """The one source of "now"."""
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Protocol
 
 
@@ -9,4 +9,16 @@ class Clock(Protocol):
 
     def now(self) -> datetime:
         """Return the current time, aware, in UTC."""
+        ...
+
+
+class SettableClock(Clock, Protocol):
+    """A clock that follows another one."""
+
+    def set_to(self, at: datetime) -> None:
+        """From now on, it is this time."""
+        ...
+
+    def slept(self) -> timedelta:
+        """Tell how long the host was suspended since this was asked last; `now` knows it not."""
         ...

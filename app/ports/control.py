@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Protocol
 
+from app.domain.audit import AuditEntry
 from app.domain.casefile import CaseFile
 from app.domain.control import Brake, Halt, Order
 from app.ports.records import Reply
@@ -16,16 +17,18 @@ class Controls(Protocol):
         """Read the pause, an expired one included."""
         ...
 
-    async def set_pause(self, halt: Halt | None) -> None:
-        """Pause everything, or end the pause."""
+    async def set_pause(self, halt: Halt | None, *, told: AuditEntry | None = None) -> None:
+        """Pause everything, or end the pause; with a line for the audit."""
         ...
 
     async def holds(self) -> Mapping[str, Halt]:
         """Read all holds by target, expired ones included."""
         ...
 
-    async def set_hold(self, target: str, halt: Halt | None) -> None:
-        """Hold one target, or end its hold."""
+    async def set_hold(
+        self, target: str, halt: Halt | None, *, told: AuditEntry | None = None
+    ) -> None:
+        """Hold one target, or end its hold; with a line for the audit."""
         ...
 
     async def brake(self) -> Brake:

@@ -3,12 +3,16 @@
 from collections.abc import AsyncGenerator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Protocol
+from math import inf
+from typing import Final, Protocol
 
 from app.domain.casefile import CaseFile
 from app.domain.container import Container, EngineEvent, EngineIdentity, Listed
 from app.domain.fidelity import FidelityReport
 from app.policies.spec import ScaleOutRules
+
+#: An action that may be begun at any time.
+NO_END: Final = inf
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,18 +48,26 @@ class ContainerEngine(Protocol):
         ...
 
     async def restart(
-        self, container_id: str, *, attempt_id: str, expected_started_at: str, stop_grace: timedelta
+        self,
+        container_id: str,
+        *,
+        attempt_id: str,
+        expected_started_at: str,
+        stop_grace: timedelta,
+        not_after: float = NO_END,
     ) -> None:
         """
         Restart a container if nobody else started it since `expected_started_at`.
 
+        :param not_after: moment of the event loop's clock after which nothing is begun any more
         :raises StartedMeanwhile: somebody did
+        :raises LeaseLost: it is too late; nothing was done
         :raises ContainerGone:
         :raises EngineRefused: the engine answered an error for this container
         """
         ...
 
-    async def start(self, container_id: str, *, attempt_id: str) -> None:
+    async def start(self, container_id: str, *, attempt_id: str, not_after: float = NO_END) -> None:
         """Start a stopped container; one that runs already is fine. Errors as `restart`."""
         ...
 
@@ -67,6 +79,7 @@ class ContainerEngine(Protocol):
         rules: ScaleOutRules,
         at: datetime,
         dry_run: bool = False,
+        not_after: float = NO_END,
     ) -> CloneResult:
         """
         Make another instance of a container: created, connected, started, not yet verified.
@@ -75,6 +88,8 @@ class ContainerEngine(Protocol):
         again; the source is never touched. A dry run only reports.
 
         :param at: the time that the clone's labels say it was made
+        :param not_after: as of `restart`
+        :raises LeaseLost: it is too late; nothing was done
         :raises CloneRefused: the report says why; never for a dry run
         :raises ContainerGone:
         :raises EngineRefused:

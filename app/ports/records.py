@@ -8,7 +8,9 @@ from typing import Protocol
 
 from app.domain.activity import Activity
 from app.domain.alert import Alert, KnownAlert
+from app.domain.audit import AuditEntry
 from app.domain.control import Brake, Halt, Order
+from app.domain.message import Message
 from app.domain.remediation import Remediation
 
 
@@ -54,6 +56,8 @@ class Claim:
     target: str
     #: Grows with every claim of this target: the older of two holders is refused.
     fence: int
+    #: How often in a row the lease of this target ran out: whoever had it died, or its step did.
+    lost: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -123,6 +127,10 @@ class Entry:
     tally: Mapping[str, int] = field(default_factory=dict)
     #: Set or move the end of the group's cooldown.
     cooldown: "Cooldown | None" = None
+    #: Messages for people's tools, delivered from the outbox.
+    outbox: tuple[Message, ...] = ()
+    #: Lines for the audit.
+    audit: tuple[AuditEntry, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -209,6 +217,14 @@ class Schedule(Protocol):
         """
         ...
 
+    async def requeue(self, claim: Claim, *, due: datetime, forget_lost: bool = True) -> None:
+        """
+        Give a claim back although nothing was noted; one that is another's by now stays there.
+
+        :param forget_lost: leases that ran out before are no longer counted
+        """
+        ...
+
     async def overdue(self, *, now: datetime) -> timedelta:
         """Tell how long the longest due target has been waiting for a claim; zero for none."""
         ...
@@ -252,7 +268,7 @@ class Records(Protocol):
 
         Charges the budget and takes an action slot (until the lease ends or a note frees it);
         an attempt that is charged already passes. Where it raises, nothing is written but that
-        the target waits for its turn.
+        the target waits for its turn. The audit has its line, once for each claim.
 
         :raises LeaseLost: another worker has the step
         :raises CoolingDown: the group was scaled out by another attempt a moment ago

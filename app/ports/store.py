@@ -2,8 +2,11 @@
 
 from dataclasses import dataclass
 
+from app.ports.audit import Audit
 from app.ports.control import CaseFiles, Controls, Orders
 from app.ports.history import Facts, FailureWindow, History, StoreHealth
+from app.ports.leadership import Leadership
+from app.ports.outbox import Outbox
 from app.ports.records import Inbox, Records, Schedule
 
 
@@ -21,3 +24,6 @@ class Store:
     casefiles: CaseFiles
     facts: Facts
     health: StoreHealth
+    leadership: Leadership
+    outbox: Outbox
+    audit: Audit

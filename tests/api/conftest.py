@@ -53,6 +53,7 @@ def application(
 
 @pytest.fixture
 async def http(house: House) -> AsyncIterator[httpx.AsyncClient]:
+    await house.tenure.beat()
     transport = httpx.ASGITransport(app=application(house), raise_app_exceptions=True)
     async with httpx.AsyncClient(transport=transport, base_url="http://relevo") as client:
         yield client

@@ -2,6 +2,7 @@
 
 import io
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from typing import Any
 
 import httpx
@@ -223,9 +224,8 @@ async def test_reload_takes_what_the_file_says_now(store: Store) -> None:
         return next_one
 
     house = _house(store, Rulebook())
-    house.reloading = Reloading(
-        read, house.rules, house.telemetry, house.clock, ask=house.resync.ask
-    )
+    reloading = Reloading(read, house.rules, house.telemetry, house.clock, ask=house.resync.ask)
+    house = replace(house, controller=replace(house.controller, reloading=reloading))
     transport = httpx.ASGITransport(app=application(house))
     async with httpx.AsyncClient(transport=transport, base_url="http://relevo") as http:
         taken = await http.post("/-/reload")

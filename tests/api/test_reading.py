@@ -209,6 +209,7 @@ TOKENS = {
 
 
 async def ask(house: House, method: str, path: str, token: str | None) -> int:
+    await house.tenure.beat()
     transport = httpx.ASGITransport(app=application(house, TOKENS))
     headers = {} if token is None else {"Authorization": f"Bearer {token}"}
     async with httpx.AsyncClient(transport=transport, base_url="http://relevo") as client:

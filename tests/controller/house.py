@@ -6,31 +6,34 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from app.controller.act import Actor
-from app.controller.casefile import Clerk
+from app.adapters.memento import FileKeepsake
 from app.controller.desk import Desk
-from app.controller.freshness import Freshness
 from app.controller.gauges import Gauges
 from app.controller.intake import Counts, Intake, Unreadable
-from app.controller.last_look import LastLook
-from app.controller.note import Notebook
-from app.controller.observe import Observer
 from app.controller.operate import Operator
 from app.controller.overview import Overview
-from app.controller.picture import Census, Pictures
-from app.controller.readiness import Readiness
-from app.controller.reconcile import Reconciler
 from app.controller.reload import Reloading
 from app.controller.resync import Resync
 from app.controller.rules import Rules
 from app.controller.telemetry import Telemetry
+from app.controller.tenure import Tenure
 from app.controller.witness import Witness
-from app.controller.worker import Step, Worker
+from app.controller.worker import Worker
 from app.domain.alert import Alert
 from app.domain.remediation import Remediation
 from app.policies.protect import Ourselves
-from app.policies.spec import Mode, Patience, Rulebook
-from app.ports import AlertSource, Clock, RemediationFilter, SampleSource, Store
+from app.policies.spec import Mode, Rulebook
+from app.ports import (
+    AlertSource,
+    Claim,
+    Keepsake,
+    MessageSink,
+    RemediationFilter,
+    SampleSource,
+    SettableClock,
+    Store,
+)
+from app.wiring import Controller, Habits, Outside, wire
 from tests.builders import START
 from tests.fakes import FakeEngine
 
@@ -38,34 +41,89 @@ from tests.fakes import FakeEngine
 class VirtualClock:
     """A test's time: `START` is when its loop's virtual time is zero, fixtures come before."""
 
+    def __init__(self) -> None:
+        self._ahead = timedelta(0)
+
     def now(self) -> datetime:
         """The virtual moment."""
-        return START + timedelta(seconds=asyncio.get_running_loop().time())
+        return START + self._ahead + timedelta(seconds=asyncio.get_running_loop().time())
+
+    def set_to(self, at: datetime) -> None:
+        """See `app.ports.SettableClock`."""
+        self._ahead += at - self.now()
+
+    def slept(self) -> timedelta:
+        """See `app.ports.SettableClock`."""
+        return timedelta(0)
 
 
 @dataclass
 class House:
-    """The parts that a test pokes at."""
+    """A controller, and the outside that a test pokes at."""
 
+    controller: Controller
     engine: FakeEngine
     store: Store
-    clock: Clock
-    rules: Rules
-    intake: Intake
-    desk: Desk
-    overview: Overview
-    operator: Operator
-    gauges: Gauges
-    reloading: Reloading
-    resync: Resync
-    witness: Witness
-    worker: Worker
-    step: Step
-    telemetry: Telemetry
+    clock: SettableClock
+
+    @property
+    def rules(self) -> Rules:
+        return self.controller.rules
+
+    @property
+    def telemetry(self) -> Telemetry:
+        return self.controller.telemetry
+
+    @property
+    def tenure(self) -> Tenure:
+        return self.controller.tenure
+
+    @property
+    def intake(self) -> Intake:
+        return self.controller.intake
+
+    @property
+    def desk(self) -> Desk:
+        return self.controller.desk
+
+    @property
+    def overview(self) -> Overview:
+        return self.controller.overview
+
+    @property
+    def operator(self) -> Operator:
+        return self.controller.operator
+
+    @property
+    def gauges(self) -> Gauges:
+        return self.controller.gauges
+
+    @property
+    def reloading(self) -> Reloading:
+        return self.controller.reloading
+
+    @property
+    def resync(self) -> Resync:
+        return self.controller.resync
+
+    @property
+    def witness(self) -> Witness:
+        return self.controller.witness
+
+    @property
+    def worker(self) -> Worker:
+        return self.controller.worker
+
+    async def step(self, claim: Claim, now: datetime) -> None:
+        """Run one step, whenever that is."""
+        await self.tenure.beat()
+        await self.controller.step(claim, now)
 
     async def take(self, *alerts: Alert | Unreadable) -> Counts:
         """Hand in a notification."""
-        return await self.intake.take(alerts)
+        if not self.tenure.accepts:
+            await self.tenure.beat()
+        return await self.controller.intake.take(alerts)
 
     async def stories(self) -> Sequence[Remediation]:
         """All remediations, newest first."""
@@ -82,7 +140,7 @@ class House:
 
 def build(
     store: Store,
-    clock: Clock,
+    clock: SettableClock,
     engine: FakeEngine,
     *,
     alerts: AlertSource | None = None,
@@ -90,75 +148,27 @@ def build(
     rulebook: Rulebook | None = None,
     mode: Mode = Mode.ENFORCE,
     ourselves: Ourselves | None = None,
+    keepsake: Keepsake | None = None,
+    messages: MessageSink | None = None,
+    life: str = "one-life",
 ) -> House:
-    """Wire a controller as app/main.py does."""
-    rules = Rules(rulebook or Rulebook())
-    patience, telemetry, prefix = Patience(), Telemetry(), "relevo"
-    census = Census(engine, clock, name=None, prefix=prefix, rules=rules, ourselves=ourselves)
-    readiness = Readiness(engine)
-    pictures = Pictures(census, alerts, samples, store.facts, clock, rules=rules, patience=patience)
-    witness = Witness(
-        engine,
-        census,
-        store.schedule,
-        store.records,
-        clock,
-        rules=rules,
-        prefix=prefix,
-        wake=lambda: worker.wake(),  # made below, of what is made before
-    )
-    observer = Observer(
-        engine,
-        pictures,
-        readiness,
-        Freshness(samples, clock, patience=patience),
-        store,
-        witness,
-        rules=rules,
-        prefix=prefix,
-        mode=mode,
-    )
-    clerk = Clerk(engine, store.casefiles, clock)
-    last_look = LastLook(engine, census, store.controls, witness, clock)
-    reconciler = Reconciler(
-        observer,
-        Actor(engine, store.records, last_look, clerk, witness, clock),
-        Notebook(store.records, clock, telemetry, tell=lambda: None),
-        clock,
-        patience=patience,
-    )
-    worker = Worker(store.schedule, clock, reconciler.step, telemetry)
-    resync = Resync(pictures, store, clock, rules=rules, wake=worker.wake)
-    overview = Overview(store, census, clock, rules=rules, mode=mode)
-    desk = Desk(store, census, readiness, clock, rules=rules, prefix=prefix, mode=mode)
-    return House(
-        engine=engine,
-        store=store,
-        clock=clock,
-        rules=rules,
-        intake=Intake(
-            store.inbox,
-            store.records,
-            census,
-            clock,
-            telemetry,
-            rules=rules,
-            wake=worker.wake,
-            pull=resync.ask,
+    """Wire a controller over fakes."""
+    book = rulebook or Rulebook()
+    controller = wire(
+        Outside(
+            store=store,
+            engine=engine,
+            clock=clock,
+            keepsake=keepsake or FileKeepsake(None),
+            alerts=alerts,
+            samples=samples,
+            messages=messages,
         ),
-        desk=desk,
-        overview=overview,
-        operator=Operator(observer, store, clock, rules=rules, wake=worker.wake),
-        gauges=Gauges(
-            overview, desk, census, store.schedule, pictures, resync, witness, clock, telemetry
-        ),
-        reloading=Reloading(lambda: rules.book, rules, telemetry, clock, ask=resync.ask),
-        resync=resync,
-        witness=witness,
-        worker=worker,
-        step=reconciler.step,
-        telemetry=telemetry,
+        Habits(mode=mode, ourselves=ourselves or Ourselves(), life=life),
+        book,
+        load=lambda: book,
     )
+    return House(controller=controller, engine=engine, store=store, clock=clock)
 
 
 @asynccontextmanager
@@ -168,9 +178,12 @@ async def working(house: House, *, pulling: bool = False) -> AsyncIterator[House
 
     :param pulling: the pull loop and the follower of the engine's events run as well
     """
-    loops = [house.worker.run()]
+    await house.controller.tenure.beat()
+    loops = [house.controller.worker.run(), house.controller.tenure.run()]
     if pulling:
-        loops += [house.resync.run(), house.witness.run()]
+        loops += [house.controller.resync.run(), house.controller.witness.run()]
+    if house.controller.courier is not None:
+        loops.append(house.controller.courier.run())
     tasks = [asyncio.create_task(loop) for loop in loops]
     try:
         yield house

@@ -162,6 +162,9 @@ class Square:
             casefiles=unused,
             facts=unused,
             health=unused,
+            leadership=unused,
+            outbox=unused,
+            audit=unused,
         )
         return Crier(
             store,

@@ -28,7 +28,7 @@ from app.policies.spec import (
     Strategy,
     VerifyRules,
 )
-from app.ports import CloneResult
+from app.ports import NO_END, CloneResult
 from tests.builders import ENGINE, START, TARGET, alert, at, compose, container, listed_alert
 from tests.controller.house import House, VirtualClock, build, pass_time, working
 from tests.fakes import FakeAlertmanager, FakeEngine, FakePrometheus, LivelyEngine, web
@@ -72,6 +72,7 @@ class Awkward(LivelyEngine):
         rules: ScaleOutRules,
         at: datetime,
         dry_run: bool = False,
+        not_after: float = NO_END,
     ) -> CloneResult:
         source = await self.inspect(source_id)
         if dry_run:
@@ -361,7 +362,7 @@ async def test_a_release_that_is_sent_again_still_ends_the_hold(
     wish = replace(BOB, key="k1")
     real = store.controls.set_hold
 
-    async def fails(target: str, halt: object) -> None:
+    async def fails(*_args: object, **_more: object) -> None:
         raise StoreUnavailable("Redis gave no answer in time")
 
     async with working(house):

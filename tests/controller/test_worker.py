@@ -48,6 +48,10 @@ class Flaky:
             raise self.renew_errors.pop(0)
         await self._store.renew(claim, now=now, lease=lease)
 
+    async def requeue(self, claim: Claim, *, due: datetime, forget_lost: bool = True) -> None:
+        """See `app.ports.Schedule`."""
+        await self._store.requeue(claim, due=due, forget_lost=forget_lost)
+
     async def overdue(self, *, now: datetime) -> timedelta:
         """See `app.ports.Schedule`."""
         return await self._store.overdue(now=now)
@@ -300,8 +304,6 @@ async def test_a_target_that_is_always_due_starves_nobody() -> None:
     "error",
     [
         pytest.param(ValueError("a bug"), id="a-bug"),
-        pytest.param(StoreUnavailable("gone"), id="no-store"),
-        pytest.param(LeaseLost("another"), id="a-lost-lease"),
         pytest.param(asyncio.CancelledError(), id="a-cancelled-inside"),
         pytest.param(ExceptionGroup("two", [ValueError("bugs")]), id="a-group-of-bugs"),
     ],
@@ -326,6 +328,68 @@ async def test_a_step_that_fails_is_repeated_once_its_lease_is_over(
 
     assert [at for target, at in ward.ran if target == "bad"] == [0, LEASE_S, 2 * LEASE_S]
     assert ward.ended == [("good", 1), ("good2", LEASE_S + 1), ("bad", 2 * LEASE_S)]
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        pytest.param(StoreUnavailable("gone"), id="no-store"),
+        pytest.param(LeaseLost("too late"), id="too-late"),
+    ],
+)
+async def test_a_step_that_could_not_be_done_is_given_back(error: Exception) -> None:
+    ward = Ward()
+
+    async def fail(claim: Claim) -> None:
+        if len(ward.ran) < 3:
+            raise error
+
+    ward.within = fail
+    await ward.due("bad", 0)
+    async with ward.working():
+        await pass_time(minutes=1)
+
+    assert ward.ran == [("bad", 0), ("bad", 5), ("bad", 10)]
+    assert ward.ended == [("bad", 10)]
+
+
+async def test_a_step_that_ends_its_worker_twice_is_buried() -> None:
+    ward = Ward()
+    buried: list[tuple[int, float]] = []
+
+    async def explode(_: Claim) -> None:
+        raise ZeroDivisionError
+
+    async def bury(claim: Claim, now: datetime) -> None:
+        buried.append((claim.lost, ward.since_start()))
+        await ward.store.requeue(claim, due=now + timedelta(minutes=15))
+
+    ward.within = explode
+    await ward.due("bad", 0)
+    ward.worker = Worker(ward.schedule, ward.clock, ward.step, ward.telemetry, bury=bury)
+    async with ward.working():
+        await pass_time(minutes=17)
+
+    minutes = 15 * 60
+    assert [at for _, at in ward.ran] == [0, LEASE_S, 2 * LEASE_S + minutes, 3 * LEASE_S + minutes]
+    assert buried[0] == (2, 2 * LEASE_S)
+
+
+async def test_only_who_may_claims() -> None:
+    ward = Ward()
+    may = False
+    ward.worker = Worker(
+        ward.schedule, ward.clock, ward.step, ward.telemetry, may_claim=lambda: may
+    )
+    await ward.due("bad", 0)
+    async with ward.working():
+        await pass_time(minutes=1)
+        assert ward.ran == []
+        may = True
+        ward.worker.wake()
+        await pass_time(seconds=1)
+
+    assert ward.ran == [("bad", 60)]
 
 
 async def test_failures_are_counted_by_kind() -> None:

@@ -16,7 +16,7 @@ import structlog
 from aiodocker.networks import DockerNetwork
 
 from app.adapters.engine import queries, translate
-from app.adapters.engine.connection import EngineConnection, checked_id, checked_network_id
+from app.adapters.engine.connection import EngineConnection, checked_id, checked_network_id, in_time
 from app.domain.container import Container, Listed, RunState
 from app.domain.fidelity import FidelityReport
 from app.errors import (
@@ -63,6 +63,7 @@ class Clones:
         rules: ScaleOutRules,
         at: datetime,
         dry_run: bool,
+        not_after: float,
     ) -> CloneResult:
         """Make a clone, or adopt the half-made one of this attempt (see `ContainerEngine`)."""
         source = await queries.clone_source(self._connection, source_id)
@@ -79,6 +80,7 @@ class Clones:
             )
             if dry_run:
                 return CloneResult(report=plan.report, clone=None)
+            in_time(not_after)
             half_made = self._half_made(listed, attempt_id)
             if half_made is not None:
                 clone = await self._adopt(half_made.id, plan)

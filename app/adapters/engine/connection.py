@@ -15,7 +15,7 @@ from datetime import timedelta
 import aiohttp
 from aiodocker import Docker, DockerError
 
-from app.errors import ContainerGone, EngineRefused, EngineSilent, EngineUnavailable
+from app.errors import ContainerGone, EngineRefused, EngineSilent, EngineUnavailable, LeaseLost
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,6 +51,17 @@ _ID = re.compile(r"[0-9a-f]{64}")
 _IMAGE_ID = re.compile(r"sha256:[0-9a-f]{64}")
 _NETWORK_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,254}")
 _SCHEMES = ("unix://", "tcp://", "http://", "https://")
+
+
+def in_time(not_after: float) -> None:
+    """
+    Go on only before this moment of the event loop's clock: called right before a request.
+
+    :raises LeaseLost: it is too late
+    """
+    late = asyncio.get_running_loop().time() - not_after
+    if late > 0:
+        raise LeaseLost(f"{late:.1f} s too late to begin: somebody else may lead by now")
 
 
 def checked_id(container_id: str) -> str:

@@ -7,13 +7,13 @@ from typing import Self
 
 from app.adapters.engine import evidence, queries, translate
 from app.adapters.engine.clones import Clones
-from app.adapters.engine.connection import Bounds, EngineConnection, checked_id
+from app.adapters.engine.connection import Bounds, EngineConnection, checked_id, in_time
 from app.adapters.engine.events import Events
 from app.domain.casefile import CaseFile
 from app.domain.container import Container, EngineEvent, EngineIdentity, Listed, RunState
 from app.errors import EngineRefused, StartedMeanwhile
 from app.policies.spec import ScaleOutRules
-from app.ports import CloneResult
+from app.ports import NO_END, CloneResult
 
 
 class DockerEngine:
@@ -66,7 +66,13 @@ class DockerEngine:
         return await queries.container(self._connection, container_id)
 
     async def restart(
-        self, container_id: str, *, attempt_id: str, expected_started_at: str, stop_grace: timedelta
+        self,
+        container_id: str,
+        *,
+        attempt_id: str,
+        expected_started_at: str,
+        stop_grace: timedelta,
+        not_after: float = NO_END,
     ) -> None:
         """
         Restart a container if nobody else started it since `expected_started_at`.
@@ -87,16 +93,18 @@ class DockerEngine:
         async with self._connection.about(
             container_id, within=stop_grace + self._connection.bounds.slack, acting=True
         ) as client:
+            in_time(not_after)
             await client.containers.container(container_id).restart(
                 t=translate.whole_seconds(stop_grace)
             )
 
-    async def start(self, container_id: str, *, attempt_id: str) -> None:
+    async def start(self, container_id: str, *, attempt_id: str, not_after: float = NO_END) -> None:
         """Start a stopped container; one that runs already (304) is fine."""
         checked_id(container_id)
         async with self._connection.about(
             container_id, within=self._connection.bounds.step, acting=True
         ) as client:
+            in_time(not_after)
             await client.containers.container(container_id).start()
 
     async def clone(
@@ -107,6 +115,7 @@ class DockerEngine:
         rules: ScaleOutRules,
         at: datetime,
         dry_run: bool = False,
+        not_after: float = NO_END,
     ) -> CloneResult:
         """
         Make another instance of a container (`ContainerEngine.clone` says what is promised).
@@ -116,7 +125,12 @@ class DockerEngine:
         adopts it.
         """
         return await self._clones.make(
-            source_id, attempt_id=attempt_id, rules=rules, at=at, dry_run=dry_run
+            source_id,
+            attempt_id=attempt_id,
+            rules=rules,
+            at=at,
+            dry_run=dry_run,
+            not_after=not_after,
         )
 
     async def remove_clone(self, container_id: str, *, attempt_id: str) -> None:

@@ -1,13 +1,23 @@
 """What several scripts take alike: keys and arguments of one value, in their order."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from hashlib import sha256
 
-from app.adapters.store.codec import ACTIVITY, REMEDIATION, span_ms, to_ms, to_ms_up
+from app.adapters.store.codec import (
+    ACTIVITY,
+    AUDIT_ENTRY,
+    MESSAGE,
+    REMEDIATION,
+    span_ms,
+    to_ms,
+    to_ms_up,
+)
 from app.adapters.store.keys import Keys
 from app.domain.activity import Activity
+from app.domain.audit import AuditEntry
+from app.domain.message import Message
 from app.domain.remediation import Remediation
 from app.ports import Cooldown, Limits
 
@@ -69,6 +79,16 @@ def of_remediation(remediation: Remediation) -> tuple[Piece, Piece, Piece, Piece
         int(remediation.is_closed),
         REMEDIATION.dump(remediation),
     )
+
+
+def of_messages(messages: Sequence[Message]) -> tuple[Piece, ...]:
+    """Messages: kind and JSON of each; their keys stand elsewhere."""
+    return tuple(piece for one in messages for piece in (str(one.kind), MESSAGE.dump(one)))
+
+
+def of_lines(entries: Sequence[AuditEntry]) -> tuple[Piece, ...]:
+    """Lines of the audit: JSON of each; its key stands elsewhere."""
+    return tuple(AUDIT_ENTRY.dump(one) for one in entries)
 
 
 def ticket(fence: int, what: Iterable[Piece]) -> str:

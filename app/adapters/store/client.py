@@ -21,12 +21,13 @@ from redis.exceptions import (
     OutOfMemoryError,
     ReadOnlyError,
     RedisError,
+    ResponseError,
     TimeoutError,
 )
 
 from app.adapters.store.codec import text
 from app.adapters.store.keys import SCHEMA, Keys
-from app.errors import BadConfiguration, StoreUnavailable
+from app.errors import BadConfiguration, LeaseLost, StoreRegressed, StoreUnavailable
 
 #: To connect, and to get one answer. An append with fsync takes milliseconds; the slowest
 #: seen while a disk was rewriting its log was below a second.
@@ -77,6 +78,27 @@ class Line:
         self.redis: Final = redis
         self.keys: Final = keys
         self._is_ours = False
+        #: Name of the history that this one is; empty: nobody has told yet, any will do.
+        self.epoch = ""
+        #: Who we are while we lead; empty: we do what anybody may.
+        self.life = ""
+        #: The server was restarted, and whoever leads has not looked at it yet.
+        self.is_new = False
+        self._heard = 0
+
+    @property
+    def heard(self) -> int:
+        """The highest counter that the store has told: a lower one is an older store."""
+        return self._heard
+
+    def hear(self, counter: int) -> None:
+        """Keep the counter that came with an answer."""
+        self._heard = max(self._heard, counter)
+
+    def trust(self, epoch: str, counter: int) -> None:
+        """From now on, this is the store."""
+        self.epoch = epoch
+        self._heard = counter
 
     @asynccontextmanager
     async def answering(self) -> AsyncIterator[None]:
@@ -84,6 +106,8 @@ class Line:
         Ask Redis inside of this.
 
         :raises StoreUnavailable: for whatever went wrong; it may have been applied nevertheless
+        :raises StoreRegressed: it is not the store that it was; nothing was written
+        :raises LeaseLost: another controller leads; nothing was written
         """
         task = asyncio.current_task()
         cancels = task.cancelling() if task else 0
@@ -93,6 +117,10 @@ class Line:
                     await self._check_schema()
                 yield
         except (RedisError, OSError) as exc:
+            if isinstance(exc, ResponseError) and str(exc).startswith("LOST "):
+                raise StoreRegressed(f"Redis has lost what it kept: {str(exc)[5:]}") from exc
+            if isinstance(exc, ResponseError) and str(exc).startswith("NOTLEADING"):
+                raise LeaseLost("another controller leads now") from exc
             raise StoreUnavailable(_sentence(exc)) from exc
         except RuntimeError as exc:
             # uvloop says so when it writes to a connection that the server has closed.

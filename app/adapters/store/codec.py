@@ -12,8 +12,10 @@ from pydantic_core import PydanticSerializationError
 
 from app.domain.activity import Activity
 from app.domain.alert import Alert, AlertStatus, KnownAlert
+from app.domain.audit import AuditEntry
 from app.domain.casefile import CaseFile
 from app.domain.control import Brake, Halt, Order
+from app.domain.message import Message
 from app.domain.remediation import Remediation
 from app.errors import StoreUnavailable
 from app.ports import Aside, Reply
@@ -58,10 +60,15 @@ def unreadable(key: str, exc: Exception) -> StoreUnavailable:
 
 
 class Codec(Generic[T]):
-    """One kind of record, to JSON and back."""
+    """
+    One kind of record, to JSON and back.
 
-    def __init__(self, kind: type[T]) -> None:
+    :param sparse: leave out what is None: there are very many of them
+    """
+
+    def __init__(self, kind: type[T], *, sparse: bool = False) -> None:
         self._adapter: TypeAdapter[T] = TypeAdapter(kind)
+        self._sparse = sparse
 
     def dump(self, value: T) -> bytes:
         """
@@ -70,7 +77,7 @@ class Codec(Generic[T]):
         :raises ValueError: it holds text that is no Unicode (half of a surrogate pair)
         """
         try:
-            return self._adapter.dump_json(value)
+            return self._adapter.dump_json(value, exclude_none=self._sparse)
         except PydanticSerializationError as exc:
             raise ValueError(f"cannot be kept: {exc}") from exc
 
@@ -96,6 +103,8 @@ BRAKE: Final = Codec(Brake)
 ORDER: Final = Codec(Order)
 REPLY: Final = Codec(Reply)
 CASEFILE: Final = Codec(CaseFile)
+MESSAGE: Final = Codec(Message)
+AUDIT_ENTRY: Final = Codec(AuditEntry, sparse=True)
 
 
 def dump_aside(aside: Aside) -> bytes:

@@ -1,12 +1,15 @@
 """What stops everything, or one target: few fields of one hash, kept for ever."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Final, cast
+from uuid import uuid4
 
+from app.adapters.store.arguments import Piece, of_lines
 from app.adapters.store.client import Line
 from app.adapters.store.codec import BRAKE, HALT, load_after_mark, span_ms, text, to_ms, to_ms_up
-from app.adapters.store.keys import KEEP_HOLDS
-from app.adapters.store.scripts import load_script
+from app.adapters.store.keys import KEEP_HOLDS, MOST_LINES
+from app.adapters.store.scripts import Script
+from app.domain.audit import AuditEntry
 from app.domain.control import Brake, Halt
 
 _HOLD: Final = "hold:"
@@ -17,13 +20,19 @@ def hold_field(target: str) -> str:
     return f"{_HOLD}{target}"
 
 
+def hold_value(halt: Halt) -> bytes:
+    """Write a hold as it is kept: ``until|json``."""
+    until = b"" if halt.until is None else b"%d" % to_ms_up(halt.until)
+    return b"%b|%b" % (until, HALT.dump(halt))
+
+
 class RedisControls:
     """See `app.ports.Controls`. A hold is forgotten a day after its end, when another is set."""
 
     def __init__(self, line: Line) -> None:
         self._line = line
         self._redis = line.redis
-        self._hold = load_script(line.redis, "hold")
+        self._control = Script(line, "control")
         self._key = line.keys.control
 
     async def pause(self) -> Halt | None:
@@ -31,14 +40,9 @@ class RedisControls:
         raw = await self._get("pause")
         return None if raw is None else HALT.load(raw, key=self._key)
 
-    async def set_pause(self, halt: Halt | None) -> None:
+    async def set_pause(self, halt: Halt | None, *, told: AuditEntry | None = None) -> None:
         """See `app.ports.Controls`."""
-        raw = None if halt is None else HALT.dump(halt)
-        async with self._line.answering():
-            if raw is None:
-                await self._redis.hdel(self._key, "pause")
-            else:
-                await self._redis.hset(self._key, "pause", raw)
+        await self._set({"pause": b"" if halt is None else HALT.dump(halt)}, told)
 
     async def holds(self) -> Mapping[str, Halt]:
         """See `app.ports.Controls`."""
@@ -51,19 +55,15 @@ class RedisControls:
             if name.startswith(_HOLD)
         }
 
-    async def set_hold(self, target: str, halt: Halt | None) -> None:
+    async def set_hold(
+        self, target: str, halt: Halt | None, *, told: AuditEntry | None = None
+    ) -> None:
         """See `app.ports.Controls`."""
         if halt is None:
-            async with self._line.answering():
-                await self._redis.hdel(self._key, hold_field(target))
+            await self._set({hold_field(target): b""}, told)
             return
-        until = b"" if halt.until is None else b"%d" % to_ms_up(halt.until)
-        stored = b"%b|%b" % (until, HALT.dump(halt))
-        async with self._line.answering():
-            await self._hold(
-                keys=[self._key],
-                args=[hold_field(target), stored, to_ms(halt.since) - span_ms(KEEP_HOLDS)],
-            )
+        oldest = to_ms(halt.since) - span_ms(KEEP_HOLDS)
+        await self._set({hold_field(target): hold_value(halt)}, told, forget=oldest)
 
     async def brake(self) -> Brake:
         """See `app.ports.Controls`."""
@@ -75,8 +75,20 @@ class RedisControls:
         raw = BRAKE.dump(brake)
         # Beside the JSON: lua/read.lua counts by it.
         cleared = "" if brake.cleared_at is None else to_ms(brake.cleared_at)
+        await self._set({"brake": raw, "cleared": cleared})
+
+    async def _set(
+        self, fields: Mapping[str, Piece], told: AuditEntry | None = None, *, forget: Piece = ""
+    ) -> None:
+        pairs = [piece for pair in fields.items() for piece in pair]
+        # One name per call: its repetition after a lost answer is told once.
+        line: Sequence[Piece] = ("", "", "", "")
+        if told is not None:
+            line = (uuid4().hex, to_ms(told.at), MOST_LINES, *of_lines([told]))
         async with self._line.answering():
-            await self._redis.hset(self._key, mapping={"brake": raw, "cleared": cleared})
+            await self._control(
+                keys=[self._key, self._line.keys.audit], args=[forget, *line, *pairs]
+            )
 
     async def _get(self, field: str) -> bytes | None:
         async with self._line.answering():

@@ -13,10 +13,11 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
+from app.adapters.store.arguments import Piece
 from app.adapters.store.client import Line
 from app.adapters.store.codec import ALERT, dump_aside, span_ms, to_ms
 from app.adapters.store.keys import KEEP, KEEP_TOMBS, MOST
-from app.adapters.store.scripts import load_script
+from app.adapters.store.scripts import Script
 from app.domain.alert import AlertStatus
 from app.errors import NotAccepting, StoreUnavailable
 from app.ports import Aside, Notice, Taken
@@ -32,8 +33,6 @@ _ANSWERS: Final = {
     3: Taken.RESOLVED,
     4: Taken.STALE,
 }
-
-Piece = str | bytes | int
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +54,7 @@ class RedisInbox:
 
     def __init__(self, line: Line, *, most_waiting: int = _MOST_WAITING) -> None:
         self._line = line
-        self._accept = load_script(line.redis, "accept")
+        self._accept = Script(line, "accept")
         self._keys = line.keys
         self._most_waiting = most_waiting
         self._waiting: deque[_Batch] = deque()

@@ -24,6 +24,10 @@ KEEP_REPLIES: Final = timedelta(hours=24)
 KEEP_HOLDS: Final = timedelta(days=1)
 #: Entries of the asides, and of each list of activities.
 MOST: Final = 1000
+#: Messages that wait for delivery.
+MOST_MESSAGES: Final = 1000
+#: Lines of the audit.
+MOST_LINES: Final = 100_000
 
 
 class Keys:
@@ -35,7 +39,8 @@ class Keys:
 
     def __init__(self, namespace: str = "") -> None:
         self.prefix: Final = f"{namespace}{{relevo}}:"
-        #: Hash: ``schema``.
+        #: Hash: ``schema``; ``epoch``, name of the store's history; ``told_at``, the leader's
+        #: time, ms; ``engine``, whom the store belongs to.
         self.meta: Final = self._name("meta")
         #: Sorted set: target -> when it is looked at next, ms.
         self.due: Final = self._name("due")
@@ -43,8 +48,12 @@ class Keys:
         self.running: Final = self._name("running")
         #: Hash: claimed target -> fence of its lease.
         self.leases: Final = self._name("leases")
-        #: Counter: the last fence given out.
+        #: Counter: grows with every write; every fence that is given out is taken from it.
         self.fence: Final = self._name("fence")
+        #: Hash of the leader's seat: ``instance``, ``life``, ``term``, ``beat``.
+        self.leader: Final = self._name("leader")
+        #: Hash: target -> how often in a row its lease ran out.
+        self.lost: Final = self._name("lost")
         #: Sorted set: ``place|json`` of an alert that was not taken on -> when, ms.
         self.asides: Final = self._name("asides")
         #: Sorted set: target -> time of its last failed restart, ms.
@@ -70,6 +79,13 @@ class Keys:
         self.control: Final = self._name("control")
         #: Hash: name -> sum.
         self.tallies: Final = self._name("tallies")
+        #: Sorted set: ``place|kind|json`` of a message that waits for delivery -> place.
+        self.outbox: Final = self._name("outbox")
+        #: Hash: ``place``, the last one given out; ``dropped:`` and a kind, how many gave way.
+        self.outbox_counts: Final = self._name("outbox", "counts")
+        #: Stream: ``ms-number`` -> ``chain``, digest of the line before and of this one;
+        #: ``entry``, JSON.
+        self.audit: Final = self._name("audit")
         #: Hash: name -> value.
         self.facts: Final = self._name("facts")
         #: Stands where a script has a place for a key and this call none for it.
@@ -82,7 +98,8 @@ class Keys:
         """
         Hash: ``open``, id of its open remediation; ``noted``, the last note written.
 
-        ``last``, id of its newest closed remediation; ``last_opened``, when that was opened, ms.
+        ``last``, id of its newest closed remediation; ``last_opened``, when that was opened, ms;
+        ``intended``, fence and attempt of the last intent in the audit.
         """
         return self._name("target", target)
 

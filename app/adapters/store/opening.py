@@ -3,6 +3,9 @@
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 
+from redis.asyncio import Redis
+
+from app.adapters.store.audit import RedisAudit
 from app.adapters.store.casefiles import RedisCaseFiles
 from app.adapters.store.client import Line, connect
 from app.adapters.store.control import RedisControls
@@ -11,7 +14,9 @@ from app.adapters.store.health import RedisHealth
 from app.adapters.store.history import RedisHistory
 from app.adapters.store.inbox import RedisInbox
 from app.adapters.store.keys import Keys
+from app.adapters.store.leadership import RedisLeadership
 from app.adapters.store.orders import RedisOrders
+from app.adapters.store.outbox import RedisOutbox
 from app.adapters.store.records import RedisRecords
 from app.adapters.store.schedule import RedisSchedule
 from app.adapters.store.window import RedisFailureWindow
@@ -32,9 +37,15 @@ async def open_store(redis_url: str, *, namespace: str = "") -> AsyncIterator[St
     async with AsyncExitStack() as stack:
         redis = connect(redis_url)
         stack.push_async_callback(redis.aclose)
-        line = Line(redis, Keys(namespace))
-        inbox = RedisInbox(line)
-        stack.push_async_callback(inbox.aclose)
+        yield await stack.enter_async_context(assemble(redis, namespace=namespace))
+
+
+@asynccontextmanager
+async def assemble(redis: Redis, *, namespace: str = "") -> AsyncIterator[Store]:
+    """Open the store over a client that somebody else closes; see `open_store`."""
+    line = Line(redis, Keys(namespace))
+    inbox = RedisInbox(line)
+    try:
         yield Store(
             inbox=inbox,
             schedule=RedisSchedule(line),
@@ -46,4 +57,9 @@ async def open_store(redis_url: str, *, namespace: str = "") -> AsyncIterator[St
             casefiles=RedisCaseFiles(line),
             facts=RedisFacts(line),
             health=RedisHealth(line),
+            leadership=RedisLeadership(line),
+            outbox=RedisOutbox(line),
+            audit=RedisAudit(line),
         )
+    finally:
+        await inbox.aclose()

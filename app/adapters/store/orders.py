@@ -5,11 +5,13 @@ from hashlib import sha256
 from typing import Final, cast
 from uuid import uuid4
 
+from app.adapters.store.arguments import of_lines
 from app.adapters.store.client import Line
 from app.adapters.store.codec import ORDER, REPLY, load_after_mark, span_ms, to_ms
-from app.adapters.store.keys import KEEP, KEEP_REPLIES
-from app.adapters.store.scripts import load_script
+from app.adapters.store.keys import KEEP, KEEP_REPLIES, MOST_LINES
+from app.adapters.store.scripts import Script
 from app.domain.control import Order
+from app.policies import trail
 from app.ports import Reply
 
 _REPLIED: Final = 2
@@ -22,8 +24,8 @@ class RedisOrders:
     def __init__(self, line: Line) -> None:
         self._line = line
         self._redis = line.redis
-        self._place = load_script(line.redis, "place")
-        self._reply = load_script(line.redis, "reply")
+        self._place = Script(line, "place")
+        self._reply = Script(line, "reply")
         self._keys = line.keys
 
     async def place(
@@ -35,7 +37,7 @@ class RedisOrders:
         raw = ORDER.dump(order)
         async with self._line.answering():
             code, *found = await self._place(
-                keys=[keys.due, keys.order(target), reply_key],
+                keys=[keys.due, keys.order(target), reply_key, keys.audit],
                 args=[
                     target,
                     to_ms(now),
@@ -46,6 +48,8 @@ class RedisOrders:
                     span_ms(KEEP),
                     b"" if reply is None else REPLY.dump(reply),
                     span_ms(KEEP_REPLIES),
+                    MOST_LINES,
+                    *of_lines([trail.placed(target, order)]),
                 ],
             )
         if code == _REPLIED:

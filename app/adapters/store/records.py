@@ -7,6 +7,8 @@ from app.adapters.store.arguments import (
     of_activity,
     of_cooldown,
     of_limits,
+    of_lines,
+    of_messages,
     of_remediation,
     ticket,
 )
@@ -26,13 +28,14 @@ from app.adapters.store.codec import (
     to_ms_up,
 )
 from app.adapters.store.control import hold_field
-from app.adapters.store.keys import KEEP, MOST
-from app.adapters.store.scripts import load_script
+from app.adapters.store.keys import KEEP, MOST, MOST_LINES, MOST_MESSAGES
+from app.adapters.store.scripts import Script
 from app.domain.activity import Activity
 from app.domain.alert import KnownAlert
 from app.domain.control import Brake
 from app.domain.remediation import Remediation
 from app.errors import CoolingDown, GroupBusy, LeaseLost, OutOfBudget
+from app.policies import trail
 from app.ports import Claim, Cooldown, Dossier, Entry, Limits
 
 #: As ``lua/intend.lua`` and ``lua/note.lua`` answer.
@@ -51,9 +54,9 @@ class RedisRecords:
         self._line = line
         self._redis = line.redis
         self._keys = line.keys
-        self._read = load_script(line.redis, "read")
-        self._intend = load_script(line.redis, "intend")
-        self._note = load_script(line.redis, "note")
+        self._read = Script(line, "read", writes=False)
+        self._intend = Script(line, "intend", leads=True)
+        self._note = Script(line, "note", leads=True)
 
     async def read(
         self, target: str, *, group: str, now: datetime, window: timedelta, brake_window: timedelta
@@ -142,6 +145,7 @@ class RedisRecords:
                     *shown.keys,
                     *cooling.keys,
                     *bounds.keys,
+                    keys.audit,
                 ],
                 args=[
                     target,
@@ -154,6 +158,8 @@ class RedisRecords:
                     *shown.args,
                     *cooling.args,
                     *bounds.args,
+                    MOST_LINES,
+                    *of_lines([trail.intent(remediation, limits.attempt_id, at=now)]),
                 ],
             )
         if code == _LOST:
@@ -192,6 +198,10 @@ class RedisRecords:
                     out,
                     keys.order(target),
                     keys.tallies,
+                    keys.lost,
+                    keys.outbox,
+                    keys.outbox_counts,
+                    keys.audit,
                     *(keys.remediation(one.id) for one in remediations),
                     *(keys.failures(consumed) for consumed in entry.consumed),
                 ],
@@ -233,10 +243,16 @@ def _what(
         len(entry.listed),
         len(over),
         len(tallies),
+        len(entry.outbox),
+        MOST_MESSAGES,
+        len(entry.audit),
+        MOST_LINES,
         *(piece for one in remediations for piece in of_remediation(one)),
         *entry.listed,
         *(piece for pair in over for piece in pair),
         *(piece for tally in tallies for piece in tally),
+        *of_messages(entry.outbox),
+        *of_lines(entry.audit),
     ]
 
 

@@ -8,7 +8,7 @@ from uuid import uuid4
 
 from app.adapters.store.client import Line
 from app.adapters.store.codec import from_ms, span_ms, text, to_ms, to_ms_up
-from app.adapters.store.scripts import load_script
+from app.adapters.store.scripts import Script
 from app.errors import LeaseLost
 from app.ports import Claim, Claimed
 
@@ -24,9 +24,10 @@ class RedisSchedule:
     def __init__(self, line: Line) -> None:
         self._line = line
         self._redis = line.redis
-        self._claim = load_script(line.redis, "claim")
-        self._renew = load_script(line.redis, "renew")
-        self._overdue = load_script(line.redis, "overdue")
+        self._claim = Script(line, "claim", leads=True)
+        self._renew = Script(line, "renew", leads=True)
+        self._requeue = Script(line, "requeue", leads=True)
+        self._overdue = Script(line, "overdue", writes=False)
         self._keys = line.keys
         self._worker = uuid4().hex
         self._call = 0
@@ -45,6 +46,7 @@ class RedisSchedule:
                         keys.leases,
                         keys.fence,
                         keys.handed(self._worker),
+                        keys.lost,
                     ],
                     args=[
                         to_ms(now),
@@ -56,10 +58,11 @@ class RedisSchedule:
                 )
             # Only now: until an answer arrives, the next call asks for the same one.
             self._call += 1
-        claims = zip(given[::2], given[1::2], strict=True)
+        claims = zip(given[::3], given[1::3], given[2::3], strict=True)
         return Claimed(
             claims=tuple(
-                Claim(target=text(target, key=keys.due), fence=fence) for target, fence in claims
+                Claim(target=text(target, key=keys.due), fence=fence, lost=lost)
+                for target, fence, lost in claims
             ),
             next_due=None if next_ms < 0 else from_ms(next_ms),
         )
@@ -73,6 +76,15 @@ class RedisSchedule:
             )
         if not held:
             raise LeaseLost(f"another worker has {claim.target} now")
+
+    async def requeue(self, claim: Claim, *, due: datetime, forget_lost: bool = True) -> None:
+        """See `app.ports.Schedule`."""
+        keys = self._keys
+        async with self._line.answering():
+            await self._requeue(
+                keys=[keys.due, keys.running, keys.leases, keys.lost],
+                args=[claim.target, claim.fence, to_ms_up(due), int(forget_lost)],
+            )
 
     async def overdue(self, *, now: datetime) -> timedelta:
         """See `app.ports.Schedule`."""

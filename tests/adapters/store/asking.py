@@ -62,6 +62,10 @@ CALLS: dict[str, Callable[[Store], Awaitable[object]]] = {
     "put": lambda store: store.facts.put("fact", "value"),
     "check": lambda store: store.health.check(),
     "remarks": lambda store: store.health.remarks(),
+    "waiting": lambda store: store.outbox.waiting(limit=10),
+    "done": lambda store: store.outbox.done(1),
+    "entries": lambda store: store.audit.entries(),
+    "verify": lambda store: store.audit.verify(),
 }
 
 
@@ -73,6 +77,8 @@ async def everything(admin: Redis) -> dict[bytes, object]:
                 found[name] = await admin.hgetall(name)
             case b"zset":
                 found[name] = await admin.zrange(name, 0, -1, withscores=True)
+            case b"stream":
+                found[name] = await admin.xrange(name)
             case _:
                 found[name] = await admin.get(name)
     return found

@@ -5,9 +5,11 @@ from typing import Any
 
 from app.domain.activity import Activity, ActivityKind, ActivityStatus
 from app.domain.alert import Alert, AlertStatus
+from app.domain.audit import AuditEntry, AuditKind
 from app.domain.casefile import CaseFile, HealthProbe
 from app.domain.control import Halt, Order, OrderKind
-from app.domain.decision import Outcome, Reason
+from app.domain.decision import Outcome, Reason, Verdict
+from app.domain.message import Annotation, Message, MessageKind
 from app.domain.remediation import Action, Attempt, LogEntry, Remediation, State
 from app.ports import Aside, Claim, Dossier, Entry, Limits, Notice, Reply, Store
 
@@ -178,6 +180,31 @@ def casefile(**overrides: Any) -> CaseFile:
 def aside(number: int = 0, *, seconds: float = 0) -> Aside:
     return Aside(
         at=at(seconds), reason="set_aside", detail=f"no. {number}", excerpt='{"labels": 1}'
+    )
+
+
+def message(number: int = 1, **overrides: Any) -> Message:
+    values: dict[str, Any] = {
+        "kind": MessageKind.ANNOTATION,
+        "id": f"attempt:r1.{number}",
+        "payload": Annotation(
+            starts_at=at(60),
+            ends_at=None,
+            text=f"<b>restart</b> web | läuft heiß {number}",
+            tags=("relevo", "action:restart", f"attempt:r1.{number}"),
+        ),
+    }
+    return Message(**(values | overrides))
+
+
+def outcome(number: int = 1) -> AuditEntry:
+    return AuditEntry(
+        at=at(number),
+        kind=AuditKind.OUTCOME,
+        target=WEB,
+        attempt=f"r1:{number}",
+        verdict=Verdict.RECOVERED,
+        detail="quiet | läuft\nwieder",
     )
 
 

@@ -27,8 +27,10 @@ from tests.adapters.store.builders import (
     closed,
     halt,
     limits,
+    message,
     notice,
     order,
+    outcome,
     remediation,
     reply,
 )
@@ -166,16 +168,21 @@ class Comparison(RuleBasedStateMachine):
     def place(self, whose: str, one: Any, told: Any) -> None:
         self.both(lambda store: store.orders.place(whose, one, now=at(self.now), reply=told))
 
+    @rule(place=st.integers(1, 4))
+    def deliver(self, place: int) -> None:
+        self.both(lambda store: store.outbox.done(place))
+
     @rule(told=replies)
     def reply(self, told: Any) -> None:
         self.both(lambda store: store.orders.reply(told))
 
-    @rule(one=halts, whose=st.none() | targets)
-    def stop(self, one: Any, whose: str | None) -> None:
+    @rule(one=halts, whose=st.none() | targets, said=st.booleans())
+    def stop(self, one: Any, whose: str | None, said: bool) -> None:
+        told = outcome(int(self.now)) if said else None
         if whose is None:
-            self.both(lambda store: store.controls.set_pause(one))
+            self.both(lambda store: store.controls.set_pause(one, told=told))
         else:
-            self.both(lambda store: store.controls.set_hold(whose, one))
+            self.both(lambda store: store.controls.set_hold(whose, one, told=told))
 
     @rule(cleared=st.none() | seconds)
     def set_brake(self, cleared: float | None) -> None:
@@ -197,6 +204,8 @@ class Comparison(RuleBasedStateMachine):
         back=st.booleans(),
         answered=st.none() | st.sampled_from(("r1:1", "r1:2")),
         tally=st.dictionaries(st.sampled_from("ab"), st.integers(0, 2)),
+        outbox=st.lists(st.integers(1, 2), max_size=2),
+        audit=st.lists(st.integers(1, 2), max_size=2),
         twice=st.booleans(),
     )
     def note(self, data: Any, twice: bool, **what: Any) -> None:
@@ -218,6 +227,8 @@ class Comparison(RuleBasedStateMachine):
             back=what["back"],
             answered_order=what["answered"],
             tally=what["tally"],
+            outbox=tuple(message(number) for number in what["outbox"]),
+            audit=tuple(outcome(number) for number in what["audit"]),
         )
         for _ in range(2 if twice else 1):
             self.both(lambda store: store.records.note(claim, entry, now=at(self.now)))
@@ -257,6 +268,9 @@ class Comparison(RuleBasedStateMachine):
         self.both(lambda store: store.history.remediations(RemediationFilter(open_only=True)))
         self.both(lambda store: store.history.activities())
         self.both(lambda store: store.history.asides())
+        self.both(lambda store: store.outbox.waiting(limit=3))
+        self.both(lambda store: store.audit.entries(since=now - LEASE))
+        assert self.both(lambda store: store.audit.verify()).broken_at is None
 
 
 def _remediation_of(store: Store, target: str) -> Coroutine[Any, Any, Any]:

@@ -99,7 +99,7 @@ async def test_what_was_answered_survives_a_kill(own_store: Store, server: Redis
     dossier = await read(own_store, 60)
     assert (dossier.remediation, dossier.failures) == (remediation(), 1)
     assert [one.alert for one in dossier.alerts] == [notice().alert]
-    assert claim.fence == 2
+    assert claim.fence > 1
 
 
 async def test_forgotten_scripts_are_sent_again(own_store: Store, admin: Redis) -> None:

@@ -27,6 +27,7 @@ from tests.adapters.store.builders import (
     closed,
     halt,
     limits,
+    message,
     notice,
     order,
     read,
@@ -128,6 +129,7 @@ async def test_every_key_ends_or_is_bounded(own_store: Store, admin: Redis) -> N
         recovered_attempt="r1:2",
         tally={"restarts": 1},
         activity=activity(),
+        outbox=(message(),),
     )
     await own_store.records.note(claim, entry, now=START)
     await own_store.facts.put("fact", "value")
@@ -141,13 +143,13 @@ async def test_every_key_ends_or_is_bounded(own_store: Store, admin: Redis) -> N
     assert all(name.startswith(b"{relevo}:") for name in names)
     endless = {name.decode() for name in names if await admin.pttl(name) < 0}
 
-    # One place per target that has work, one counter, our own few facts and sums, and what
-    # operators say.
+    # One place per target that has work, one counter, our own few facts and sums, what operators
+    # say; and what has a cap: a thousand messages, a hundred thousand lines.
     assert endless == {
         f"{{relevo}}:{name}"
         for name in (
             *("meta", "due", "running", "leases", "fence", "facts"),
-            *("control", "tallies"),
+            *("control", "tallies", "outbox", "outbox:counts", "audit"),
         )
     }
     longest = max([await admin.pttl(name) for name in names])

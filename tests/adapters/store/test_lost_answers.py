@@ -27,8 +27,10 @@ from tests.adapters.store.builders import (
     due,
     halt,
     limits,
+    message,
     notice,
     order,
+    outcome,
     read,
     remediation,
     reply,
@@ -213,6 +215,67 @@ async def test_what_is_charged_without_an_answer_is_charged_once(
     assert await store.records.remediation_of(WEB) == remediation()
 
 
+@pytest.mark.parametrize("lost", [ONE, BOTH])
+async def test_messages_and_lines_of_a_note_are_written_once(
+    store: Store, line: LossyLine, lost: int
+) -> None:
+    claim = await claimed(store)
+    entry = Entry(remediation=remediation(), due=None, outbox=(message(),), audit=(outcome(),))
+    line.lose = lost
+    if lost == BOTH:
+        with pytest.raises(StoreUnavailable):
+            await store.records.note(claim, entry, now=START)
+    await store.records.note(claim, entry, now=START)
+
+    assert [one.message for one in (await store.outbox.waiting(limit=9)).messages] == [message()]
+    assert [one.entry for one in await store.audit.entries()] == [outcome()]
+
+
+@pytest.mark.parametrize("lost", [ONE, BOTH])
+async def test_an_intent_has_one_line_in_the_audit(
+    store: Store, line: LossyLine, lost: int
+) -> None:
+    claim = await claimed(store)
+    line.lose = lost
+    if lost == BOTH:
+        with pytest.raises(StoreUnavailable):
+            await store.records.intend(
+                claim, remediation(), now=START, lease=LEASE, limits=limits()
+            )
+    await store.records.intend(claim, remediation(), now=at(1), lease=LEASE, limits=limits())
+
+    assert [one.entry.attempt for one in await store.audit.entries()] == ["r1:1"]
+
+
+async def test_an_order_has_one_line_in_the_audit(store: Store, line: LossyLine) -> None:
+    line.lose = ONE
+    await store.orders.place(WEB, order(), now=START)
+
+    assert [one.entry.author for one in await store.audit.entries()] == ["ops"]
+
+
+@pytest.mark.parametrize("lost", [ONE, BOTH])
+async def test_what_is_stopped_has_one_line_in_the_audit(
+    store: Store, line: LossyLine, lost: int
+) -> None:
+    line.lose = lost
+    with suppress(StoreUnavailable):
+        await store.controls.set_hold(WEB, halt(), told=outcome())
+
+    assert [one.entry for one in await store.audit.entries()] == [outcome()]
+
+
+async def test_a_message_is_forgotten_alone(store: Store, line: LossyLine) -> None:
+    entry = Entry(remediation=None, due=None, outbox=(message(1), message(2)))
+    await store.records.note(await claimed(store), entry, now=START)
+    first, second = (await store.outbox.waiting(limit=9)).messages
+    line.lose = ONE
+
+    await store.outbox.done(first.place)
+
+    assert (await store.outbox.waiting(limit=9)).messages == (second,)
+
+
 async def test_a_refusal_without_an_answer_is_the_same_again(store: Store, line: LossyLine) -> None:
     claim = await claimed(store)
     await store.records.intend(claim, remediation(), now=START, lease=LEASE, limits=limits("r1:1"))
@@ -297,6 +360,9 @@ async def test_a_read_is_repeated(store: Store, line: LossyLine) -> None:
         store.orders.pending(WEB),
         store.orders.replied("k1"),
         store.casefiles.of("r1:1"),
+        store.outbox.waiting(limit=9),
+        store.audit.entries(),
+        store.audit.verify(),
     ):
         line.lose = ONE
         await call

@@ -7,6 +7,7 @@
     KEYS[3]  hash: claimed target -> fence of its lease
     KEYS[4]  counter: the last fence given out
     KEYS[5]  hash of this worker: '?' -> its last call; target -> fence it was given then
+    KEYS[6]  hash: target -> how often in a row its lease ran out
 
     ARGV[1]  now, ms since epoch
     ARGV[2]  end of the new leases, ms since epoch
@@ -15,13 +16,15 @@
     ARGV[5]  how long to remember the call, ms
 
   Output:
-    { next, target, fence, target, fence, … }
+    { next, target, fence, lost, target, fence, lost, … }
     next: the earliest time after now at which a step falls due or an older lease ends,
           ms since epoch; -1 for none
+    lost: how often in a row the lease of this target ran out, now included
 
   A lease is free at exactly its end.
 ]]
-local due, running, leases, counter, handed = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]
+local due, running, leases, counter = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
+local handed, lost_leases = KEYS[5], KEYS[6]
 local now, lease_end = ARGV[1], ARGV[2]
 local limit = tonumber(ARGV[3])
 local call, remember_ms = ARGV[4], ARGV[5]
@@ -102,6 +105,9 @@ if count > 0 then
     ends[2 * i - 1], ends[2 * i] = lease_end, one.target
     given[#given + 1] = one.target
     given[#given + 1] = fence
+    if one.is_lost then
+      redis.call('HINCRBY', lost_leases, one.target, 1)
+    end
     -- What arrived during a lost step comes with this claim.
     if not one.is_lost or tonumber(redis.call('ZSCORE', due, one.target) or math.huge) <= tonumber(now) then
       dues[#dues + 1] = one.target
@@ -120,4 +126,10 @@ if #given > 0 then
   redis.call('PEXPIRE', handed, remember_ms)
 end
 
-return { next_at or -1, unpack(given) }
+local answer = { next_at or -1 }
+for i = 1, #given, 2 do
+  answer[#answer + 1] = given[i]
+  answer[#answer + 1] = given[i + 1]
+  answer[#answer + 1] = tonumber(redis.call('HGET', lost_leases, given[i]) or 0)
+end
+return answer

@@ -4,7 +4,8 @@
   Input:
     KEYS[1]   hash: claimed target -> fence of its lease
     KEYS[2]   sorted set: claimed target -> end of its lease, ms since epoch
-    KEYS[3]   hash of the target: 'open', 'last' -> id of a remediation; see story.lua
+    KEYS[3]   hash of the target: 'open', 'last' -> id of a remediation; see story.lua;
+              'intended' -> fence|attempt of the last intent in the audit
     KEYS[4]   the remediation, JSON
     KEYS[5]   sorted set: remediation -> when it was opened, ms since epoch
     KEYS[6]   the same, of the target only
@@ -18,6 +19,7 @@
     KEYS[14]  sorted set of the group: target -> until when it counts as out, ms since epoch
     KEYS[15]  sorted set: target -> since when it waits for its turn, ms since epoch
     KEYS[16]  sorted set: the same target -> when it is forgotten unless it asks, ms since epoch
+    KEYS[17]  stream: the audit; see tell.lua
 
     ARGV[1]   target
     ARGV[2]   fence
@@ -45,6 +47,8 @@
     ARGV[24]  how long after one was charged the next may be, ms
     ARGV[25]  since when this target needs it, ms since epoch; empty: it does not queue
     ARGV[26]  who has not asked for this long no longer waits, ms
+    ARGV[27]  most lines of the audit
+    ARGV[28]  the audit's line, JSON
 
   Output:
     { 1 }        written
@@ -58,6 +62,7 @@
 ]]
 -- include story
 -- include budget
+-- include tell
 local leases, running, target_key = KEYS[1], KEYS[2], KEYS[3]
 local target, fence, now, lease_end = ARGV[1], ARGV[2], ARGV[3], ARGV[4]
 local keep_ms, most = ARGV[5], ARGV[6]
@@ -102,6 +107,12 @@ if not budget.is_charged(bounded, limits, tonumber(now)) then
   end
 end
 
+-- Before all else: what cannot be told must not be done.
+local mark = fence .. '|' .. limits.attempt
+if redis.call('HGET', target_key, 'intended') ~= mark then
+  tell.line(KEYS[17], ARGV[27], now, ARGV[28])
+  redis.call('HSET', target_key, 'intended', mark)
+end
 budget.charge(bounded, limits, target, tonumber(now), keep_ms)
 if attempt ~= '' then
   story.cool(KEYS[11], attempt, until_at, now, keep_ms)

@@ -23,6 +23,10 @@
     KEYS[17]  sorted set of the group: target -> until when it counts as out
     KEYS[18]  hash of the target: 'id', 'json' of its pending order
     KEYS[19]  hash: name of a tally -> sum
+    KEYS[20]  hash: target -> how often in a row its lease ran out
+    KEYS[21]  sorted set: the outbox; see tell.lua
+    KEYS[22]  hash: what is counted of it
+    KEYS[23]  stream: the audit; see tell.lua
     then the key of each remediation, JSON
     then KEYS[6] of each target whose failures are consumed
 
@@ -50,19 +54,27 @@
     ARGV[22]  number of alerts that a pull has listed for the first time
     ARGV[23]  number of alerts that are over
     ARGV[24]  number of tallies
+    ARGV[25]  number of messages
+    ARGV[26]  most messages in the outbox
+    ARGV[27]  number of lines for the audit
+    ARGV[28]  most lines of the audit
     then for each remediation: id, when it was opened, 1 when closed or 0, JSON
     then for each alert listed: fingerprint
     then for each alert over: fingerprint, status|starts|received|notified| as it was seen
     then for each tally: name, how much to add
+    then for each message: kind, JSON
+    then for each line: JSON
 
   Output:
     1  written, now or by an earlier call with this ticket
     2  the target's fence is another: nothing was written
 ]]
 -- include story
+-- include tell
 local due, running, leases, target_key, alerts = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]
 local failures, failing = KEYS[6], KEYS[7]
-local recoveries, slots, out, order, tally = KEYS[15], KEYS[16], KEYS[17], KEYS[18], KEYS[19]
+local recoveries, slots, out, order = KEYS[15], KEYS[16], KEYS[17], KEYS[18]
+local tally, lost = KEYS[19], KEYS[20]
 local history, history_of, open = KEYS[8], KEYS[9], KEYS[10]
 local target, fence, ticket, now, due_at = ARGV[1], ARGV[2], ARGV[3], ARGV[4], ARGV[5]
 local keep_ms, most = ARGV[6], ARGV[7]
@@ -82,7 +94,7 @@ if redis.call('HGET', leases, target) ~= fence then
   return 2
 end
 
-local key, at = 20, 25
+local key, at = 24, 29
 for _ = 1, remediations do
   local one = { id = ARGV[at], opened = ARGV[at + 1], closed = ARGV[at + 2], json = ARGV[at + 3] }
   local lists = { record = KEYS[key], history = history, history_of = history_of, open = open }
@@ -159,10 +171,21 @@ for i = tallies_from, tallies_from + 2 * tallies - 1, 2 do
   redis.pcall('HINCRBY', tally, ARGV[i], ARGV[i + 1])
 end
 
+-- What is broken there keeps no step from being noted.
+local messages_from = tallies_from + 2 * tallies
+local lines_from = messages_from + 2 * tonumber(ARGV[25])
+for i = messages_from, lines_from - 1, 2 do
+  pcall(tell.message, KEYS[21], KEYS[22], ARGV[26], ARGV[i], ARGV[i + 1])
+end
+for i = lines_from, lines_from + tonumber(ARGV[27]) - 1 do
+  pcall(tell.line, KEYS[23], ARGV[28], now, ARGV[i])
+end
+
 redis.call('HSET', target_key, 'noted', ticket)
 redis.call('PEXPIRE', target_key, keep_ms)
 redis.call('ZREM', running, target)
 redis.call('HDEL', leases, target)
+redis.call('HDEL', lost, target)
 if due_at ~= '' then
   redis.call('ZADD', due, 'LT', due_at, target)
 end

@@ -6,6 +6,7 @@
     KEYS[2]  hash of the target: 'id', 'json' of its pending order; 'placed': digest of the last
              one that was placed, pending or not
     KEYS[3]  the reply: call|json
+    KEYS[4]  stream: the audit; see tell.lua
 
     ARGV[1]  target
     ARGV[2]  now, ms since epoch
@@ -15,12 +16,15 @@
     ARGV[6]  how long an order is kept, ms
     ARGV[7]  the reply, JSON; empty for none
     ARGV[8]  how long a reply is kept, ms
+    ARGV[9]  most lines of the audit
+    ARGV[10] the audit's line, JSON
 
   Output:
     { 1 }         placed, now or by an earlier call
     { 2, reply }  the reply's key was used before, with this reply, call|json: nothing was written
     { 3, order }  this order is pending, JSON: nothing was written
 ]]
+-- include tell
 local due, order, reply_key = KEYS[1], KEYS[2], KEYS[3]
 local target, now = ARGV[1], ARGV[2]
 local id, digest, json, keep_ms = ARGV[3], ARGV[4], ARGV[5], ARGV[6]
@@ -40,6 +44,7 @@ if pending then
   return { 3, pending }
 end
 
+tell.line(KEYS[4], ARGV[9], now, ARGV[10])
 redis.call('HSET', order, 'id', id, 'json', json, 'placed', digest)
 redis.call('PEXPIRE', order, keep_ms)
 if reply ~= '' then

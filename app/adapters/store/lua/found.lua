@@ -1,0 +1,51 @@
+--[[
+  Begin a history of the store. Harmless when repeated.
+
+  Runs without a frame: it ends what the frame asks for.
+
+  Input:
+    KEYS[1]  hash: 'epoch' -> name of the store's history; 'told_at' -> the leader's time, ms
+    KEYS[2]  counter: grows with every write
+    KEYS[3]  sorted set: attempt -> when it was charged, ms since epoch
+    KEYS[4]  hash of controls: 'pause'; 'hold:' and a target
+
+    ARGV[1]  name of the new history
+    ARGV[2]  name of the one that it follows; empty for none
+    ARGV[3]  now, ms since epoch
+    ARGV[4]  the counter is this at least
+    ARGV[5]  how long charges are kept, ms
+    ARGV[6]  number of charges
+    then for each charge: attempt, ms since epoch
+    then for each control that the store must not have forgotten: field, value
+
+  Output:
+    1  begun, now or by an earlier call
+    0  the store's history is not the one to follow: nothing was written
+]]
+local meta, counter, charges, control = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
+local epoch, before, now, least, keep_ms = ARGV[1], ARGV[2], ARGV[3], ARGV[4], ARGV[5]
+local charged_until = 6 + 2 * tonumber(ARGV[6])
+
+local found = redis.call('HGET', meta, 'epoch') or ''
+if found == epoch then
+  return 1
+end
+if found ~= before then
+  return 0
+end
+redis.call('HSET', meta, 'epoch', epoch)
+local told_at = tonumber(redis.call('HGET', meta, 'told_at') or '')
+if not told_at or told_at < tonumber(now) then
+  redis.call('HSET', meta, 'told_at', now)
+end
+if tonumber(redis.call('GET', counter) or 0) < tonumber(least) then
+  redis.call('SET', counter, least)
+end
+for i = 7, charged_until, 2 do
+  redis.call('ZADD', charges, 'NX', ARGV[i + 1], ARGV[i])
+  redis.call('PEXPIRE', charges, keep_ms)
+end
+for i = charged_until + 1, #ARGV, 2 do
+  redis.call('HSETNX', control, ARGV[i], ARGV[i + 1])
+end
+return 1

@@ -1,0 +1,100 @@
+"""Whether the store is the one that we know, and how to go on with one that lost its memory."""
+
+from dataclasses import dataclass
+from typing import Final
+
+import structlog
+
+from app.controller.memory import Memory
+from app.ports import SettableClock, Standing, Store
+
+log: Final = structlog.get_logger("relevo.acquaintance")
+
+
+@dataclass(frozen=True, slots=True)
+class Met:
+    """A store as it was found, or as it is since its new history was begun."""
+
+    standing: Standing
+    #: How it lost what it had confirmed; None: it is the one that we know.
+    lost: str | None = None
+
+
+class Acquaintance:
+    """
+    Knows the store again: by the name of its history, and by the mark of its last write.
+
+    A history is begun where there is none, and where the one that there is has been lost: charges,
+    pause and holds that we remember are written back with it.
+
+    :param life: name of this process, used once
+    """
+
+    def __init__(self, store: Store, memory: Memory, clock: SettableClock, *, life: str) -> None:
+        self._store = store
+        self._seat = store.leadership
+        self._memory = memory
+        self._clock = clock
+        self._life = life
+        self._epoch = ""
+
+    async def meet(self) -> Met:
+        """
+        See it for the first time in this life.
+
+        :raises StoreUnavailable:
+        """
+        standing = await self._seat.look()
+        known = await self._memory.recall()
+        self._epoch = known.epoch
+        if known.epoch:
+            return await self.compare(standing, known=known.fence)
+        if not standing.epoch:
+            standing = await self._found(instead_of="")
+        self._trust(standing)
+        return Met(standing)
+
+    async def compare(self, standing: Standing, *, known: int) -> Met:
+        """
+        Look whether it is still the one; where it is not, go on with a new history.
+
+        :param known: the mark that was known before `standing` was asked for
+        :raises StoreUnavailable:
+        """
+        if standing.epoch == self._epoch and standing.fence >= known:
+            if self._seat.heard == 0:
+                self._trust(standing)
+            return Met(standing)
+        if standing.epoch not in ("", self._epoch):
+            lost = "has begun anew, or is another one"
+        else:
+            lost = "is an older copy of itself" if standing.epoch else "was emptied"
+            standing = await self._found(instead_of=standing.epoch)
+        self._trust(standing)
+        return Met(standing, lost)
+
+    async def keep(self) -> None:
+        """
+        Remember it as it is now, outside of it.
+
+        :raises StoreUnavailable:
+        """
+        await self._memory.keep(
+            self._store, epoch=self._epoch, fence=self._seat.heard, now=self._clock.now()
+        )
+
+    def _trust(self, standing: Standing) -> None:
+        self._epoch = standing.epoch
+        self._seat.trust(standing.epoch, standing.fence)
+        told_at = standing.told_at
+        if told_at is not None and told_at > self._clock.now():
+            # Never behind what was told: waits that were planned by it would sleep on.
+            log.warning("clock is behind the last leader's", by=str(told_at - self._clock.now()))
+            self._clock.set_to(told_at)
+
+    async def _found(self, *, instead_of: str) -> Standing:
+        now = self._clock.now()
+        restored = await self._memory.restored(heard=self._seat.heard)
+        epoch = f"{self._life[:8]}-{int(now.timestamp())}"
+        log.warning("beginning a history of the store", epoch=epoch, instead_of=instead_of)
+        return await self._seat.found(epoch, now=now, instead_of=instead_of, restored=restored)

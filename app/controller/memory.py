@@ -1,0 +1,74 @@
+"""What a controller remembers of its store, in case the store does not."""
+
+from datetime import UTC, datetime, timedelta
+from typing import Final
+from uuid import uuid4
+
+from app.ports import Keepsake, Memento, Restored, Store
+
+#: Charges older than this bind nobody: the longest span that a budget counts is an hour.
+_CHARGES: Final = timedelta(hours=1)
+#: Each time is a write to the disk.
+_KEEP_EVERY: Final = timedelta(seconds=5)
+#: A store that has lost its memory counts on from here: no number is given out twice.
+_FENCE_GAP: Final = 1_000_000
+
+
+class Memory:
+    """The memento of this controller, brought up to date with every renewal."""
+
+    def __init__(self, keepsake: Keepsake) -> None:
+        self._keepsake = keepsake
+        self._memento: Memento | None = None
+        self._kept_at = datetime.min.replace(tzinfo=UTC)
+
+    @property
+    def trouble(self) -> str | None:
+        """Why it would not outlive this process; None where it does."""
+        return self._keepsake.trouble
+
+    async def recall(self) -> Memento:
+        """Read what is remembered; a new instance remembers its own name only."""
+        if self._memento is None:
+            self._memento = await self._keepsake.load()
+        if self._memento is None:
+            self._memento = Memento(instance=uuid4().hex[:12])
+            await self._keepsake.save(self._memento)
+        return self._memento
+
+    async def instance(self) -> str:
+        """Name this controller, the same after a restart."""
+        return (await self.recall()).instance
+
+    async def keep(self, store: Store, *, epoch: str, fence: int, now: datetime) -> None:
+        """
+        Remember the store as it is.
+
+        :raises StoreUnavailable: what is to be remembered cannot be read
+        """
+        before = await self.recall()
+        is_known = epoch == before.epoch
+        if is_known and (fence == before.fence or now - self._kept_at < _KEEP_EVERY):
+            return
+        self._kept_at = now
+        self._memento = Memento(
+            instance=before.instance,
+            epoch=epoch,
+            fence=fence,
+            charges=dict(await store.leadership.charges(since=now - _CHARGES)),
+            pause=await store.controls.pause(),
+            holds=dict(await store.controls.holds()),
+        )
+        await self._keepsake.save(self._memento)
+
+    async def restored(self, *, heard: int) -> Restored | None:
+        """Gather what a store that lost its memory is told again; None: it never had any."""
+        known = await self.recall()
+        if not known.epoch:
+            return None
+        return Restored(
+            fence=max(known.fence, heard) + _FENCE_GAP,
+            charges=known.charges,
+            pause=known.pause,
+            holds=known.holds,
+        )

@@ -1,0 +1,255 @@
+"""The controller, wired over whatever implements the ports: real parts in main, fakes in tests."""
+
+from collections.abc import Callable, Coroutine
+from dataclasses import dataclass, field
+from datetime import timedelta
+from uuid import uuid4
+
+from app.controller.act import Actor
+from app.controller.casefile import Clerk
+from app.controller.courier import Courier
+from app.controller.crier import Crier
+from app.controller.desk import Desk
+from app.controller.freshness import Freshness
+from app.controller.gauges import Gauges
+from app.controller.intake import Intake
+from app.controller.last_look import LastLook
+from app.controller.memory import Memory
+from app.controller.note import Notebook
+from app.controller.observe import Observer
+from app.controller.operate import Operator
+from app.controller.overview import Overview
+from app.controller.picture import Census, Pictures
+from app.controller.poison import Gravedigger
+from app.controller.pulse import Pulse
+from app.controller.readiness import Readiness
+from app.controller.reconcile import Reconciler
+from app.controller.reload import Reloading
+from app.controller.resync import Resync
+from app.controller.rules import Rules
+from app.controller.telemetry import Telemetry
+from app.controller.teller import Teller
+from app.controller.tenure import Tenure
+from app.controller.witness import Witness
+from app.controller.worker import Step, Worker
+from app.policies.protect import Ourselves
+from app.policies.spec import Mode, Patience, Rulebook
+from app.ports import (
+    AlertSink,
+    AlertSource,
+    ContainerEngine,
+    Keepsake,
+    MessageSink,
+    SampleSource,
+    SettableClock,
+    Store,
+)
+
+Loop = Callable[[], Coroutine[None, None, None]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outside:
+    """What the controller needs of the outside."""
+
+    store: Store
+    engine: ContainerEngine
+    clock: SettableClock
+    keepsake: Keepsake
+    #: None: there is no Alertmanager to ask.
+    alerts: AlertSource | None = None
+    #: None: there is none to tell.
+    sink: AlertSink | None = None
+    #: None: there is no Prometheus to ask.
+    samples: SampleSource | None = None
+    #: None: nobody takes annotations.
+    messages: MessageSink | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Habits:
+    """How it is set up, besides its policies."""
+
+    engine_name: str | None = None
+    prefix: str = "relevo"
+    mode: Mode = Mode.ENFORCE
+    patience: Patience = field(default_factory=Patience)
+    ourselves: Ourselves = field(default_factory=Ourselves)
+    external_url: str | None = None
+    #: How long Alertmanager believes an alert of ours that is not posted again.
+    believed: timedelta = timedelta(minutes=5)
+    #: The store is a child of ours.
+    own_server: bool = False
+    #: Name of this process, used once.
+    life: str = field(default_factory=lambda: uuid4().hex)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Controller:
+    """A wired controller that is not running yet."""
+
+    rules: Rules
+    telemetry: Telemetry
+    tenure: Tenure
+    intake: Intake
+    desk: Desk
+    overview: Overview
+    operator: Operator
+    gauges: Gauges
+    reloading: Reloading
+    resync: Resync
+    witness: Witness
+    worker: Worker
+    step: Step
+    pulse: Pulse
+    crier: Crier | None
+    courier: Courier | None
+
+    @property
+    def loops(self) -> tuple[Loop, ...]:
+        """What runs until it is cancelled, besides worker and tenure, which end in order."""
+        some = (self.crier, self.courier)
+        more = tuple(one.run for one in some if one is not None)
+        return (self.resync.run, self.witness.run, self.pulse.run, *more)
+
+
+def wire(
+    outside: Outside, habits: Habits, rulebook: Rulebook, *, load: Callable[[], Rulebook]
+) -> Controller:
+    """
+    Wire a controller; nothing is asked of the outside yet.
+
+    :param load: reads the policy file again
+    """
+    store, engine, clock, samples = outside.store, outside.engine, outside.clock, outside.samples
+    prefix, mode, patience = habits.prefix, habits.mode, habits.patience
+    telemetry, rules = Telemetry(), Rules(rulebook)
+    census = Census(
+        engine,
+        clock,
+        name=habits.engine_name,
+        prefix=prefix,
+        rules=rules,
+        ourselves=habits.ourselves,
+    )
+    # What is made below, of what is made here, is called by name.
+    tenure = Tenure(
+        store,
+        Memory(outside.keepsake),
+        clock,
+        life=habits.life,
+        engine=lambda: census.last.engine if census.last is not None else "",
+        pulled_at=lambda: resync.done_at,
+        pull=lambda: resync.ask(),
+        wake=lambda: worker.wake(),
+        own_server=habits.own_server,
+    )
+    pictures = Pictures(
+        census, outside.alerts, samples, store.facts, clock, rules=rules, patience=patience
+    )
+    witness = Witness(
+        engine,
+        census,
+        store.schedule,
+        store.records,
+        clock,
+        rules=rules,
+        prefix=prefix,
+        wake=lambda: worker.wake(),
+    )
+    readiness = Readiness(engine)
+    observer = Observer(
+        engine,
+        pictures,
+        readiness,
+        Freshness(samples, clock, patience=patience),
+        store,
+        witness,
+        rules=rules,
+        prefix=prefix,
+        mode=mode,
+    )
+    crier = None
+    if outside.sink is not None:
+        crier = Crier(
+            store,
+            outside.sink,
+            census,
+            clock,
+            rules,
+            external_url=habits.external_url,
+            has_prometheus=samples is not None,
+            hold_for=habits.believed,
+            prefix=prefix,
+            count=telemetry.cried,
+            speaks=lambda: tenure.leads,
+        )
+    tell = crier.wake if crier is not None else _nobody
+    courier = None
+    if outside.messages is not None:
+        courier = Courier(
+            store.outbox, outside.messages, telemetry, may_deliver=lambda: tenure.leads
+        )
+    teller = Teller(
+        annotates=courier is not None,
+        external_url=habits.external_url,
+        wake=courier.wake if courier is not None else _nobody,
+    )
+    actor = Actor(
+        engine,
+        store.records,
+        LastLook(engine, census, store.controls, witness, clock),
+        Clerk(engine, store.casefiles, clock),
+        witness,
+        clock,
+        not_after=tenure.not_after,
+        doubt=tenure.hold,
+    )
+    notebook = Notebook(store.records, clock, telemetry, tell=tell, teller=teller)
+    reconciler = Reconciler(observer, actor, notebook, clock, patience=patience)
+    worker = Worker(
+        store.schedule,
+        clock,
+        reconciler.step,
+        telemetry,
+        bury=Gravedigger(store.records, store.schedule, telemetry, tell=tell, teller=teller).bury,
+        may_claim=lambda: tenure.may_claim,
+    )
+    resync = Resync(pictures, store, clock, rules=rules, wake=worker.wake)
+    overview = Overview(store, census, clock, rules=rules, mode=mode, tenure=tenure)
+    desk = Desk(store, census, readiness, clock, rules=rules, prefix=prefix, mode=mode)
+    return Controller(
+        rules=rules,
+        telemetry=telemetry,
+        tenure=tenure,
+        intake=Intake(
+            store.inbox,
+            store.records,
+            census,
+            clock,
+            telemetry,
+            rules=rules,
+            wake=worker.wake,
+            tenure=tenure,
+        ),
+        desk=desk,
+        overview=overview,
+        operator=Operator(
+            observer, store, clock, rules=rules, wake=worker.wake, resume=tenure.resume
+        ),
+        gauges=Gauges(
+            overview, desk, census, store.schedule, pictures, resync, witness, clock, telemetry
+        ),
+        reloading=Reloading(load, rules, telemetry, clock, ask=resync.ask),
+        resync=resync,
+        witness=witness,
+        worker=worker,
+        step=reconciler.step,
+        pulse=Pulse(telemetry),
+        crier=crier,
+        courier=courier,
+    )
+
+
+def _nobody() -> None:
+    """Tell nobody: there is nobody to tell."""

@@ -1,0 +1,270 @@
+"""Annotations in a strict Grafana over a real socket: one per attempt, whatever goes wrong."""
+
+from collections.abc import AsyncIterator
+from dataclasses import replace
+from datetime import timedelta
+
+import httpx
+import pytest
+
+from app.adapters.grafana import GrafanaAnnotations
+from app.domain.decision import Verdict
+from app.domain.message import Message
+from app.domain.remediation import Attempt
+from app.errors import MessageRefused, SourceUnavailable
+from app.policies.annotation import message
+from tests.adapters.far_side import Answer, far_side, free_port
+from tests.adapters.grafana_api import TOKEN, Grafana, running_grafana
+from tests.builders import START, at, attempt, remediation
+
+START_MS = round(START.timestamp() * 1000)
+SOON = timedelta(milliseconds=300)
+
+
+def told(one: Attempt) -> Message:
+    found = message(remediation(attempts=(one,)), one, external_url="https://relevo.example")
+    assert found is not None
+    return found
+
+
+ACTED = told(attempt())
+JUDGED = told(attempt(verdict=Verdict.RECOVERED, finished_at=at(300), evidence="quiet for <4 min>"))
+RELAPSED = told(attempt(verdict=Verdict.RELAPSED, finished_at=at(300)))
+
+
+@pytest.fixture
+async def grafana() -> AsyncIterator[Grafana]:
+    async with running_grafana() as one:
+        yield one
+
+
+@pytest.fixture
+async def client() -> AsyncIterator[httpx.AsyncClient]:
+    async with httpx.AsyncClient() as one:
+        yield one
+
+
+@pytest.fixture
+def sink(grafana: Grafana, client: httpx.AsyncClient) -> GrafanaAnnotations:
+    return GrafanaAnnotations(grafana.url, TOKEN, client, limit=SOON)
+
+
+async def test_an_action_is_a_point_until_its_verdict_makes_it_a_region(
+    sink: GrafanaAnnotations, grafana: Grafana
+) -> None:
+    await sink.deliver(ACTED)
+
+    (one,) = grafana.annotations.values()
+    assert (one["time"], one["timeEnd"]) == (START_MS - 1000, START_MS - 1000)
+    assert one["tags"] == list(ACTED.payload.tags)
+    assert one["text"] == ACTED.payload.text
+
+    await sink.deliver(JUDGED)
+
+    (one,) = grafana.annotations.values()
+    assert (one["time"], one["timeEnd"]) == (START_MS - 1000, START_MS + 300_000)
+    assert "verdict:recovered" in one["tags"]
+    assert "quiet for &lt;4 min&gt;" in one["text"]
+
+
+async def test_a_verdict_whose_action_was_never_told_is_a_region_at_once(
+    sink: GrafanaAnnotations, grafana: Grafana
+) -> None:
+    await sink.deliver(JUDGED)
+
+    assert grafana.told() == [(list(JUDGED.payload.tags), START_MS - 1000, START_MS + 300_000)]
+
+
+@pytest.mark.parametrize("one", [ACTED, JUDGED], ids=["acted", "judged"])
+async def test_the_same_message_twice_is_one_annotation(
+    sink: GrafanaAnnotations, grafana: Grafana, one: Message
+) -> None:
+    await sink.deliver(one)
+    before = grafana.told()
+    await sink.deliver(one)
+
+    assert grafana.told() == before
+
+
+async def test_an_answer_that_is_lost_makes_no_second_annotation(
+    sink: GrafanaAnnotations, grafana: Grafana
+) -> None:
+    grafana.lose = 1
+    with pytest.raises(SourceUnavailable):
+        await sink.deliver(ACTED)  # lost with the search: nothing was posted
+
+    class Losing(httpx.AsyncHTTPTransport):
+        async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+            grafana.lose = int(request.method == "POST")
+            return await super().handle_async_request(request)
+
+    async with httpx.AsyncClient(transport=Losing()) as client:
+        with pytest.raises(SourceUnavailable):
+            await GrafanaAnnotations(grafana.url, TOKEN, client, limit=SOON).deliver(ACTED)
+
+    await sink.deliver(ACTED)
+
+    assert len(grafana.annotations) == 1
+
+
+async def test_an_older_message_that_comes_late_changes_nothing(
+    sink: GrafanaAnnotations, grafana: Grafana
+) -> None:
+    for one in (ACTED, JUDGED, RELAPSED):
+        await sink.deliver(one)
+    newest = grafana.told()
+
+    for one in (ACTED, JUDGED):
+        await sink.deliver(one)
+
+    assert grafana.told() == newest
+    assert "verdict:relapsed" in newest[0][0]
+
+
+async def test_other_attempts_and_other_peoples_annotations_are_left_alone(
+    sink: GrafanaAnnotations, grafana: Grafana
+) -> None:
+    await sink.deliver(ACTED)
+    await sink.deliver(told(attempt(id="web-1.11")))
+    theirs = {"id": 9, "tags": ["deploy"], "text": "v2", "time": START_MS, "timeEnd": START_MS}
+    grafana.annotations[9] = dict(theirs)
+
+    await sink.deliver(JUDGED)
+
+    assert len(grafana.annotations) == 3
+    assert grafana.annotations[9] == theirs
+    assert grafana.annotations[2]["timeEnd"] == START_MS - 1000
+
+
+async def test_a_grafana_that_compares_without_case_leads_to_no_wrong_one(
+    client: httpx.AsyncClient,
+) -> None:
+    async with far_side() as side:
+        side.answers["/api/annotations"] = Answer('[{"id": 3, "tags": ["attempt:WEB-1.1"]}]')
+        side.answers["POST /api/annotations"] = Answer('{"id": 4}')
+
+        await GrafanaAnnotations(side.url, TOKEN, client).deliver(ACTED)
+
+        assert [one.path for one in side.posted] == ["/api/annotations"]
+
+
+async def test_two_of_one_attempt_are_told_the_same(
+    sink: GrafanaAnnotations, grafana: Grafana
+) -> None:
+    await sink.deliver(ACTED)
+    grafana.annotations[2] = grafana.annotations[1] | {"id": 2}
+
+    await sink.deliver(JUDGED)
+
+    assert [end for _, _, end in grafana.told()] == [START_MS + 300_000] * 2
+
+
+async def test_a_path_before_the_api_is_kept(client: httpx.AsyncClient) -> None:
+    async with running_grafana("/grafana") as grafana:
+        await GrafanaAnnotations(f"{grafana.url}/", TOKEN, client).deliver(ACTED)
+
+        assert len(grafana.annotations) == 1
+
+
+async def test_user_and_password_in_the_address_stand_in_for_a_token(
+    client: httpx.AsyncClient,
+) -> None:
+    async with far_side() as side:
+        side.answers["/api/annotations"] = Answer("[]")
+        side.answers["POST /api/annotations"] = Answer("{}")
+        url = side.url.replace("http://", "http://relevo:pw@")
+
+        await GrafanaAnnotations(url, None, client).deliver(ACTED)
+
+        assert side.posted[0].headers["authorization"].startswith("Basic ")
+
+
+@pytest.mark.parametrize("status", [401, 403, 408, 429, 500, 502, 503, 504, 302, 204])
+async def test_what_may_pass_is_tried_again(
+    sink: GrafanaAnnotations, grafana: Grafana, status: int
+) -> None:
+    grafana.status = status
+    with pytest.raises(SourceUnavailable, match=f"Grafana at .* answered {status}"):
+        await sink.deliver(ACTED)
+
+    grafana.status = None
+    await sink.deliver(ACTED)
+
+    assert len(grafana.annotations) == 1
+
+
+@pytest.mark.parametrize("status", [400, 404, 409, 413, 415, 422])
+async def test_what_is_refused_for_good_is_not_tried_again(
+    sink: GrafanaAnnotations, grafana: Grafana, status: int
+) -> None:
+    grafana.status = status
+
+    with pytest.raises(MessageRefused, match=str(status)):
+        await sink.deliver(ACTED)
+
+
+async def test_a_wrong_token_is_a_matter_for_a_person(
+    grafana: Grafana, client: httpx.AsyncClient
+) -> None:
+    with pytest.raises(SourceUnavailable, match="401"):
+        await GrafanaAnnotations(grafana.url, "other", client).deliver(ACTED)
+
+
+async def test_a_tarpit_is_left_after_its_time(sink: GrafanaAnnotations, grafana: Grafana) -> None:
+    grafana.hangs = True
+
+    with pytest.raises(SourceUnavailable, match=r"no answer within 0\.3 s"):
+        await sink.deliver(ACTED)
+
+
+async def test_one_that_is_down_is_named(client: httpx.AsyncClient) -> None:
+    url = f"http://127.0.0.1:{free_port()}"
+
+    with pytest.raises(SourceUnavailable, match="Grafana at http"):
+        await GrafanaAnnotations(url, TOKEN, client).deliver(ACTED)
+
+
+@pytest.mark.parametrize(
+    "body",
+    ["nonsense", "{}", '[{"id": "x"}]', "[1]", "null"],
+)
+async def test_an_answer_in_another_form_is_no_answer(client: httpx.AsyncClient, body: str) -> None:
+    async with far_side() as side:
+        side.answers["/api/annotations"] = Answer(body)
+
+        with pytest.raises(SourceUnavailable, match="Grafana"):
+            await GrafanaAnnotations(side.url, TOKEN, client).deliver(ACTED)
+
+
+async def test_no_error_tells_the_token_or_the_password(client: httpx.AsyncClient) -> None:
+    async with far_side() as side:
+        side.answers["/api/annotations"] = Answer("no", status=500)
+        url = side.url.replace("http://", "http://relevo:geheim@")
+
+        with pytest.raises(SourceUnavailable) as failed:
+            await GrafanaAnnotations(url, TOKEN, client).deliver(ACTED)
+
+    assert "geheim" not in str(failed.value)
+    assert TOKEN not in str(failed.value)
+
+
+async def test_the_longest_names_are_taken(sink: GrafanaAnnotations, grafana: Grafana) -> None:
+    slot = "x" * 255
+    one = attempt(id=f"{slot}-lq2x9a.1", verdict=Verdict.SYMPTOM_PERSISTS, finished_at=at(9))
+    found = message(remediation(target=f"{'e' * 255}:{slot}"), one, external_url=None)
+    assert found is not None
+
+    for _ in range(2):
+        await sink.deliver(found)
+
+    assert len(grafana.annotations) == 1
+
+
+async def test_a_message_with_a_tag_that_is_too_long_is_a_server_error_there(
+    sink: GrafanaAnnotations, grafana: Grafana
+) -> None:
+    # So the policy cuts them; that the fake knows it is what this test is about.
+    long = replace(ACTED.payload, tags=("relevo", ACTED.id, "target:" + "x" * 101))
+
+    with pytest.raises(SourceUnavailable, match="500"):
+        await sink.deliver(replace(ACTED, payload=long))

@@ -1,0 +1,197 @@
+"""The seat of the leader and the store's history, in memory; and the frame around what writes."""
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from functools import wraps
+from typing import Any
+
+from app.adapters.store.codec import from_ms, to_ms
+from app.domain.control import Halt
+from app.errors import LeaseLost, StoreRegressed
+from app.ports import Candidate, Restored, Standing
+
+
+@dataclass
+class Seat:
+    """Who leads, and which history this is: part of the store's state."""
+
+    epoch: str = ""
+    counter: int = 0
+    instance: str = ""
+    life: str = ""
+    term: int = 0
+    beat: int = 0
+    told_at: int | None = None
+    engine: str = ""
+    run_id: str = "in-memory"
+
+    def next(self) -> int:
+        """Count one write."""
+        self.counter += 1
+        return self.counter
+
+
+@dataclass
+class Bearings:
+    """What one controller believes of the store: as `app.adapters.store.client.Line` keeps it."""
+
+    epoch: str = ""
+    heard: int = 0
+    life: str = ""
+
+
+class MemoryLeadership:
+    """
+    See `app.ports.Leadership`.
+
+    :param take_over: ends all leases of targets
+    :param charges: attempt -> when it was charged, ms
+    :param restore: takes back pause and holds that are not known
+    """
+
+    def __init__(
+        self,
+        seat: Callable[[], Seat],
+        bearings: Bearings,
+        *,
+        take_over: Callable[[int], None],
+        charges: Callable[[], dict[str, int]],
+        restore: Callable[[Halt | None, Mapping[str, Halt]], None],
+    ) -> None:
+        self._seat_of = seat
+        self._bearings = bearings
+        self._take_over = take_over
+        self._charges = charges
+        self._restore = restore
+
+    async def look(self) -> Standing:
+        """See `app.ports.Leadership`."""
+        seat = self._seat_of()
+        return Standing(
+            epoch=seat.epoch,
+            fence=seat.counter,
+            instance=seat.instance,
+            life=seat.life,
+            term=seat.term,
+            beat=seat.beat,
+            told_at=None if seat.told_at is None else from_ms(seat.told_at),
+            engine=seat.engine,
+            run_id=seat.run_id,
+        )
+
+    async def lead(
+        self, me: Candidate, *, now: datetime, engine: str, deserted: Standing | None = None
+    ) -> Standing:
+        """See `app.ports.Leadership`."""
+        seat = self._seat_of()
+        is_other_engine = bool(seat.engine and engine and seat.engine != engine)
+        if not seat.epoch or is_other_engine:
+            return await self.look()
+        if seat.life != me.life:
+            is_deserted = deserted is not None and (deserted.term, deserted.beat) == (
+                seat.term,
+                seat.beat,
+            )
+            if seat.instance not in ("", me.instance) and not is_deserted:
+                return await self.look()
+            seat.next()
+            seat.instance, seat.life = me.instance, me.life
+            seat.term += 1
+            self._take_over(to_ms(now))
+        seat.beat += 1
+        seat.told_at = max(to_ms(now), seat.told_at or to_ms(now))
+        seat.engine = seat.engine or engine
+        return await self.look()
+
+    async def found(
+        self, epoch: str, *, now: datetime, instead_of: str, restored: Restored | None = None
+    ) -> Standing:
+        """See `app.ports.Leadership`."""
+        seat = self._seat_of()
+        if seat.epoch == instead_of != epoch:
+            seat.epoch = epoch
+            seat.told_at = max(to_ms(now), seat.told_at or to_ms(now))
+            if restored is not None:
+                seat.counter = max(seat.counter, restored.fence)
+                for attempt, at in restored.charges.items():
+                    self._charges().setdefault(attempt, to_ms(at))
+                self._restore(restored.pause, restored.holds)
+        return await self.look()
+
+    async def resign(self, me: Candidate) -> None:
+        """See `app.ports.Leadership`."""
+        seat = self._seat_of()
+        if seat.life == me.life:
+            seat.instance = seat.life = ""
+
+    def trust(self, epoch: str, fence: int) -> None:
+        """See `app.ports.Leadership`."""
+        self._bearings.epoch, self._bearings.heard = epoch, fence
+
+    def act_as(self, me: Candidate | None) -> None:
+        """See `app.ports.Leadership`."""
+        self._bearings.life = "" if me is None else me.life
+
+    @property
+    def heard(self) -> int:
+        """See `app.ports.Leadership`."""
+        return self._bearings.heard
+
+    async def charges(self, *, since: datetime) -> Sequence[tuple[str, datetime]]:
+        """See `app.ports.Leadership`."""
+        found = sorted(self._charges().items(), key=lambda item: (item[1], item[0]))
+        return [(attempt, from_ms(at)) for attempt, at in found if at > to_ms(since)]
+
+
+class Framed:
+    """A part of the store within the frame: as ``lua/frame.lua`` is around every script."""
+
+    def __init__(
+        self,
+        part: object,
+        seat: Callable[[], Seat],
+        bearings: Bearings,
+        *,
+        writes: Sequence[str] = (),
+        leads: Sequence[str] = (),
+        reads: Sequence[str] = (),
+    ) -> None:
+        self._part = part
+        for name in (*writes, *leads, *reads):
+            framed = _framed(
+                getattr(part, name), seat, bearings, leads=name in leads, writes=name not in reads
+            )
+            setattr(self, name, framed)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._part, name)
+
+
+def _framed(
+    method: Callable[..., Awaitable[Any]],
+    seat_of: Callable[[], Seat],
+    bearings: Bearings,
+    *,
+    leads: bool,
+    writes: bool,
+) -> Callable[..., Awaitable[Any]]:
+    @wraps(method)
+    async def call(*args: Any, **more: Any) -> Any:
+        seat = seat_of()
+        if bearings.epoch:
+            if seat.epoch != bearings.epoch:
+                raise StoreRegressed("it has another history")
+            if seat.counter < bearings.heard:
+                raise StoreRegressed("it is older than it was")
+        if leads and bearings.life and seat.life != bearings.life:
+            raise LeaseLost("another controller leads now")
+        try:
+            return await method(*args, **more)
+        finally:
+            # A refusal too: the script has run to its end.
+            if writes:
+                seat.next()
+            bearings.heard = max(bearings.heard, seat.counter)
+
+    return call
