@@ -9,6 +9,10 @@ from app.domain.alert import AlertStatus, KnownAlert
 from app.ports import Notice, Taken
 
 
+#: Alerts of one target, and starts of resolved ones, as the store keeps.
+_MOST = 1000
+
+
 class MemoryAlerts:
     """What is known of each target's alerts, and when the resolved ones had started."""
 
@@ -41,6 +45,8 @@ class MemoryAlerts:
         elif self._ended_ms(target, fingerprint) >= starts_ms:
             return Taken.STALE
 
+        if known is None and len(self._known[target]) >= _MOST:
+            return Taken.FULL
         if known is None or to_ms(known.alert.starts_at) != starts_ms:
             is_firing = known is not None and known.alert.status is AlertStatus.FIRING
             if known is not None and is_firing and to_ms(known.alert.starts_at) > starts_ms:
@@ -65,6 +71,7 @@ class MemoryAlerts:
         if max(known_ms, self._tombs[target].get(alert.fingerprint, starts_ms)) > starts_ms:
             return Taken.STALE
         self._tombs[target][alert.fingerprint] = starts_ms
+        self._thin(self._tombs[target])
         if known is not None:
             self._known[target][alert.fingerprint] = (
                 replace(known, alert=alert, notified_at=at)
@@ -72,6 +79,14 @@ class MemoryAlerts:
                 else KnownAlert(alert=alert, received_at=at, notified_at=at)
             )
         return Taken.RESOLVED
+
+    @staticmethod
+    def _thin(tombs: dict[str, int]) -> None:
+        if len(tombs) > _MOST:
+            for fingerprint, _ in sorted(tombs.items(), key=lambda one: (one[1], one[0]))[
+                : len(tombs) // 2
+            ]:
+                del tombs[fingerprint]
 
     def _ended_ms(self, target: str, fingerprint: str) -> float:
         """Start of the newest alert of that fingerprint that is known to be over."""

@@ -30,6 +30,8 @@ _FOREIGN: Final = (Reason.OTHER_ENGINE, Reason.AMBIGUOUS_ENGINE)
 _NO_DATA: Final = ("DatasourceNoData", "DatasourceError")
 #: Of a label's value that is stored with its alert; Prometheus' own are a few words.
 _LONGEST_VALUE: Final = 2048
+#: Alerts looked at without a pause.
+_BREATH: Final = 200
 #: What is kept of an alert that was not taken on.
 _EXCERPT: Final = 500
 
@@ -106,7 +108,9 @@ class Intake:
         asides: list[Aside] = []
         skipped: list[Reason] = []
         look = _Look(self._census)
-        for alert in alerts:
+        for number, alert in enumerate(alerts, start=1):
+            if number % _BREATH == 0:
+                await asyncio.sleep(0)  # others need the loop meanwhile
             if isinstance(alert, Unreadable):
                 asides.append(_aside("set_aside", alert.detail, alert.excerpt, now=now))
                 continue
@@ -126,6 +130,7 @@ class Intake:
                 continue
             notices.append(Notice(target=str(about.root.target), alert=alert))
         taken = await self._accepted(notices, asides, now=now)
+        asides += await self._too_many(notices, taken, now=now)
         self._wake()
         if truncated > 0:
             self._tenure.distrust(f"a notification left {truncated} alerts out")
@@ -138,6 +143,16 @@ class Intake:
         )
         self._count(counts, skipped)
         return counts
+
+    async def _too_many(
+        self, notices: Sequence[Notice], taken: Sequence[Taken], *, now: datetime
+    ) -> list[Aside]:
+        """Set aside what was not kept because its target has too many alerts already."""
+        full = [one for one, what in zip(notices, taken, strict=True) if what is Taken.FULL]
+        detail = "its target has more alerts than are kept, and is treated for the others"
+        asides = [_aside("set_aside", detail, _excerpt(one.alert), now=now) for one in full]
+        await self._accepted((), asides, now=now)
+        return asides
 
     async def _gone_target(self, alert: Alert, about: NotOurs) -> str | None:
         """

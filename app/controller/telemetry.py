@@ -91,7 +91,7 @@ class Telemetry:
         )
         self.outbox_pending = Gauge(
             "relevo_outbox_pending",
-            "Messages that no tool has taken yet.",
+            "Messages that no tool has taken yet, as the leader counts them.",
             registry=self.registry,
         )
         self.outbox_delivered = Counter(

@@ -34,6 +34,8 @@ class Taken(StrEnum):
     #: A firing notice that is not newer than the resolved one, or a resolved one that is
     #: older than what fires.
     STALE = "stale"
+    #: Not kept: its target has as many alerts as are kept, and is treated for those.
+    FULL = "full"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

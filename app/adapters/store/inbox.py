@@ -32,6 +32,7 @@ _ANSWERS: Final = {
     2: Taken.DUPLICATE,
     3: Taken.RESOLVED,
     4: Taken.STALE,
+    5: Taken.FULL,
 }
 
 
@@ -73,11 +74,15 @@ class RedisInbox:
             return ()
         if self._waiting and sum(map(len, self._waiting)) + len(notices) > self._most_waiting:
             raise NotAccepting("too many alerts are waiting for Redis already")
-        batches = list(self._batches(notices, asides, now))
-        self._waiting.extend(batches)
-        if self._sender is None or self._sender.done():
-            self._sender = asyncio.create_task(self._send_waiting(), name="inbox")
-        answers = await asyncio.gather(*(batch.answer for batch in batches))
+        answering = []
+        for batch in self._batches(notices, asides, now):
+            answering.append(batch.answer)
+            self._waiting.append(batch)
+            if self._sender is None or self._sender.done():
+                self._sender = asyncio.create_task(self._send_waiting(), name="inbox")
+            # Encoding a large one takes a while; what is encoded leaves meanwhile.
+            await asyncio.sleep(0)
+        answers = await asyncio.gather(*answering)
         return tuple(taken for answer in answers for taken in answer)
 
     async def aclose(self) -> None:
@@ -135,6 +140,7 @@ class RedisInbox:
             span_ms(KEEP_TOMBS),
             MOST,
             sum(map(len, group)),
+            MOST,
         ]
         for batch in group:
             keys += batch.keys

@@ -22,7 +22,8 @@ KEEP_TOMBS: Final = timedelta(days=8)
 KEEP_REPLIES: Final = timedelta(hours=24)
 #: Holds of targets, after their end.
 KEEP_HOLDS: Final = timedelta(days=1)
-#: Entries of the asides, and of each list of activities.
+#: Alerts of one target, and starts of its resolved ones; entries of the asides, and of each
+#: list of activities.
 MOST: Final = 1000
 #: Messages that wait for delivery.
 MOST_MESSAGES: Final = 1000

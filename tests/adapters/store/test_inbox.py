@@ -1,5 +1,6 @@
 """Alerts are kept before anybody is told so, in whatever order and how often they come."""
 
+from collections import Counter
 from dataclasses import replace
 from itertools import permutations
 
@@ -252,3 +253,24 @@ async def test_alerts_are_read_in_the_order_of_their_receipt(store: Store) -> No
 
     assert [one.alert.fingerprint for one in dossier.alerts] == ["f3", "f1", "f2"]
     assert {one.alert.status for one in dossier.alerts} == {AlertStatus.FIRING}
+
+
+async def test_no_target_has_more_alerts_than_are_kept(store: Store) -> None:
+    many = [notice(fingerprint=f"{number:x}") for number in range(1001)]
+    taken = await store.inbox.accept(many, (), now=at(0))
+
+    assert Counter(taken) == {Taken.ACCEPTED: 1000, Taken.FULL: 1}
+    # What is known already is still taken.
+    assert await store.inbox.accept(many[:1], (), now=at(1)) == (Taken.DUPLICATE,)
+
+
+async def test_the_oldest_tombstones_go_first(store: Store) -> None:
+    for number in range(1001):
+        over = notice(fingerprint=f"{number:04}", resolved=True, starts=number)
+        await store.inbox.accept([over], (), now=at(2000))
+
+    def fires(number: int) -> Notice:
+        return notice(fingerprint=f"{number:04}", starts=number)
+
+    answers = await store.inbox.accept([fires(1000), fires(501), fires(0)], (), now=at(2001))
+    assert answers == (Taken.STALE, Taken.STALE, Taken.ACCEPTED)

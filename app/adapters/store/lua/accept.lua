@@ -14,6 +14,7 @@
     ARGV[3]  how long the starts of resolved alerts are kept, ms
     ARGV[4]  most asides to keep
     ARGV[5]  number of notices
+    ARGV[6]  most alerts of one target to keep, and most starts of resolved ones
     then for each notice
       target
       fingerprint
@@ -31,6 +32,7 @@
       2  known already
       3  kept as resolved
       4  changes nothing: older than what is known
+      5  not kept: the target has as many alerts as are kept
 
   What scripts compare stands before the JSON, because JSON is not read here: Lua has one
   kind of number, and an empty list and an empty table look the same to it.
@@ -39,15 +41,33 @@ local due, running, asides = KEYS[1], KEYS[2], KEYS[3]
 local now = ARGV[1]
 local keep_ms, keep_tombs_ms = ARGV[2], ARGV[3]
 local most_asides = tonumber(ARGV[4])
-local notices = tonumber(ARGV[5])
+local notices, most = tonumber(ARGV[5]), tonumber(ARGV[6])
 
 local NEVER = -math.huge
-local KEPT, KNOWN, RESOLVED, OLDER = 1, 2, 3, 4
+local KEPT, KNOWN, RESOLVED, OLDER, FULL = 1, 2, 3, 4, 5
 
 local function keep(alerts, fingerprint, status, starts, received, listed, json)
   local stored = table.concat({ status, starts, received, now, listed, json }, '|')
   redis.call('HSET', alerts, fingerprint, stored)
   redis.call('PEXPIRE', alerts, keep_ms)
+end
+
+-- Forget the older half of too many resolved alerts: a notice that is older than all of these
+-- has long been told.
+local function thin(tombs)
+  if redis.call('HLEN', tombs) <= most then
+    return
+  end
+  local found, all = redis.call('HGETALL', tombs), {}
+  for i = 1, #found, 2 do
+    all[#all + 1] = { found[i], tonumber(found[i + 1]) or NEVER }
+  end
+  table.sort(all, function(one, other)
+    return one[2] < other[2] or (one[2] == other[2] and one[1] < other[1])
+  end)
+  for i = 1, math.floor(#all / 2) do
+    redis.call('HDEL', tombs, all[i][1])
+  end
 end
 
 local function take(alerts, tombs, target, fingerprint, is_firing, starts, listed, json)
@@ -65,6 +85,7 @@ local function take(alerts, tombs, target, fingerprint, is_firing, starts, liste
     end
     redis.call('HSET', tombs, fingerprint, starts)
     redis.call('PEXPIRE', tombs, keep_tombs_ms)
+    thin(tombs)
     if known_ms == starts_ms then
       keep(alerts, fingerprint, 'resolved', starts, received, was_listed, json)
     elseif status then
@@ -93,6 +114,10 @@ local function take(alerts, tombs, target, fingerprint, is_firing, starts, liste
     end
     return KNOWN
   end
+  if not status and redis.call('HLEN', alerts) >= most then
+    -- Its target is treated for those that are known.
+    return FULL
+  end
   if known_ms ~= starts_ms then
     received = now
   end
@@ -102,7 +127,7 @@ local function take(alerts, tombs, target, fingerprint, is_firing, starts, liste
 end
 
 local answers = {}
-local at = 6
+local at = 7
 for i = 1, notices do
   local alerts, tombs = KEYS[2 * i + 2], KEYS[2 * i + 3]
   local is_firing = ARGV[at + 2] == '1'
