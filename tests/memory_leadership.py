@@ -39,6 +39,7 @@ class Bearings:
     epoch: str = ""
     heard: int = 0
     life: str = ""
+    doubt: Callable[[], None] = lambda: None
 
 
 class MemoryLeadership:
@@ -133,6 +134,14 @@ class MemoryLeadership:
         """See `app.ports.Leadership`."""
         self._bearings.life = "" if me is None else me.life
 
+    def hear(self, fence: int) -> None:
+        """See `app.ports.Leadership`."""
+        self._bearings.heard = max(self._bearings.heard, fence)
+
+    def on_doubt(self, call: Callable[[], None]) -> None:
+        """See `app.ports.Leadership`."""
+        self._bearings.doubt = call
+
     @property
     def heard(self) -> int:
         """See `app.ports.Leadership`."""
@@ -181,8 +190,10 @@ def _framed(
         seat = seat_of()
         if bearings.epoch:
             if seat.epoch != bearings.epoch:
+                bearings.doubt()
                 raise StoreRegressed("it has another history")
             if seat.counter < bearings.heard:
+                bearings.doubt()
                 raise StoreRegressed("it is older than it was")
         if leads and bearings.life and seat.life != bearings.life:
             raise LeaseLost("another controller leads now")

@@ -64,6 +64,8 @@ class Acquaintance:
         if standing.epoch == self._epoch and standing.fence >= known:
             if self._seat.heard == 0:
                 self._trust(standing)
+            # Marks of other controllers' writes as well: who follows knows an older store too.
+            self._seat.hear(standing.fence)
             return Met(standing)
         if standing.epoch not in ("", self._epoch):
             lost = "has begun anew, or is another one"

@@ -1,5 +1,7 @@
 """Brings the gauges up to date for a scrape; what cannot be read keeps its last value."""
 
+import asyncio
+
 from app.controller.desk import Desk
 from app.controller.overview import Overview, StatusView
 from app.controller.picture import Census, Pictures
@@ -35,7 +37,7 @@ class Gauges:
         self._witness = witness
         self._clock = clock
         self._telemetry = telemetry
-        self._began_at = clock.now()
+        self._began_at = asyncio.get_running_loop().time()
         self._engine = ""
 
     async def measure(self) -> None:
@@ -87,9 +89,9 @@ class Gauges:
             gauge.clear()
 
     def _chain(self, engine: str) -> None:
-        telemetry, now = self._telemetry, self._clock.now()
+        telemetry, now = self._telemetry, asyncio.get_running_loop().time()
         pulled_at = self._resync.done_at or self._began_at
-        telemetry.pull_age_seconds.labels(engine=engine).set((now - pulled_at).total_seconds())
+        telemetry.pull_age_seconds.labels(engine=engine).set(now - pulled_at)
         answers = not self._pictures.asks or self._pictures.is_answered
         telemetry.pull_up.labels(engine=engine).set(answers)
         telemetry.events_up.labels(engine=engine).set(self._witness.trouble is None)

@@ -1,6 +1,7 @@
 """What a controller remembers of its store, in case the store does not."""
 
-from datetime import UTC, datetime, timedelta
+import asyncio
+from datetime import datetime, timedelta
 from typing import Final
 from uuid import uuid4
 
@@ -9,7 +10,7 @@ from app.ports import Keepsake, Memento, Restored, Store
 #: Charges older than this bind nobody: the longest span that a budget counts is an hour.
 _CHARGES: Final = timedelta(hours=1)
 #: Each time is a write to the disk.
-_KEEP_EVERY: Final = timedelta(seconds=5)
+_KEEP_EVERY_S: Final = 5.0
 #: A store that has lost its memory counts on from here: no number is given out twice.
 _FENCE_GAP: Final = 1_000_000
 
@@ -20,7 +21,7 @@ class Memory:
     def __init__(self, keepsake: Keepsake) -> None:
         self._keepsake = keepsake
         self._memento: Memento | None = None
-        self._kept_at = datetime.min.replace(tzinfo=UTC)
+        self._kept_at = 0.0
 
     @property
     def trouble(self) -> str | None:
@@ -47,10 +48,11 @@ class Memory:
         :raises StoreUnavailable: what is to be remembered cannot be read
         """
         before = await self.recall()
+        at = asyncio.get_running_loop().time()
         is_known = epoch == before.epoch
-        if is_known and (fence == before.fence or now - self._kept_at < _KEEP_EVERY):
+        if is_known and (fence == before.fence or at - self._kept_at < _KEEP_EVERY_S):
             return
-        self._kept_at = now
+        self._kept_at = at
         self._memento = Memento(
             instance=before.instance,
             epoch=epoch,

@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Final
 
 from app.controller.rules import Rules
@@ -69,8 +69,9 @@ class Census:
         self._rules = rules
         self._ourselves = ourselves or Ourselves()
         self._roster: Roster | None = None
-        self._taken_at: datetime | None = None
-        self._failed_at = clock.now()
+        #: By the loop's clock, which nobody sets.
+        self._taken_at: float | None = None
+        self._failed_at = _loop_time()
         self._asking = asyncio.Lock()
         #: Why the engine could not be asked the last time; None when it answered.
         self.trouble: str | None = None
@@ -87,23 +88,23 @@ class Census:
         :param fresh: do not serve what was asked before this call
         :raises EngineUnavailable: it does not answer; `last` may still help
         """
-        asked_at = self._clock.now()
+        asked_at = _loop_time()
         async with self._asking:
             if self._roster is not None and self._taken_at is not None:
-                bound = asked_at if fresh else asked_at - MAX_AGE
+                bound = asked_at if fresh else asked_at - MAX_AGE.total_seconds()
                 if self._taken_at >= bound and self.trouble is None:
                     return self._roster
             if self.trouble is not None and self._failed_at >= asked_at:
                 # Asked while we waited: a hanging engine is not asked once more for each of us.
                 raise EngineUnavailable(self.trouble)
-            taken_at = self._clock.now()
+            taken_at = _loop_time()
             try:
                 if self._name is None:
                     self._name = (await self._engine.identity()).name
                 listing = await self._engine.containers()
             except EngineUnavailable as exc:
                 self.trouble = str(exc)
-                self._failed_at = self._clock.now()
+                self._failed_at = _loop_time()
                 raise
             book = self._rules.book
             self._roster = Roster(
@@ -141,7 +142,7 @@ class Pictures:
         self._rules = rules
         self._patience = patience
         self._listing: AlertListing | Unreachable | None = None
-        self._pulled_at: datetime | None = None
+        self._pulled_at: float | None = None
         self._asking = asyncio.Lock()
         self._watchdog_seen: bool | None = None
         self._piles: tuple[Roster, AlertListing, Piles] | None = None
@@ -212,15 +213,15 @@ class Pictures:
 
     async def _pull(self) -> AlertListing | Unreachable:
         assert self._alerts is not None
-        asked_at = self._clock.now()
+        asked_at = _loop_time()
         async with self._asking:
             if (
                 self._listing is not None
                 and self._pulled_at is not None
-                and self._pulled_at >= asked_at - MAX_AGE
+                and self._pulled_at >= asked_at - MAX_AGE.total_seconds()
             ):
                 return self._listing
-            pulled_at = self._clock.now()
+            pulled_at = _loop_time()
             try:
                 self._listing = await self._alerts.listing()
                 self.is_answered = True
@@ -254,3 +255,7 @@ class Pictures:
             elif self._watchdog_seen is None:
                 self._watchdog_seen = await self._facts.get(_WATCHDOG_SEEN) is not None
         return self._watchdog_seen
+
+
+def _loop_time() -> float:
+    return asyncio.get_running_loop().time()

@@ -1,5 +1,6 @@
 """Whether a container could be scaled out: asked before it is needed, remembered a while."""
 
+import asyncio
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
@@ -24,7 +25,8 @@ _CAP: Final = 10_000
 class _Answer:
     #: None: the engine could not say.
     report: FidelityReport | None
-    at: datetime
+    #: By the loop's clock.
+    at: float
 
 
 class Readiness:
@@ -40,7 +42,8 @@ class Readiness:
         """Tell what a clone would share with its source; None where the engine cannot say now."""
         key = (container_id, rules)
         known = self._answers.get(key)
-        if known is not None and now - known.at < _MAX_AGE:
+        asked_at = asyncio.get_running_loop().time()
+        if known is not None and asked_at - known.at < _MAX_AGE.total_seconds():
             return known.report
         report: FidelityReport | None = None
         try:
@@ -53,7 +56,7 @@ class Readiness:
             log.warning("no dry run of a clone", container=container_id, error=str(exc))
         if len(self._answers) >= _CAP:
             self._answers.clear()
-        self._answers[key] = _Answer(report, now)
+        self._answers[key] = _Answer(report, asked_at)
         return report
 
     async def refusal(

@@ -52,8 +52,8 @@ class Resync:
         self._seen: dict[str, frozenset[str]] = {}
         self._is_first = True
         self._said: str | None = None
-        #: When the last pull was complete; None before the first.
-        self.done_at: datetime | None = None
+        #: When the last complete pull was begun, by the loop's clock; None before the first.
+        self.done_at: float | None = None
 
     def ask(self) -> None:
         """Pull now: something was left out of a notification."""
@@ -99,7 +99,7 @@ class Resync:
         :raises EngineUnavailable:
         :raises StoreUnavailable:
         """
-        now = self._clock.now()
+        now, began_at = self._clock.now(), asyncio.get_running_loop().time()
         picture = await self._pictures.take()
         open_ones = await self._store.history.remediations(
             RemediationFilter(open_only=True, limit=_MOST)
@@ -110,7 +110,7 @@ class Resync:
         await self._look_again(picture, open_ones, now)
         await self._mind_the_brake(picture, now)
         if not isinstance(picture.listed, Unreachable):
-            self.done_at = now
+            self.done_at = began_at
         self._wake()
 
     async def _look_again(

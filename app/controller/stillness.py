@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Callable
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Final
 
 import structlog
@@ -14,20 +14,18 @@ class Stillness:
     """
     Why, and for how long, nothing is done.
 
-    :param pulled_at: when everything was pulled last
+    :param pulled_at: when everything was pulled last, by the loop's clock
     :param wake: something may be done again
     """
 
-    def __init__(
-        self, *, pulled_at: Callable[[], datetime | None], wake: Callable[[], None]
-    ) -> None:
+    def __init__(self, *, pulled_at: Callable[[], float | None], wake: Callable[[], None]) -> None:
         self._pulled_at = pulled_at
         self._wake = wake
         self._loop = asyncio.get_running_loop()
         self._why: str | None = None
         self._until = 0.0
         #: It lasts until a pull that is later than this; None: time alone ends it.
-        self._pulled_after: datetime | None = None
+        self._pulled_after: float | None = None
         self._at_most = float("inf")
         #: The store has lost its memory: nothing is taken on, either.
         self.is_lost = False
@@ -44,13 +42,13 @@ class Stillness:
         why: str,
         span: timedelta,
         *,
-        pulled_after: datetime | None = None,
+        pull_first: bool = False,
         at_most: timedelta | None = None,
     ) -> None:
         """
         Do nothing for `span` from now; a hold that lasts longer goes on.
 
-        :param pulled_after: and until everything has been pulled later than this
+        :param pull_first: and until everything has been pulled anew
         :param at_most: but not longer than this, whether it was pulled or not
         """
         now = self._loop.time()
@@ -58,15 +56,16 @@ class Stillness:
             self._at_most = now
         self._why = why
         self._until = max(self._until, now + span.total_seconds())
-        self._pulled_after = pulled_after or self._pulled_after
+        if pull_first:
+            self._pulled_after = now
         longest = float("inf") if at_most is None else now + at_most.total_seconds()
         self._at_most = max(self._at_most, longest)
         log.warning("holding still", why=why, seconds=span.total_seconds())
 
-    def lose(self, why: str, span: timedelta, *, pulled_after: datetime) -> None:
+    def lose(self, why: str, span: timedelta) -> None:
         """Hold still as above, and take nothing on."""
         self.is_lost = True
-        self.hold(why, span, pulled_after=pulled_after)
+        self.hold(why, span, pull_first=True)
 
     def end(self) -> None:
         """Go on."""

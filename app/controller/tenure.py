@@ -11,9 +11,10 @@ until everything has been pulled anew and a while has passed.
 """
 
 import asyncio
+import contextlib
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Final, Literal
 
 import structlog
@@ -21,6 +22,7 @@ import structlog
 from app.controller.acquaintance import Acquaintance, Met
 from app.controller.memory import Memory
 from app.controller.seat import LOOK, Seat
+from app.controller.soundness import Soundness
 from app.controller.stillness import Stillness
 from app.errors import LeaseLost, StoreUnavailable
 from app.ports import Candidate, SettableClock, Standing, Store
@@ -29,10 +31,9 @@ log: Final = structlog.get_logger("relevo.tenure")
 
 #: How often the leader renews.
 RENEW: Final = timedelta(seconds=5)
+_BREATH: Final = timedelta(milliseconds=200)
 #: How long nothing is done after something odd.
 HOLD: Final = timedelta(seconds=15)
-#: How often the store is asked whether it can keep its word.
-_CHECK: Final = timedelta(seconds=30)
 #: The leader's clock and ours differ by the time between two looks anyway.
 _CLOSE: Final = timedelta(seconds=2)
 #: A picture that is known to be incomplete, and cannot be completed, is used after this long.
@@ -65,7 +66,7 @@ class Tenure:
         *,
         life: str,
         engine: Callable[[], str],
-        pulled_at: Callable[[], datetime | None],
+        pulled_at: Callable[[], float | None],
         pull: Callable[[], None],
         wake: Callable[[], None],
         own_server: bool = False,
@@ -75,12 +76,11 @@ class Tenure:
 
         :param life: name of this process, used once
         :param engine: name of the engine, empty while it is not known
-        :param pulled_at: when everything was pulled last
+        :param pulled_at: when everything was pulled last, by the loop's clock
         :param pull: have everything pulled now
         :param wake: something may be done again
         :param own_server: the store is a child of ours, another process at every start
         """
-        self._store = store
         self._leadership = store.leadership
         self._seat = Seat(life=life)
         self._memory = memory
@@ -92,9 +92,11 @@ class Tenure:
         self._own_server, self._life = own_server, life
         self._loop = asyncio.get_running_loop()
         self._me: Candidate | None = None
+        #: Somebody has found the store to be another one than it was.
+        self._doubted = asyncio.Event()
+        store.leadership.on_doubt(self._doubted.set)
         self._down: str | None = "the store has not answered yet"
-        self._weak: tuple[str, ...] = ()
-        self._checked_at: float | None = None
+        self._soundness = Soundness(store.health)
 
     # ------------------------------------------------------------------ what others ask
 
@@ -149,8 +151,7 @@ class Tenure:
 
     def distrust(self, why: str) -> None:
         """Have nothing done until everything has been pulled, or that has failed for a while."""
-        now = self._clock.now()
-        self._stillness.hold(why, timedelta(0), pulled_after=now, at_most=_PARTIAL_AT_MOST)
+        self._stillness.hold(why, timedelta(0), pull_first=True, at_most=_PARTIAL_AT_MOST)
         self._pull()
 
     # ------------------------------------------------------------------ the loop
@@ -168,7 +169,15 @@ class Tenure:
                 self._say_down(f"{type(exc).__name__}: {exc}")
             is_steady = self.leads and self._down is None and self._stillness.why is None
             wait = RENEW if is_steady else LOOK
-            await asyncio.sleep(wait.total_seconds())
+            await self._sleep(wait)
+
+    async def _sleep(self, wait: timedelta) -> None:
+        # Not sooner than this, whatever is in doubt: the store is asked, not hammered.
+        await asyncio.sleep(_BREATH.total_seconds())
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout((wait - _BREATH).total_seconds()):
+                await self._doubted.wait()
+        self._doubted.clear()
 
     async def beat(self) -> None:
         """
@@ -182,7 +191,7 @@ class Tenure:
             self._leadership.act_as(self._me)
         if self._seat.last is None:
             self._take_in(await self._known.meet())
-        await self._check()
+        await self._soundness.ask(anew=self._down is not None)
         # Before it is sent: others hear of newer marks while this is under way.
         sent_at, mark = self._loop.time(), self._leadership.heard
         deserted = self._seat.deserted(sent_at)
@@ -218,7 +227,7 @@ class Tenure:
     def _doubts(self) -> tuple[str, ...]:
         """Say what forbids us to act whoever leads."""
         found = [] if self._down is None else [self._down]
-        found += self._weak
+        found += self._soundness.faults
         until = self._seat.ours_until
         if self.leads and (until is None or self._loop.time() > until):
             found.append("the seat of the leader could not be renewed")
@@ -235,7 +244,6 @@ class Tenure:
         self._stillness.lose(
             f"Redis {met.lost}: nothing is done until everything has been pulled anew",
             HOLD,
-            pulled_after=self._clock.now(),
         )
         self._pull()
 
@@ -265,17 +273,6 @@ class Tenure:
         if slept > _SUSPENDED:
             self._clock.set_to(self._clock.now() + slept)
             self.hold(f"this host was suspended for {slept.total_seconds():.0f} s")
-
-    async def _check(self) -> None:
-        """Ask the store whether it can keep its word."""
-        now = self._loop.time()
-        is_due = self._checked_at is None or now - self._checked_at >= _CHECK.total_seconds()
-        if not is_due and self._down is None:
-            return
-        weak = await self._store.health.check()
-        if weak and weak != self._weak:
-            log.error("not acting on such a store", trouble=weak)
-        self._weak, self._checked_at = weak, now
 
     def _foreign(self) -> tuple[str, ...]:
         last, engine = self._seat.last, self._engine()

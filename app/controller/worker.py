@@ -81,7 +81,7 @@ class Worker:
         self._wakeup = asyncio.Event()
         self._stopping = False
         #: Since when, and how many steps of each target were run in the current second.
-        self._pace: dict[str, tuple[datetime, int]] = {}
+        self._pace: dict[str, tuple[float, int]] = {}
         self._running: set[asyncio.Task[None]] = set()
         #: What each target's last step failed with: only a changed failure is news.
         self._failures: dict[str, str] = {}
@@ -123,6 +123,9 @@ class Worker:
             claimed = await self._schedule.claim(now=now, lease=self._lease, limit=free)
         except Transient as exc:
             self._failed("the schedule", exc)
+            return RETRY
+        except LeaseLost as exc:
+            log.info("nothing claimed", why=str(exc))
             return RETRY
         self._failures.pop("the schedule", None)
         for claim in claimed.claims:
@@ -193,9 +196,9 @@ class Worker:
 
     async def _not_too_fast(self, target: str) -> None:
         """Slow down a target whose steps make each other due: a defect, but not a busy loop."""
-        now = self._clock.now()
+        now = asyncio.get_running_loop().time()
         since, count = self._pace.get(target, (now, 0))
-        if now - since > _PACE:
+        if now - since > _PACE.total_seconds():
             since, count = now, 0
         self._pace[target] = (since, count + 1)
         if count + 1 == MOST_STEPS:

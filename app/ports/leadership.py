@@ -1,6 +1,6 @@
 """Who acts: one controller at a time, on a store that is the one it was."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Protocol
@@ -133,6 +133,14 @@ class Leadership(Protocol):
 
     def act_as(self, me: Candidate | None) -> None:
         """From now on, do what only the leader may in this name; None: in nobody's."""
+        ...
+
+    def hear(self, fence: int) -> None:
+        """From now on, take a store with a lower fence for an older one."""
+        ...
+
+    def on_doubt(self, call: Callable[[], None]) -> None:
+        """Have this called where the store turns out to be another, older or restarted one."""
         ...
 
     @property

@@ -6,7 +6,7 @@ than Alertmanager does: a PING to a closed port took 4.1 s.
 """
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Final
 
@@ -84,7 +84,14 @@ class Line:
         self.life = ""
         #: The server was restarted, and whoever leads has not looked at it yet.
         self.is_new = False
+        #: Of the server's process that was looked at last, empty where it does not tell; None:
+        #: none was.
+        self.run_id: str | None = None
+        #: Texts of the scripts that this client calls.
+        self.scripts: list[str] = []
         self._heard = 0
+        #: Called where the store turns out to be another one, or a restarted one.
+        self.doubt: Callable[[], None] = lambda: None
 
     @property
     def heard(self) -> int:
@@ -99,6 +106,13 @@ class Line:
         """From now on, this is the store."""
         self.epoch = epoch
         self._heard = counter
+
+    async def meet(self, run_id: str) -> None:
+        """Take in which process the server is; one that we do not know is sent all scripts."""
+        if self.is_new or run_id != self.run_id:
+            for script in self.scripts:
+                await self.redis.script_load(script)
+        self.is_new, self.run_id = False, run_id
 
     @asynccontextmanager
     async def answering(self) -> AsyncIterator[None]:
@@ -118,6 +132,7 @@ class Line:
                 yield
         except (RedisError, OSError) as exc:
             if isinstance(exc, ResponseError) and str(exc).startswith("LOST "):
+                self.doubt()
                 raise StoreRegressed(f"Redis has lost what it kept: {str(exc)[5:]}") from exc
             if isinstance(exc, ResponseError) and str(exc).startswith("NOTLEADING"):
                 raise LeaseLost("another controller leads now") from exc

@@ -83,6 +83,14 @@ class RedisLeadership:
         """See `app.ports.Leadership`."""
         self._line.life = "" if me is None else me.life
 
+    def hear(self, fence: int) -> None:
+        """See `app.ports.Leadership`."""
+        self._line.hear(fence)
+
+    def on_doubt(self, call: Callable[[], None]) -> None:
+        """See `app.ports.Leadership`."""
+        self._line.doubt = call
+
     @property
     def heard(self) -> int:
         """See `app.ports.Leadership`."""
@@ -106,7 +114,8 @@ class RedisLeadership:
             found: list[bytes] = await self._lead(
                 keys=[keys.meta, keys.fence, keys.leader, keys.running], args=args
             )
-        self._line.is_new = False
+            run_id = str(info.get("run_id", ""))
+            await self._line.meet(run_id)
         epoch, fence, instance, life, term, beat, told_at, engine = (
             text(part, key=keys.meta) for part in found
         )
@@ -119,7 +128,7 @@ class RedisLeadership:
             beat=int(beat),
             told_at=from_ms(int(told_at)) if told_at else None,
             engine=engine,
-            run_id=str(info.get("run_id", "")),
+            run_id=run_id,
         )
 
 

@@ -21,8 +21,9 @@ class Script:
     """
     One script within ``lua/frame.lua``; called inside of `Line.answering`.
 
-    It is called by its hash. A server that has forgotten it was restarted (or somebody has said
-    SCRIPT FLUSH): then nothing that only the leader may do is done before he has looked at it.
+    It is called by its hash. A server that was looked at knows it; one that does not was
+    restarted since then (or somebody has said SCRIPT FLUSH), and nothing that only the leader may
+    do is done before he has looked again.
 
     :param leads: only the leader may do this
     :param writes: it leaves a mark in the store's counter
@@ -32,7 +33,7 @@ class Script:
         self._line = line
         self._text = script_text(name)
         self._hash = sha1(self._text.encode(), usedforsecurity=False).hexdigest()
-        self._was_known = False
+        line.scripts.append(self._text)
         self._leads = leads
         self._writes = int(writes)
 
@@ -52,13 +53,12 @@ class Script:
         try:
             found = await self._run(keys, args)
         except NoScriptError:
-            if self._was_known:
-                line.is_new = True
-                if acts:
-                    raise ConnectionError("Redis was restarted; looking at it first") from None
+            line.is_new = line.run_id is not None
+            line.doubt()
+            if acts and line.is_new:
+                raise ConnectionError("Redis was restarted; looking at it first") from None
             await line.redis.script_load(self._text)
             found = await self._run(keys, args)
-        self._was_known = True
         counter, answer = found
         line.hear(counter)
         return answer
