@@ -15,6 +15,7 @@ Our exceptions.
     - StartedMeanwhile      somebody else started the container since the step was planned
     - CloneRefused          no faithful clone of this container can be made
     - LeaseLost             another worker holds the step now; its word counts
+      . TooLate             an action was not begun in time; nothing was done
     - CoolingDown           the group was scaled out a moment ago
     - OutOfBudget           too many actions at once, or lately
     - GroupBusy             too many instances of the group are out by our hand already
@@ -94,6 +95,10 @@ class CloneRefused(Permanent):
 
 class LeaseLost(Permanent):
     """The lease on this step has passed to another worker, or ran out."""
+
+
+class TooLate(LeaseLost):
+    """An action could not be begun while it was sure that it is ours; nothing was done."""
 
 
 class CoolingDown(Permanent):

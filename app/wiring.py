@@ -12,6 +12,7 @@ from app.controller.crier import Crier
 from app.controller.desk import Desk
 from app.controller.freshness import Freshness
 from app.controller.gauges import Gauges
+from app.controller.hand import Hand
 from app.controller.intake import Intake
 from app.controller.last_look import LastLook
 from app.controller.memory import Memory
@@ -32,6 +33,7 @@ from app.controller.teller import Teller
 from app.controller.tenure import Tenure
 from app.controller.witness import Witness
 from app.controller.worker import Step, Worker
+from app.policies.backoff import longest_wait
 from app.policies.protect import Ourselves
 from app.policies.spec import Mode, Patience, Rulebook
 from app.ports import (
@@ -142,6 +144,8 @@ def wire(
         pulled_at=lambda: resync.done_at,
         pull=lambda: resync.ask(),
         wake=lambda: worker.wake(),
+        longest_wait=lambda: longest_wait(rules.book),
+        is_busy=lambda: worker.is_busy,
         own_server=habits.own_server,
     )
     pictures = Pictures(
@@ -182,7 +186,7 @@ def wire(
             hold_for=habits.believed,
             prefix=prefix,
             count=telemetry.cried,
-            speaks=lambda: tenure.leads,
+            speaks=lambda: tenure.speaks,
         )
     tell = crier.wake if crier is not None else _nobody
     courier = None
@@ -196,14 +200,12 @@ def wire(
         wake=courier.wake if courier is not None else _nobody,
     )
     actor = Actor(
-        engine,
+        Hand(engine, clock, not_after=tenure.not_after, doubt=tenure.hold),
         store.records,
         LastLook(engine, census, store.controls, witness, clock),
         Clerk(engine, store.casefiles, clock),
         witness,
         clock,
-        not_after=tenure.not_after,
-        doubt=tenure.hold,
     )
     notebook = Notebook(store.records, clock, telemetry, tell=tell, teller=teller)
     reconciler = Reconciler(observer, actor, notebook, clock, patience=patience)
@@ -212,10 +214,18 @@ def wire(
         clock,
         reconciler.step,
         telemetry,
-        bury=Gravedigger(store.records, store.schedule, telemetry, tell=tell, teller=teller).bury,
+        bury=Gravedigger(
+            store.records,
+            store.schedule,
+            telemetry,
+            engine,
+            not_after=tenure.not_after,
+            tell=tell,
+            teller=teller,
+        ).bury,
         may_claim=lambda: tenure.may_claim,
     )
-    resync = Resync(pictures, store, clock, rules=rules, wake=worker.wake)
+    resync = Resync(pictures, store, clock, rules=rules, wake=worker.wake, tenure=tenure)
     overview = Overview(store, census, clock, rules=rules, mode=mode, tenure=tenure)
     desk = Desk(store, census, readiness, clock, rules=rules, prefix=prefix, mode=mode)
     return Controller(

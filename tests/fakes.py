@@ -19,7 +19,7 @@ from app.errors import (
     StartedMeanwhile,
 )
 from app.policies.spec import ScaleOutRules
-from app.ports import NO_END, Clock, CloneResult
+from app.ports import NO_END, Clock, CloneResult, Deadline
 from tests.builders import ENGINE, container
 
 FAITHFUL = FidelityReport(items=(), traffic="alias")
@@ -102,7 +102,7 @@ class FakeEngine:
         attempt_id: str,
         expected_started_at: str,
         stop_grace: timedelta,
-        not_after: float = NO_END,
+        not_after: Deadline = NO_END,
     ) -> None:
         one = await self.inspect(container_id)
         if one.started_at != expected_started_at:
@@ -110,7 +110,9 @@ class FakeEngine:
         in_time(not_after)
         await self._act("restart", one, lambda: self.started(one.id))
 
-    async def start(self, container_id: str, *, attempt_id: str, not_after: float = NO_END) -> None:
+    async def start(
+        self, container_id: str, *, attempt_id: str, not_after: Deadline = NO_END
+    ) -> None:
         one = await self.inspect(container_id)
         in_time(not_after)
         await self._act("start", one, lambda: self.started(one.id))
@@ -123,7 +125,7 @@ class FakeEngine:
         rules: ScaleOutRules,
         at: datetime,
         dry_run: bool = False,
-        not_after: float = NO_END,
+        not_after: Deadline = NO_END,
     ) -> CloneResult:
         source = await self.inspect(source_id)
         in_time(not_after)
@@ -141,8 +143,11 @@ class FakeEngine:
         await self._act("clone", source, make)
         return CloneResult(report=self.report, clone=self.inside[clone.id])
 
-    async def remove_clone(self, container_id: str, *, attempt_id: str) -> None:
+    async def remove_clone(
+        self, container_id: str, *, attempt_id: str, not_after: Deadline = NO_END
+    ) -> None:
         one = await self.inspect(container_id)
+        in_time(not_after)
         if "relevo.clone-of" not in one.labels:
             raise EngineRefused(403, "not a clone of ours")
         await self._act("remove", one, lambda: self.inside.pop(container_id))

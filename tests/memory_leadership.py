@@ -24,6 +24,8 @@ class Seat:
     beat: int = 0
     told_at: int | None = None
     engine: str = ""
+    #: Whose engine it is: the instance that told its name.
+    engine_of: str = ""
     run_id: str = "in-memory"
 
     def next(self) -> int:
@@ -47,6 +49,7 @@ class MemoryLeadership:
     See `app.ports.Leadership`.
 
     :param take_over: ends all leases of targets
+    :param look_again: makes due, at this time, what is due later
     :param charges: attempt -> when it was charged, ms
     :param restore: takes back pause and holds that are not known
     """
@@ -57,12 +60,14 @@ class MemoryLeadership:
         bearings: Bearings,
         *,
         take_over: Callable[[int], None],
+        look_again: Callable[[int], None],
         charges: Callable[[], dict[str, int]],
         restore: Callable[[Halt | None, Mapping[str, Halt]], None],
     ) -> None:
         self._seat_of = seat
         self._bearings = bearings
         self._take_over = take_over
+        self._look_again = look_again
         self._charges = charges
         self._restore = restore
 
@@ -86,8 +91,8 @@ class MemoryLeadership:
     ) -> Standing:
         """See `app.ports.Leadership`."""
         seat = self._seat_of()
-        is_other_engine = bool(seat.engine and engine and seat.engine != engine)
-        if not seat.epoch or is_other_engine:
+        is_other_engine = bool(seat.engine and seat.engine != engine)
+        if not seat.epoch or (is_other_engine and seat.engine_of != me.instance):
             return await self.look()
         if seat.life != me.life:
             is_deserted = deserted is not None and (deserted.term, deserted.beat) == (
@@ -102,7 +107,8 @@ class MemoryLeadership:
             self._take_over(to_ms(now))
         seat.beat += 1
         seat.told_at = max(to_ms(now), seat.told_at or to_ms(now))
-        seat.engine = seat.engine or engine
+        if engine:
+            seat.engine, seat.engine_of = engine, me.instance
         return await self.look()
 
     async def found(
@@ -110,14 +116,19 @@ class MemoryLeadership:
     ) -> Standing:
         """See `app.ports.Leadership`."""
         seat = self._seat_of()
-        if seat.epoch == instead_of != epoch:
-            seat.epoch = epoch
-            seat.told_at = max(to_ms(now), seat.told_at or to_ms(now))
-            if restored is not None:
-                seat.counter = max(seat.counter, restored.fence)
-                for attempt, at in restored.charges.items():
-                    self._charges().setdefault(attempt, to_ms(at))
-                self._restore(restored.pause, restored.holds)
+        if seat.epoch not in (epoch, instead_of):
+            return await self.look()
+        if seat.epoch != epoch:
+            seat.epoch, seat.told_at = epoch, to_ms(now)
+            for attempt, charged_ms in list(self._charges().items()):
+                if charged_ms > to_ms(now):
+                    del self._charges()[attempt]
+            self._look_again(to_ms(now))
+        if restored is not None:
+            seat.counter = max(seat.counter, restored.fence)
+            for attempt, at in restored.charges.items():
+                self._charges().setdefault(attempt, to_ms(at))
+            self._restore(restored.pause, restored.holds)
         return await self.look()
 
     async def resign(self, me: Candidate) -> None:

@@ -182,21 +182,23 @@ class MemoryBudget:
         now_ms, attempt = to_ms(now), limits.attempt_id
         longest_ms = span_ms(max(limits.burst_span, limits.hour))
         charges = {one: at for one, at in self.charges.items() if at > now_ms - longest_ms}
-        if attempt not in charges:
-            try:
-                self._check_budget(limits, now_ms, slot_end)
+        try:
+            self._check_budget(limits, now_ms, slot_end, is_charged=attempt in charges)
+            if attempt not in charges:
                 self._check_turn(target, limits, now_ms)
-            except OutOfBudget:
-                self._wait(target, limits, now_ms)
-                raise
-            self._check_group(target, limits, now)
+        except OutOfBudget:
+            self._wait(target, limits, now_ms)
+            raise
+        self._check_group(target, limits, now)
         self._waiting.pop(target, None)
         self._slots[attempt] = slot_end
         self.charges = {attempt: now_ms} | charges
         if limits.group is not None:
             self._out[limits.group][target] = to_ms_up(now + limits.out_for)
 
-    def _check_budget(self, limits: Limits, now_ms: int, slot_end: int) -> None:
+    def _check_budget(
+        self, limits: Limits, now_ms: int, slot_end: int, *, is_charged: bool
+    ) -> None:
         others = [end for one, end in self._slots.items() if one != limits.attempt_id]
         ends = [end for end in others if end > now_ms]
         full = [_full_until(ends, limits.concurrent, otherwise=slot_end)]
@@ -205,7 +207,7 @@ class MemoryBudget:
             (limits.burst, limits.burst_span),
             (limits.per_hour, limits.hour),
         )
-        for most, span in rates:
+        for most, span in () if is_charged else rates:
             span_in_ms = span_ms(span)
             charged = self.charges.values()
             ends = [at + span_in_ms for at in charged if now_ms - span_in_ms < at <= now_ms]
@@ -237,6 +239,13 @@ class MemoryBudget:
         full = _full_until(out.values(), limits.out_of_group, otherwise=otherwise)
         if target not in out and full:
             raise GroupBusy(from_ms(full))
+
+    def forget_ends(self, now_ms: int) -> None:
+        """Have everything that lasts end now."""
+        self._slots = {one: min(end, now_ms) for one, end in self._slots.items()}
+        self._waiting = {
+            one: (since, min(end, now_ms)) for one, (since, end) in self._waiting.items()
+        }
 
     def free(self, attempt_id: str | None) -> None:
         """Give a slot back."""
@@ -302,6 +311,12 @@ class MemoryStore:
     def take_over(self, now_ms: int) -> None:
         """End all leases: whoever had them is gone, or will be told so."""
         self._running = {target: min(end, now_ms) for target, end in self._running.items()}
+
+    def look_again(self, now_ms: int) -> None:
+        """Make due what is due later."""
+        self._due = {target: min(at, now_ms) for target, at in self._due.items()}
+        self.take_over(now_ms)
+        self._budget.forget_ends(now_ms)
 
     @property
     def charges(self) -> dict[str, int]:
@@ -656,6 +671,7 @@ def make_view(memory_of: Callable[[], MemoryStore]) -> Store:
             seat,
             bearings,
             take_over=lambda now_ms: memory_of().take_over(now_ms),
+            look_again=lambda now_ms: memory_of().look_again(now_ms),
             charges=lambda: memory_of().charges,
             restore=lambda pause, holds: memory_of().controls.restore(pause, holds),
         ),

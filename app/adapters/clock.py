@@ -28,6 +28,10 @@ class LoopClock:
         """See `app.ports.SettableClock`."""
         self._zero = at - timedelta(seconds=self._loop.time())
 
+    def ahead(self) -> timedelta:
+        """See `app.ports.SettableClock`."""
+        return datetime.now(UTC) - self.now()  # noqa: TID251 -- this is the one reader
+
     def slept(self) -> timedelta:
         """See `app.ports.SettableClock`; nothing is known of it but on Linux."""
         before, self._slept_s = self._slept_s, _suspended_s()

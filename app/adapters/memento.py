@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Final
+from uuid import uuid4
 
 import structlog
 from pydantic import TypeAdapter, ValidationError
@@ -16,6 +17,8 @@ from app.ports import Memento
 
 log: Final = structlog.get_logger("relevo.memento")
 
+#: No store's history has this name.
+_UNREADABLE: Final = "unreadable"
 _MEMENTO: Final = TypeAdapter(Memento)
 
 
@@ -43,7 +46,8 @@ class FileKeepsake:
             return None
         except (OSError, ValidationError) as exc:
             log.error("memento not read, beginning a new one", file=str(self._file), error=str(exc))
-            return None
+            # It knew a store, and nobody knows which: any is another one than that.
+            return Memento(instance=uuid4().hex[:12], epoch=_UNREADABLE)
 
     async def save(self, memento: Memento) -> None:
         """See `app.ports.Keepsake`."""
@@ -101,7 +105,8 @@ def _write(file: Path, raw: bytes) -> None:
     beside = file.with_suffix(".new")
     descriptor = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
     try:
-        os.write(descriptor, raw)
+        with os.fdopen(os.dup(descriptor), "wb") as out:
+            out.write(raw)
         os.fsync(descriptor)
     finally:
         os.close(descriptor)

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from typing import Final
+from uuid import uuid4
 
 import structlog
 
@@ -18,6 +19,8 @@ class Met:
     standing: Standing
     #: How it lost what it had confirmed; None: it is the one that we know.
     lost: str | None = None
+    #: It had no history, and nobody here remembers one.
+    is_first: bool = False
 
 
 class Acquaintance:
@@ -27,15 +30,13 @@ class Acquaintance:
     A history is begun where there is none, and where the one that there is has been lost: charges,
     pause and holds that we remember are written back with it.
 
-    :param life: name of this process, used once
     """
 
-    def __init__(self, store: Store, memory: Memory, clock: SettableClock, *, life: str) -> None:
+    def __init__(self, store: Store, memory: Memory, clock: SettableClock) -> None:
         self._store = store
         self._seat = store.leadership
         self._memory = memory
         self._clock = clock
-        self._life = life
         self._epoch = ""
 
     async def meet(self) -> Met:
@@ -49,10 +50,21 @@ class Acquaintance:
         self._epoch = known.epoch
         if known.epoch:
             return await self.compare(standing, known=known.fence)
-        if not standing.epoch:
+        is_first = not standing.epoch
+        if is_first:
             standing = await self._found(instead_of="")
         self._trust(standing)
-        return Met(standing)
+        return Met(standing, is_first=is_first)
+
+    async def begin_anew(self, standing: Standing, why: str) -> Met:
+        """
+        Give up what the store was told, for a reason.
+
+        :raises StoreUnavailable:
+        """
+        standing = await self._found(instead_of=standing.epoch)
+        self._trust(standing)
+        return Met(standing, why)
 
     async def compare(self, standing: Standing, *, known: int) -> Met:
         """
@@ -69,6 +81,7 @@ class Acquaintance:
             return Met(standing)
         if standing.epoch not in ("", self._epoch):
             lost = "has begun anew, or is another one"
+            standing = await self._found(instead_of=standing.epoch, epoch=standing.epoch)
         else:
             lost = "is an older copy of itself" if standing.epoch else "was emptied"
             standing = await self._found(instead_of=standing.epoch)
@@ -88,15 +101,13 @@ class Acquaintance:
     def _trust(self, standing: Standing) -> None:
         self._epoch = standing.epoch
         self._seat.trust(standing.epoch, standing.fence)
-        told_at = standing.told_at
-        if told_at is not None and told_at > self._clock.now():
-            # Never behind what was told: waits that were planned by it would sleep on.
-            log.warning("clock is behind the last leader's", by=str(told_at - self._clock.now()))
-            self._clock.set_to(told_at)
 
-    async def _found(self, *, instead_of: str) -> Standing:
+    async def _found(self, *, instead_of: str, epoch: str | None = None) -> Standing:
+        """Begin a history; or, of one that somebody else has begun, add what we remember."""
         now = self._clock.now()
-        restored = await self._memory.restored(heard=self._seat.heard)
-        epoch = f"{self._life[:8]}-{int(now.timestamp())}"
+        # Into a history that somebody else has begun only what was so in this life of ours.
+        is_recent = epoch is None or self._seat.heard > 0
+        restored = await self._memory.restored(heard=self._seat.heard, controls=is_recent)
+        epoch = epoch or uuid4().hex
         log.warning("beginning a history of the store", epoch=epoch, instead_of=instead_of)
         return await self._seat.found(epoch, now=now, instead_of=instead_of, restored=restored)

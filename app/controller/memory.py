@@ -63,14 +63,18 @@ class Memory:
         )
         await self._keepsake.save(self._memento)
 
-    async def restored(self, *, heard: int) -> Restored | None:
-        """Gather what a store that lost its memory is told again; None: it never had any."""
+    async def restored(self, *, heard: int, controls: bool) -> Restored | None:
+        """
+        Gather what a store that lost its memory is told again; None: it never had any.
+
+        :param controls: pause and holds too: not those of long ago, which have ended since
+        """
         known = await self.recall()
         if not known.epoch:
             return None
         return Restored(
             fence=max(known.fence, heard) + _FENCE_GAP,
             charges=known.charges,
-            pause=known.pause,
-            holds=known.holds,
+            pause=known.pause if controls else None,
+            holds=known.holds if controls else {},
         )

@@ -125,7 +125,7 @@ class Overview:
             warnings=(
                 *await store.health.check(),
                 *await store.health.remarks(),
-                *filter(None, (self._tenure.memento_trouble,)),
+                *filter(None, (self._tenure.memory.trouble,)),
             ),
             states=await self._states(roster) if roster is not None else Counter(),
             failing=await store.failures.failing_targets(now=now, window=rules.brake.window),

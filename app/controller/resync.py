@@ -9,6 +9,7 @@ import structlog
 
 from app.controller.picture import Picture, Pictures
 from app.controller.rules import Rules
+from app.controller.tenure import Tenure
 from app.domain.alert import Alert, AlertStatus, ListedState
 from app.domain.remediation import Remediation, State
 from app.domain.target import TargetId
@@ -41,7 +42,9 @@ class Resync:
         *,
         rules: Rules,
         wake: Callable[[], None],
+        tenure: Tenure,
     ) -> None:
+        self._tenure = tenure
         self._pictures = pictures
         self._store = store
         self._clock = clock
@@ -104,11 +107,14 @@ class Resync:
         open_ones = await self._store.history.remediations(
             RemediationFilter(open_only=True, limit=_MOST)
         )
+        if not self._tenure.may_write:
+            return  # seen, and nothing of it is ours to keep yet
         notices = _notices(picture, {one.target for one in open_ones})
         if notices:
             await self._store.inbox.accept(notices, (), now=now)
         await self._look_again(picture, open_ones, now)
-        await self._mind_the_brake(picture, now)
+        if self._tenure.leads:
+            await self._mind_the_brake(picture, now)
         if not isinstance(picture.listed, Unreachable):
             self.done_at = began_at
         self._wake()

@@ -1,5 +1,6 @@
 """Whose the seat of the leader is, as far as one controller has seen; times are its loop's."""
 
+from collections.abc import Callable
 from datetime import timedelta
 from typing import Final
 
@@ -19,10 +20,12 @@ class Seat:
     Watches the seat.
 
     :param life: name of this process
+    :param engine: name of the engine that it acts on, empty while it is not known
     """
 
-    def __init__(self, *, life: str) -> None:
+    def __init__(self, *, life: str, engine: Callable[[], str]) -> None:
         self._life = life
+        self._engine = engine
         self._last: Standing | None = None
         #: Since when it has not changed.
         self._still_since = 0.0
@@ -30,6 +33,8 @@ class Seat:
         #: When the renewal was sent that was confirmed last.
         self._renewed_at: float | None = None
         self._is_left = False
+        #: Its holder was another, and was seen to renew it.
+        self.was_alive = False
 
     @property
     def last(self) -> Standing | None:
@@ -48,13 +53,42 @@ class Seat:
             return None
         return self._renewed_at + ACTS.total_seconds()
 
+    @property
+    def is_settled(self) -> bool:
+        """Whether it is ours, or its holder was seen to be alive."""
+        return self._last is not None and (self.is_ours or self.was_alive)
+
+    @property
+    def whose(self) -> tuple[str, ...]:
+        """Say whose it is, one sentence; empty where it is ours."""
+        if self.is_ours:
+            return ()
+        if self._last is None or not self._last.instance:
+            return ("nobody has the seat of the leader yet",)
+        return (f"another controller leads ({self._last.instance}); this one stands by",)
+
+    @property
+    def foreign(self) -> tuple[str, ...]:
+        """Say that it is the seat of another engine, one sentence; empty where it is not."""
+        last, engine = self._last, self._engine()
+        if last is None or not engine or last.engine in ("", engine):
+            return ()
+        return (
+            f"this Redis belongs to the engine {last.engine!r} and this is {engine!r}: give each "
+            "engine a Redis of its own (RELEVO_REDIS_URL), or set RELEVO_ENGINE_NAME to what it "
+            "was called",
+        )
+
     def found(self, standing: Standing, at: float) -> None:
         """See it without having asked for it."""
         self._last, self._still_since, self._renewed_at = standing, at, None
 
-    def see(self, standing: Standing, sent_at: float) -> bool:
+    def see(self, standing: Standing, sent_at: float, seen_at: float) -> bool:
         """
         See what came of asking for it.
+
+        What we may do counts from `sent_at`, what others may no longer do from `seen_at`: the
+        renewal that is seen may have been sent after the look was.
 
         :return: its holder, who is another, is known to have renewed it since the last look
         """
@@ -62,9 +96,11 @@ class Seat:
         gap, self._looked_at = sent_at - self._looked_at, sent_at
         has_changed = last is None or (last.term, last.beat) != (standing.term, standing.beat)
         if has_changed:
-            self._still_since = sent_at
+            self._still_since = seen_at
         self._renewed_at = sent_at if self.is_ours else None
-        return has_changed and last is not None and gap <= 2 * LOOK.total_seconds()
+        is_alive = has_changed and last is not None and gap <= 2 * LOOK.total_seconds()
+        self.was_alive = self.was_alive or is_alive
+        return is_alive
 
     def deserted(self, now: float) -> Standing | None:
         """Return how it stands where its holder must be gone; None where he need not be."""

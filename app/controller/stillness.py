@@ -15,10 +15,18 @@ class Stillness:
     Why, and for how long, nothing is done.
 
     :param pulled_at: when everything was pulled last, by the loop's clock
+    :param is_busy: steps are under way, of which a store that lost its memory knows nothing
     :param wake: something may be done again
     """
 
-    def __init__(self, *, pulled_at: Callable[[], float | None], wake: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        *,
+        pulled_at: Callable[[], float | None],
+        is_busy: Callable[[], bool],
+        wake: Callable[[], None],
+    ) -> None:
+        self._is_busy = is_busy
         self._pulled_at = pulled_at
         self._wake = wake
         self._loop = asyncio.get_running_loop()
@@ -29,12 +37,18 @@ class Stillness:
         self._at_most = float("inf")
         #: The store has lost its memory: nothing is taken on, either.
         self.is_lost = False
+        #: Steps from before the loss are waited for.
+        self._outlasts = False
 
     @property
     def why(self) -> str | None:
         """Why nothing is done; None: it may be."""
         if self._why is not None and self._is_over():
-            self.end()
+            if self.is_lost and self._is_busy():
+                self.is_lost = False  # it may be told again; what is under way it does not know
+                self._outlasts = True
+            elif not self._outlasts or not self._is_busy():
+                self.end()
         return self._why
 
     def hold(
@@ -58,7 +72,10 @@ class Stillness:
         self._until = max(self._until, now + span.total_seconds())
         if pull_first:
             self._pulled_after = now
-        longest = float("inf") if at_most is None else now + at_most.total_seconds()
+        if at_most is None:
+            longest = float("inf") if pull_first else now + span.total_seconds()
+        else:
+            longest = now + at_most.total_seconds()
         self._at_most = max(self._at_most, longest)
         log.warning("holding still", why=why, seconds=span.total_seconds())
 
@@ -71,7 +88,8 @@ class Stillness:
         """Go on."""
         if self._why is not None:
             log.info("going on", after=self._why)
-        self._why, self._until, self._pulled_after, self.is_lost = None, 0.0, None, False
+        self._why, self._until, self._pulled_after = None, 0.0, None
+        self.is_lost = self._outlasts = False
         self._wake()
 
     def _is_over(self) -> bool:

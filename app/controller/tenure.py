@@ -24,6 +24,7 @@ from app.controller.memory import Memory
 from app.controller.seat import LOOK, Seat
 from app.controller.soundness import Soundness
 from app.controller.stillness import Stillness
+from app.controller.timekeeper import Timekeeper
 from app.errors import LeaseLost, StoreUnavailable
 from app.ports import Candidate, SettableClock, Standing, Store
 
@@ -34,11 +35,8 @@ RENEW: Final = timedelta(seconds=5)
 _BREATH: Final = timedelta(milliseconds=200)
 #: How long nothing is done after something odd.
 HOLD: Final = timedelta(seconds=15)
-#: The leader's clock and ours differ by the time between two looks anyway.
-_CLOSE: Final = timedelta(seconds=2)
 #: A picture that is known to be incomplete, and cannot be completed, is used after this long.
 _PARTIAL_AT_MOST: Final = timedelta(minutes=2)
-_SUSPENDED: Final = timedelta(seconds=5)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,6 +67,8 @@ class Tenure:
         pulled_at: Callable[[], float | None],
         pull: Callable[[], None],
         wake: Callable[[], None],
+        longest_wait: Callable[[], timedelta],
+        is_busy: Callable[[], bool],
         own_server: bool = False,
     ) -> None:
         """
@@ -79,16 +79,20 @@ class Tenure:
         :param pulled_at: when everything was pulled last, by the loop's clock
         :param pull: have everything pulled now
         :param wake: something may be done again
+        :param longest_wait: of all policies
+        :param is_busy: steps are under way
         :param own_server: the store is a child of ours, another process at every start
         """
         self._leadership = store.leadership
-        self._seat = Seat(life=life)
-        self._memory = memory
+        self._seat = Seat(life=life, engine=engine)
+        #: What is remembered outside of the store.
+        self.memory = memory
         self._clock = clock
-        self._known = Acquaintance(store, memory, clock, life=life)
+        self._time = Timekeeper(clock, longest_wait=longest_wait)
+        self._known = Acquaintance(store, memory, clock)
         self._engine = engine
         self._pull, self._wake = pull, wake
-        self._stillness = Stillness(pulled_at=pulled_at, wake=wake)
+        self._stillness = Stillness(pulled_at=pulled_at, is_busy=is_busy, wake=wake)
         self._own_server, self._life = own_server, life
         self._loop = asyncio.get_running_loop()
         self._me: Candidate | None = None
@@ -106,9 +110,18 @@ class Tenure:
         return self.leads and not self._doubts()
 
     @property
+    def may_write(self) -> bool:
+        """
+        Whether anything may be written: into a store that is known, and ours.
+
+        Who follows has the leader's time first: by another, what he takes on would be late.
+        """
+        return self._seat.is_settled and not self._seat.foreign
+
+    @property
     def accepts(self) -> bool:
         """Whether alerts may be taken on: not into a store that is not known, or not ours."""
-        if self._seat.last is None or self._foreign():
+        if not self.may_write:
             return False
         return self._stillness.why is None or not self._stillness.is_lost
 
@@ -120,24 +133,18 @@ class Tenure:
         """
         if not self.may_claim:
             raise LeaseLost("; ".join(self.view().trouble) or "another controller leads")
-        until = self._seat.ours_until
-        assert until is not None
-        return until
-
-    @property
-    def memento_trouble(self) -> str | None:
-        """Why an older store would not be known after a restart; None: it would."""
-        return self._memory.trouble
+        return self._seat.ours_until or 0.0
 
     def view(self) -> TenureView:
         """Tell who acts, and why it is not us."""
         last = self._seat.last
         role: Literal["leading", "following", "waiting"]
         role = "waiting" if last is None else "leading" if self.leads else "following"
+        doubts = self._doubts()
         return TenureView(
             role=role,
-            trouble=self._doubts() or self._whose(),
-            is_ready=self.accepts and not (self.leads and self._doubts()),
+            trouble=doubts or self._seat.whose,
+            is_ready=self.accepts and not (self.leads and doubts),
             term=last.term if last is not None else 0,
         )
 
@@ -146,8 +153,9 @@ class Tenure:
         self._stillness.end()
 
     def hold(self, why: str, span: timedelta = HOLD) -> None:
-        """Have nothing done for a while."""
-        self._stillness.hold(why, span)
+        """Have nothing done for a while, and then by a new picture."""
+        self._stillness.hold(why, span, pull_first=True, at_most=span + _PARTIAL_AT_MOST)
+        self._pull()
 
     def distrust(self, why: str) -> None:
         """Have nothing done until everything has been pulled, or that has failed for a while."""
@@ -187,7 +195,7 @@ class Tenure:
         """
         self._mind_the_clock()
         if self._me is None:
-            self._me = Candidate(instance=await self._memory.instance(), life=self._life)
+            self._me = Candidate(instance=await self.memory.instance(), life=self._life)
             self._leadership.act_as(self._me)
         if self._seat.last is None:
             self._take_in(await self._known.meet())
@@ -201,6 +209,10 @@ class Tenure:
         self._down = None
         met = await self._known.compare(standing, known=mark)
         self._mind_the_server(standing)
+        begins = standing.life == self._life and not self.leads and not self._seat.was_alive
+        if met.lost is None and self._time.gives_up(standing.told_at, begins=begins):
+            self._time.go_back()
+            met = await self._known.begin_anew(standing, "was told a time that is far ahead")
         if met.lost is not None:
             self._take_in(met)
             return
@@ -224,22 +236,29 @@ class Tenure:
         """Whether the seat is ours, be there doubts or not."""
         return self._seat.is_ours
 
+    @property
+    def speaks(self) -> bool:
+        """Whether it is us who tell others: the leader whose seat is renewed."""
+        return self._loop.time() <= (self._seat.ours_until or 0.0)
+
     def _doubts(self) -> tuple[str, ...]:
         """Say what forbids us to act whoever leads."""
         found = [] if self._down is None else [self._down]
         found += self._soundness.faults
-        until = self._seat.ours_until
-        if self.leads and (until is None or self._loop.time() > until):
+        if self.leads and not self.speaks:
             found.append("the seat of the leader could not be renewed")
         if self._stillness.why is not None:
             found.append(self._stillness.why)
-        found += self._foreign()
+        found += self._seat.foreign
         return tuple(found)
 
     def _take_in(self, met: Met) -> None:
         """Take in a store that we see for the first time, or that has lost its memory."""
         self._seat.found(met.standing, self._loop.time())
         if met.lost is None:
+            if met.is_first and not self._own_server:
+                # Nobody knows whether somebody else knew it, and had paused.
+                self._stillness.hold("this Redis was empty", HOLD)
             return
         self._stillness.lose(
             f"Redis {met.lost}: nothing is done until everything has been pulled anew",
@@ -250,18 +269,19 @@ class Tenure:
     def _see(self, standing: Standing, sent_at: float) -> None:
         """Take in whose seat it is."""
         led = self.leads
-        is_alive = self._seat.see(standing, sent_at)
+        is_alive = self._seat.see(standing, sent_at, self._loop.time())
         if self.leads:
             if not led:
+                self._time.begin(standing.told_at)
                 log.info("leading", term=standing.term)
+                self._pull()
                 self._wake()
             return
         if led:
             log.warning("no longer leading", term=standing.term, leader=standing.instance)
-        told_at = standing.told_at
         # What was told is as old as the renewal, which between two looks is not old.
-        if is_alive and told_at is not None and abs(told_at - self._clock.now()) > _CLOSE:
-            self._clock.set_to(told_at)
+        if is_alive:
+            self._time.follow(standing.told_at)
 
     def _mind_the_server(self, standing: Standing) -> None:
         last = self._seat.last
@@ -269,27 +289,10 @@ class Tenure:
             self.hold("Redis was restarted")
 
     def _mind_the_clock(self) -> None:
-        slept = self._clock.slept()
-        if slept > _SUSPENDED:
-            self._clock.set_to(self._clock.now() + slept)
-            self.hold(f"this host was suspended for {slept.total_seconds():.0f} s")
-
-    def _foreign(self) -> tuple[str, ...]:
-        last, engine = self._seat.last, self._engine()
-        if last is None or not engine or last.engine in ("", engine):
-            return ()
-        return (
-            f"this Redis belongs to the engine {last.engine!r} and this is {engine!r}: "
-            "give each engine a Redis of its own (RELEVO_REDIS_URL)",
-        )
-
-    def _whose(self) -> tuple[str, ...]:
-        if self.leads:
-            return ()
-        last = self._seat.last
-        if last is None or not last.instance:
-            return ("nobody has the seat of the leader yet",)
-        return (f"another controller leads ({last.instance}); this one stands by",)
+        odd = self._time.mind(leads=self.leads)
+        if odd is not None:
+            why, span = odd
+            self.hold(why, max(span, HOLD))
 
     def _say_down(self, why: str) -> None:
         if self._down != why:

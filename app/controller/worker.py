@@ -34,6 +34,10 @@ RETRY: Final = timedelta(seconds=1)
 #: No story needs more steps of one target in a second: a verdict, its close, the next opening,
 #: and whatever notices arrive meanwhile.
 MOST_STEPS: Final = 50
+#: Where the steps of more targets raise, it is what they share that is ill.
+_MOST_POISON: Final = 3
+#: How soon a step is tried that has to run alone.
+_NEXT_SUSPECT: Final = timedelta(milliseconds=200)
 _PACE: Final = timedelta(seconds=1)
 _PACED_TARGETS: Final = 100_000
 
@@ -83,8 +87,22 @@ class Worker:
         #: Since when, and how many steps of each target were run in the current second.
         self._pace: dict[str, tuple[float, int]] = {}
         self._running: set[asyncio.Task[None]] = set()
+        #: Targets whose step runs here.
+        self._at: set[str] = set()
+        #: A step that has ended its worker before runs alone among its like: if it does so again,
+        #: it is known which one it was.
+        self._suspect: str | None = None
+        #: How often in a row the step of a target has raised what nobody expected.
+        self._raised: dict[str, int] = {}
+        #: Claims that could not be given back while the store was away.
+        self._owed: dict[str, Claim] = {}
         #: What each target's last step failed with: only a changed failure is news.
         self._failures: dict[str, str] = {}
+
+    @property
+    def is_busy(self) -> bool:
+        """Whether steps are under way."""
+        return bool(self._running)
 
     def wake(self) -> None:
         """Look at the schedule now: something new may be due."""
@@ -118,6 +136,7 @@ class Worker:
             return MAX_IDLE  # a step that ends wakes us
         if not self._may_claim():
             return MAX_IDLE  # whoever changes that wakes us
+        await self._settle_debts()
         now = self._clock.now()
         try:
             claimed = await self._schedule.claim(now=now, lease=self._lease, limit=free)
@@ -153,10 +172,28 @@ class Worker:
 
     async def _guarded(self, claim: Claim, now: datetime) -> None:
         """Run one step; one bad target cannot end the loop. Its lease brings it back."""
+        if claim.target in self._at:
+            # Its lease could not be renewed, and ran out: the step itself goes on.
+            await self._give_back(claim, AGAIN)
+            return
+        is_suspect = claim.lost > 0
+        if is_suspect and self._suspect is not None:
+            await self._give_back(claim, _NEXT_SUSPECT, forget_lost=False)
+            return
+        self._at.add(claim.target)
+        self._suspect = claim.target if is_suspect else self._suspect
+        try:
+            await self._run(claim, now)
+        finally:
+            self._at.discard(claim.target)
+            if self._suspect == claim.target:
+                self._suspect = None
+
+    async def _run(self, claim: Claim, now: datetime) -> None:
         await self._not_too_fast(claim.target)
         renewing = asyncio.create_task(self._renew(claim), name=f"lease of {claim.target}")
         try:
-            is_poison = self._bury is not None and claim.lost >= MOST_LOST
+            is_poison = self._bury is not None and self._is_poison(claim)
             await (self._bury if self._bury and is_poison else self._step)(claim, now)
         except asyncio.CancelledError:
             if self._stopping:
@@ -171,17 +208,37 @@ class Worker:
             await self._give_back(claim, AGAIN)
         except Exception as exc:  # noqa: BLE001 - the boundary: logged, counted, repeated
             self._failed(claim.target, exc, unexpected=True)
+            self._raised[claim.target] = self._raised.get(claim.target, 0) + 1
+            await self._give_back(claim, self._lease, forget_lost=False)
         else:
             self._failures.pop(claim.target, None)
+            self._raised.pop(claim.target, None)
         finally:
             renewing.cancel()
 
-    async def _give_back(self, claim: Claim, wait: timedelta) -> None:
-        """Have a step repeated; where that cannot be told, its lease brings it back."""
+    def _is_poison(self, claim: Claim) -> bool:
+        """Tell whether it is this step that ends its worker, or raises, and not all of them do."""
+        raised = sum(count >= MOST_LOST for count in self._raised.values())
+        has_raised = self._raised.get(claim.target, 0) >= MOST_LOST
+        return claim.lost >= MOST_LOST or (has_raised and raised <= _MOST_POISON)
+
+    async def _give_back(self, claim: Claim, wait: timedelta, *, forget_lost: bool = True) -> None:
+        """Have a step repeated; where that cannot be told now, it is told later."""
         try:
-            await self._schedule.requeue(claim, due=self._clock.now() + wait)
-        except (LeaseLost, Transient) as exc:
+            await self._schedule.requeue(
+                claim, due=self._clock.now() + wait, forget_lost=forget_lost
+            )
+        except LeaseLost as exc:
             log.debug("claim not given back", target=claim.target, error=str(exc))
+        except Transient:
+            if forget_lost:
+                self._owed[claim.target] = claim
+
+    async def _settle_debts(self) -> None:
+        """Give back what ended while the store was away: nobody has died of it."""
+        owed, self._owed = self._owed, {}
+        for claim in owed.values():
+            await self._give_back(claim, timedelta(0))
 
     async def _renew(self, claim: Claim) -> None:
         """Hold the lease for as long as the step runs: an engine may take minutes to answer."""

@@ -3,7 +3,7 @@
 from datetime import UTC, datetime, timedelta
 from zlib import crc32
 
-from app.policies.spec import Policy
+from app.policies.spec import Policy, Rulebook
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MS = timedelta(milliseconds=1)
@@ -28,3 +28,16 @@ def delay_before(failures: int, policy: Policy) -> timedelta:
     """Tell the wait before the next restart, without jitter; the last of the list repeats."""
     delays = policy.restart.delays
     return delays[min(failures, len(delays) - 1)] if delays else timedelta(0)
+
+
+def longest_wait(book: Rulebook) -> timedelta:
+    """Tell the longest wait of all policies, its jitter included."""
+    policies = (book.defaults, *(policy for _, policy in book.policies))
+    return max(
+        (
+            delay * (1 + policy.restart.jitter)
+            for policy in policies
+            for delay in policy.restart.delays
+        ),
+        default=timedelta(0),
+    )

@@ -17,6 +17,8 @@ from app.domain.remediation import Action, Attempt, Trigger
 from app.policies import guards
 from app.policies.spec import Guards, Policy
 
+#: Evidence and a last look come between the intent and the request; no request is later.
+BEGINS_WITHIN = timedelta(seconds=20)
 #: An engine that was asked may go on for the stop grace and this much longer.
 ENGINE_SLACK = timedelta(seconds=30)
 #: Creating, connecting and starting a clone takes a second; a busy engine gets this long.
@@ -51,7 +53,8 @@ def settle(
         return Adopt(Reason.INTERRUPTED)
 
     grace = policy.restart.stop_grace
-    over_at = attempt.intent_at + (container.stop_grace if grace is None else grace) + ENGINE_SLACK
+    takes = (container.stop_grace if grace is None else grace) + ENGINE_SLACK
+    over_at = attempt.intent_at + BEGINS_WITHIN + takes
     if container.state in _STOPPED and not attempt.started_again:
         return StartStopped(Reason.FOUND_STOPPED)
     if now < over_at:
@@ -82,7 +85,7 @@ def _settle_scale_out(
     clone = seen.group.fresh_clone
     if clone is not None and clone.state is RunState.RUNNING:
         return Adopt(Reason.INTERRUPTED)
-    over_at = attempt.intent_at + CLONE_TAKES
+    over_at = attempt.intent_at + BEGINS_WITHIN + CLONE_TAKES
     if now < over_at:
         return Watch(min(now + policy.verify.poll, over_at), Reason.INTERRUPTED)
     if attempt.error is not None:

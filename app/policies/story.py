@@ -87,12 +87,29 @@ def new_id(target: str, *, now: datetime) -> str:
 
 
 def taken_up(remediation: Remediation | None, *, now: datetime) -> Remediation | None:
-    """Begin a new series of looks where we were away: what happened meanwhile nobody knows."""
-    if remediation is None or remediation.next_at is None:
-        return remediation
-    if now - remediation.next_at <= _UNSEEN:
-        return remediation
-    return replace(remediation, absent_since=None, absent_looks=0, unknown_since=None)
+    """
+    Begin a new series of looks where we were away: what happened meanwhile nobody knows.
+
+    What is told to have happened later than now was told by a clock that was wrong: it is now.
+    """
+    if remediation is None:
+        return None
+    record = remediation
+    if record.needed_since > now or (record.quarantined_at or now) > now:
+        quarantined_at = record.quarantined_at and min(record.quarantined_at, now)
+        record = replace(
+            record, needed_since=min(record.needed_since, now), quarantined_at=quarantined_at
+        )
+    last = record.open_attempt
+    if last is not None and max(last.intent_at, last.acted_at or last.intent_at) > now:
+        acted_at = last.acted_at and min(last.acted_at, now)
+        rebased = replace(last, intent_at=min(last.intent_at, now), acted_at=acted_at)
+        record = replace(record, attempts=(*record.attempts[:-1], rebased))
+    was_wrong = max(record.absent_since or now, record.unknown_since or now) > now
+    was_away = record.next_at is not None and now - record.next_at > _UNSEEN
+    if not was_wrong and not was_away:
+        return record
+    return replace(record, absent_since=None, absent_looks=0, unknown_since=None)
 
 
 def tracked(remediation: Remediation, seen: Observation, *, now: datetime) -> Remediation:

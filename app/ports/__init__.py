@@ -8,7 +8,7 @@ Redis' or Alertmanager's own words.
 from app.ports.audit import Audit, AuditCheck
 from app.ports.clock import Clock, SettableClock
 from app.ports.control import CaseFiles, Controls, Orders
-from app.ports.engine import NO_END, CloneResult, ContainerEngine
+from app.ports.engine import NO_END, CloneResult, ContainerEngine, Deadline
 from app.ports.history import Facts, FailureWindow, History, RemediationFilter, StoreHealth
 from app.ports.leadership import (
     Candidate,
@@ -53,6 +53,7 @@ __all__ = [
     "ContainerEngine",
     "Controls",
     "Cooldown",
+    "Deadline",
     "Dossier",
     "Entry",
     "Facts",

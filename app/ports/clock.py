@@ -19,6 +19,10 @@ class SettableClock(Clock, Protocol):
         """From now on, it is this time."""
         ...
 
+    def ahead(self) -> timedelta:
+        """Tell how far this host's own clock is ahead of `now`."""
+        ...
+
     def slept(self) -> timedelta:
         """Tell how long the host was suspended since this was asked last; `now` knows it not."""
         ...

@@ -1,18 +1,23 @@
 """The container engine, spoken to in intentions."""
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from math import inf
-from typing import Final, Protocol
+from typing import Protocol
 
 from app.domain.casefile import CaseFile
 from app.domain.container import Container, EngineEvent, EngineIdentity, Listed
 from app.domain.fidelity import FidelityReport
 from app.policies.spec import ScaleOutRules
 
-#: An action that may be begun at any time.
-NO_END: Final = inf
+#: Tells until when (of the event loop's clock) an action may be begun, asked right before it is.
+Deadline = Callable[[], float]
+
+
+def NO_END() -> float:
+    """Let an action be begun at any time."""
+    return inf
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,20 +59,22 @@ class ContainerEngine(Protocol):
         attempt_id: str,
         expected_started_at: str,
         stop_grace: timedelta,
-        not_after: float = NO_END,
+        not_after: Deadline = NO_END,
     ) -> None:
         """
         Restart a container if nobody else started it since `expected_started_at`.
 
-        :param not_after: moment of the event loop's clock after which nothing is begun any more
+        :param not_after: tells after which moment of the event loop's clock nothing is begun
         :raises StartedMeanwhile: somebody did
-        :raises LeaseLost: it is too late; nothing was done
+        :raises TooLate: nothing was done
         :raises ContainerGone:
         :raises EngineRefused: the engine answered an error for this container
         """
         ...
 
-    async def start(self, container_id: str, *, attempt_id: str, not_after: float = NO_END) -> None:
+    async def start(
+        self, container_id: str, *, attempt_id: str, not_after: Deadline = NO_END
+    ) -> None:
         """Start a stopped container; one that runs already is fine. Errors as `restart`."""
         ...
 
@@ -79,7 +86,7 @@ class ContainerEngine(Protocol):
         rules: ScaleOutRules,
         at: datetime,
         dry_run: bool = False,
-        not_after: float = NO_END,
+        not_after: Deadline = NO_END,
     ) -> CloneResult:
         """
         Make another instance of a container: created, connected, started, not yet verified.
@@ -89,17 +96,21 @@ class ContainerEngine(Protocol):
 
         :param at: the time that the clone's labels say it was made
         :param not_after: as of `restart`
-        :raises LeaseLost: it is too late; nothing was done
+        :raises TooLate: nothing was done
         :raises CloneRefused: the report says why; never for a dry run
         :raises ContainerGone:
         :raises EngineRefused:
         """
         ...
 
-    async def remove_clone(self, container_id: str, *, attempt_id: str) -> None:
+    async def remove_clone(
+        self, container_id: str, *, attempt_id: str, not_after: Deadline = NO_END
+    ) -> None:
         """
         Stop and remove a clone of ours; one that is gone already is fine.
 
+        :param not_after: as of `restart`
+        :raises TooLate: nothing was done
         :raises EngineRefused: it is not a clone of ours, or the engine answered an error
         """
         ...

@@ -24,6 +24,7 @@ from app.domain.remediation import Remediation
 from app.policies.protect import Ourselves
 from app.policies.spec import Mode, Rulebook
 from app.ports import (
+    AlertSink,
     AlertSource,
     Claim,
     Keepsake,
@@ -51,6 +52,10 @@ class VirtualClock:
     def set_to(self, at: datetime) -> None:
         """See `app.ports.SettableClock`."""
         self._ahead += at - self.now()
+
+    def ahead(self) -> timedelta:
+        """See `app.ports.SettableClock`."""
+        return -self._ahead
 
     def slept(self) -> timedelta:
         """See `app.ports.SettableClock`."""
@@ -150,6 +155,8 @@ def build(
     ourselves: Ourselves | None = None,
     keepsake: Keepsake | None = None,
     messages: MessageSink | None = None,
+    sink: AlertSink | None = None,
+    own_server: bool = True,
     life: str = "one-life",
 ) -> House:
     """Wire a controller over fakes."""
@@ -163,8 +170,9 @@ def build(
             alerts=alerts,
             samples=samples,
             messages=messages,
+            sink=sink,
         ),
-        Habits(mode=mode, ourselves=ourselves or Ourselves(), life=life),
+        Habits(mode=mode, ourselves=ourselves or Ourselves(), life=life, own_server=own_server),
         book,
         load=lambda: book,
     )

@@ -12,7 +12,7 @@ from app.domain.control import OrderKind
 from app.domain.decision import Reason, Verdict
 from app.domain.remediation import Trigger
 from app.errors import EngineRefused, EngineSilent, StoreUnavailable
-from app.ports import Claim, Entry, Store
+from app.ports import NO_END, Claim, Entry, Store
 from tests.builders import START, TARGET, alert
 from tests.controller.house import House, VirtualClock, build, pass_time, working
 from tests.fakes import FakeAlertmanager, FakeEngine, FakePrometheus
@@ -186,6 +186,8 @@ async def test_a_story_that_is_buried_has_its_outcome(
         house.store.records,
         house.store.schedule,
         house.telemetry,
+        house.engine,
+        not_after=NO_END,
         tell=lambda: None,
         teller=Teller(),
     )

@@ -28,7 +28,7 @@ from app.policies.spec import (
     Strategy,
     VerifyRules,
 )
-from app.ports import NO_END, CloneResult
+from app.ports import NO_END, CloneResult, Deadline
 from tests.builders import ENGINE, START, TARGET, alert, at, compose, container, listed_alert
 from tests.controller.house import House, VirtualClock, build, pass_time, working
 from tests.fakes import FakeAlertmanager, FakeEngine, FakePrometheus, LivelyEngine, web
@@ -72,7 +72,7 @@ class Awkward(LivelyEngine):
         rules: ScaleOutRules,
         at: datetime,
         dry_run: bool = False,
-        not_after: float = NO_END,
+        not_after: Deadline = NO_END,
     ) -> CloneResult:
         source = await self.inspect(source_id)
         if dry_run:

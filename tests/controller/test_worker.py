@@ -372,7 +372,7 @@ async def test_a_step_that_ends_its_worker_twice_is_buried() -> None:
 
     minutes = 15 * 60
     assert [at for _, at in ward.ran] == [0, LEASE_S, 2 * LEASE_S + minutes, 3 * LEASE_S + minutes]
-    assert buried[0] == (2, 2 * LEASE_S)
+    assert buried[0][1] == 2 * LEASE_S
 
 
 async def test_only_who_may_claims() -> None:
@@ -529,6 +529,65 @@ async def test_cancelling_cuts_running_steps_off_and_leaves_nothing_behind() -> 
     assert sorted(cut) == ["a", "b"]
     assert ward.ended == []
     assert len(asyncio.all_tasks()) == 1
+
+
+async def test_what_a_shutdown_cuts_off_is_given_back() -> None:
+    """Whoever comes next need not wait for the lease, and counts nothing as lost."""
+    ward = Ward()
+
+    async def slow(_: Claim) -> None:
+        await pass_time(seconds=1000)
+
+    ward.within = slow
+    await ward.due("a", 0)
+    await ward.due("b", 0)
+    async with ward.working() as task:
+        await pass_time(seconds=5)
+        ward.worker.stop()
+        await pass_time(seconds=1)
+        assert not task.done()
+        task.cancel()
+        await asyncio.wait([task])
+
+    found = await ward.store.claim(now=ward.clock.now(), lease=LEASE, limit=9)
+    assert [(claim.target, claim.lost) for claim in found.claims] == [("a", 0), ("b", 0)]
+
+
+async def test_a_store_that_is_away_does_not_hold_a_shutdown_up() -> None:
+    ward = Ward()
+
+    async def slow(_: Claim) -> None:
+        await pass_time(seconds=1000)
+
+    async def requeue(claim: Claim, *, due: datetime, forget_lost: bool = True) -> None:
+        raise StoreUnavailable("down")
+
+    ward.within = slow
+    ward.schedule.requeue = requeue  # type: ignore[method-assign]
+    await ward.due("a", 0)
+    async with ward.working() as task:
+        await pass_time(seconds=5)
+        ward.worker.stop()
+        task.cancel()
+        await asyncio.wait([task])
+
+    # Its lease brings it back.
+    found = await ward.store.claim(now=at(LEASE_S), lease=LEASE, limit=9)
+    assert [(claim.target, claim.lost) for claim in found.claims] == [("a", 1)]
+
+
+async def test_a_worker_that_no_longer_leads_claims_nothing_and_lives_on() -> None:
+    ward = Ward(errors=[LeaseLost("another controller leads now")] * 3)
+    await ward.due("web", 0)
+
+    async with ward.working() as task:
+        await pass_time(seconds=2.5 * RETRY_S)
+        assert ward.ran == []
+        assert not task.done()
+        await pass_time(seconds=RETRY_S)
+
+    assert ward.ran == [("web", 3 * RETRY_S)]
+    assert ward.errors_of("LeaseLost") == 0
 
 
 async def test_a_second_worker_is_kept_off_by_the_lease_and_takes_over_after_it() -> None:

@@ -49,6 +49,12 @@ class Program:
         """Started, and ended by itself or by us."""
         return self._process is not None and self._process.returncode is not None
 
+    @property
+    def pid(self) -> int:
+        """Of the process that was started last."""
+        assert self._process is not None
+        return self._process.pid
+
     async def start(self) -> None:
         """Start it; its output is added to the log."""
         assert not self.running, f"{self.name} runs already"

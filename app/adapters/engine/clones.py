@@ -36,7 +36,7 @@ from app.policies.clone_source import (
 )
 from app.policies.cloning import ClonePlan, plan_clone
 from app.policies.spec import ScaleOutRules
-from app.ports import CloneResult
+from app.ports import CloneResult, Deadline
 
 #: How many names are tried; somebody would have to take them while we look.
 _NAMES_TO_TRY = 5
@@ -63,7 +63,7 @@ class Clones:
         rules: ScaleOutRules,
         at: datetime,
         dry_run: bool,
-        not_after: float,
+        not_after: Deadline,
     ) -> CloneResult:
         """Make a clone, or adopt the half-made one of this attempt (see `ContainerEngine`)."""
         source = await queries.clone_source(self._connection, source_id)
@@ -100,7 +100,7 @@ class Clones:
             409, f"no name for a clone of {source.name}: {', '.join(sorted(tried))}"
         )
 
-    async def remove(self, container_id: str) -> None:
+    async def remove(self, container_id: str, *, not_after: Deadline) -> None:
         """Stop with its own grace and remove a clone of ours (see `ContainerEngine`)."""
         try:
             clone = await queries.container(self._connection, container_id)
@@ -109,9 +109,11 @@ class Clones:
             async with self._connection.about(
                 container_id, within=clone.stop_grace + self._connection.bounds.slack, acting=True
             ) as client:
+                in_time(not_after)
                 await client.containers.container(container_id).stop(
                     t=translate.whole_seconds(clone.stop_grace)
                 )
+            in_time(not_after)
             await self._delete(container_id)
         except ContainerGone:
             return

@@ -15,7 +15,8 @@ from datetime import timedelta
 import aiohttp
 from aiodocker import Docker, DockerError
 
-from app.errors import ContainerGone, EngineRefused, EngineSilent, EngineUnavailable, LeaseLost
+from app.errors import ContainerGone, EngineRefused, EngineSilent, EngineUnavailable, TooLate
+from app.ports import Deadline
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,15 +54,15 @@ _NETWORK_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,254}")
 _SCHEMES = ("unix://", "tcp://", "http://", "https://")
 
 
-def in_time(not_after: float) -> None:
+def in_time(not_after: Deadline) -> None:
     """
-    Go on only before this moment of the event loop's clock: called right before a request.
+    Go on only before a moment of the event loop's clock: called right before a request.
 
-    :raises LeaseLost: it is too late
+    :raises TooLate: it has passed
     """
-    late = asyncio.get_running_loop().time() - not_after
+    late = asyncio.get_running_loop().time() - not_after()
     if late > 0:
-        raise LeaseLost(f"{late:.1f} s too late to begin: somebody else may lead by now")
+        raise TooLate(f"{late:.1f} s too late to begin")
 
 
 def checked_id(container_id: str) -> str:

@@ -13,7 +13,7 @@ from app.domain.casefile import CaseFile
 from app.domain.container import Container, EngineEvent, EngineIdentity, Listed, RunState
 from app.errors import EngineRefused, StartedMeanwhile
 from app.policies.spec import ScaleOutRules
-from app.ports import NO_END, CloneResult
+from app.ports import NO_END, CloneResult, Deadline
 
 
 class DockerEngine:
@@ -72,7 +72,7 @@ class DockerEngine:
         attempt_id: str,
         expected_started_at: str,
         stop_grace: timedelta,
-        not_after: float = NO_END,
+        not_after: Deadline = NO_END,
     ) -> None:
         """
         Restart a container if nobody else started it since `expected_started_at`.
@@ -98,7 +98,9 @@ class DockerEngine:
                 t=translate.whole_seconds(stop_grace)
             )
 
-    async def start(self, container_id: str, *, attempt_id: str, not_after: float = NO_END) -> None:
+    async def start(
+        self, container_id: str, *, attempt_id: str, not_after: Deadline = NO_END
+    ) -> None:
         """Start a stopped container; one that runs already (304) is fine."""
         checked_id(container_id)
         async with self._connection.about(
@@ -115,7 +117,7 @@ class DockerEngine:
         rules: ScaleOutRules,
         at: datetime,
         dry_run: bool = False,
-        not_after: float = NO_END,
+        not_after: Deadline = NO_END,
     ) -> CloneResult:
         """
         Make another instance of a container (`ContainerEngine.clone` says what is promised).
@@ -133,13 +135,15 @@ class DockerEngine:
             not_after=not_after,
         )
 
-    async def remove_clone(self, container_id: str, *, attempt_id: str) -> None:
+    async def remove_clone(
+        self, container_id: str, *, attempt_id: str, not_after: Deadline = NO_END
+    ) -> None:
         """
         Stop a clone of ours with its own grace, remove it with its anonymous volumes.
 
         :raises EngineRefused: status 403 where it has no label ``clone-of``
         """
-        await self._clones.remove(container_id)
+        await self._clones.remove(container_id, not_after=not_after)
 
     async def evidence(self, container_id: str, *, at: datetime) -> CaseFile:
         """

@@ -8,6 +8,7 @@ from app.adapters.store.arguments import Piece
 from app.adapters.store.client import Line
 from app.adapters.store.codec import HALT, from_ms, span_ms, text, to_ms
 from app.adapters.store.control import hold_field, hold_value
+from app.adapters.store.keys import SCHEMA
 from app.adapters.store.scripts import included
 from app.ports.leadership import Candidate, Restored, Standing
 
@@ -56,13 +57,23 @@ class RedisLeadership:
         least = 0 if restored is None else restored.fence
         async with self._line.answering():
             await self._found(
-                keys=[keys.meta, keys.fence, keys.charges, keys.control],
+                keys=[
+                    keys.meta,
+                    keys.fence,
+                    keys.charges,
+                    keys.control,
+                    keys.due,
+                    keys.running,
+                    keys.slots,
+                    keys.asked,
+                ],
                 args=[
                     epoch,
                     instead_of,
                     to_ms(now),
                     least,
                     span_ms(_KEEP_CHARGES),
+                    SCHEMA,
                     len(charges) // 2,
                     *charges,
                     *controls,

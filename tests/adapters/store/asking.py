@@ -6,7 +6,7 @@ from typing import cast
 from redis.asyncio import Redis
 
 from app.domain.control import Brake
-from app.ports import Claim, Entry, RemediationFilter, Store
+from app.ports import Candidate, Claim, Entry, RemediationFilter, Store
 from tests.adapters.store.builders import (
     LEASE,
     START,
@@ -23,6 +23,7 @@ from tests.adapters.store.builders import (
 )
 
 CLAIM = Claim(target="host:web", fence=1)
+CANDIDATE = Candidate(instance="anna", life="anna-1")
 #: Every way to ask the store for something.
 CALLS: dict[str, Callable[[Store], Awaitable[object]]] = {
     "accept": lambda store: store.inbox.accept([notice()], [aside()], now=START),
@@ -66,12 +67,18 @@ CALLS: dict[str, Callable[[Store], Awaitable[object]]] = {
     "done": lambda store: store.outbox.done(1),
     "entries": lambda store: store.audit.entries(),
     "verify": lambda store: store.audit.verify(),
+    "requeue": lambda store: store.schedule.requeue(CLAIM, due=START),
+    "look": lambda store: store.leadership.look(),
+    "found": lambda store: store.leadership.found("h1", now=START, instead_of=""),
+    "lead": lambda store: store.leadership.lead(CANDIDATE, now=START, engine="host1"),
+    "resign": lambda store: store.leadership.resign(CANDIDATE),
+    "charges": lambda store: store.leadership.charges(since=START),
 }
 
 
-async def everything(admin: Redis) -> dict[bytes, object]:
+async def everything(admin: Redis, pattern: str = "*") -> dict[bytes, object]:
     found: dict[bytes, object] = {}
-    for name in cast("list[bytes]", await admin.keys("*")):
+    for name in cast("list[bytes]", await admin.keys(pattern)):
         match await admin.type(name):
             case b"hash":
                 found[name] = await admin.hgetall(name)

@@ -15,15 +15,18 @@ class LossyLine:
         self._server = server
         #: How many answers are still to be lost, with their connection.
         self.lose = 0
+        #: How many pass before, while some are to be lost.
+        self.spare = 0
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         from_server, to_server = await asyncio.open_unix_connection(self._server)
         upwards = asyncio.create_task(_pump(reader, to_server))
         try:
             while answer := await from_server.read(65536):
-                if self.lose:
+                if self.lose and not self.spare:
                     self.lose -= 1
                     break
+                self.spare = max(0, self.spare - 1) if self.lose else 0
                 writer.write(answer)
                 await writer.drain()
         except (OSError, asyncio.CancelledError):
@@ -39,6 +42,7 @@ async def _pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> N
         while data := await reader.read(65536):
             writer.write(data)
             await writer.drain()
+        writer.close()  # the server hears that the client has left
 
 
 @asynccontextmanager

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Callable, Coroutine
 from contextlib import AsyncExitStack
+from dataclasses import replace
 from datetime import timedelta
 from functools import partial
 from typing import Any
@@ -16,8 +17,17 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule, run_stat
 from app.adapters.store import open_store
 from app.domain.control import Brake
 from app.domain.remediation import Remediation
-from app.errors import CoolingDown, GroupBusy, LeaseLost, OutOfBudget
-from app.ports import Claim, Cooldown, Entry, RemediationFilter, Store
+from app.errors import CoolingDown, GroupBusy, LeaseLost, OutOfBudget, StoreRegressed
+from app.ports import (
+    Candidate,
+    Claim,
+    Cooldown,
+    Entry,
+    RemediationFilter,
+    Restored,
+    Standing,
+    Store,
+)
 from tests.adapters.store.builders import (
     LEASE,
     WINDOW,
@@ -84,6 +94,17 @@ bounds = st.builds(
 orders = st.builds(order, st.sampled_from((1, 2)), at=st.sampled_from((at(0), at(1))))
 replies = st.builds(reply, st.sampled_from(("k1", "k2")), st.sampled_from(('"a"', '"b"')))
 halts = st.none() | st.builds(halt, since=seconds, until=st.none() | seconds)
+candidates = st.builds(
+    Candidate, instance=st.sampled_from("ab"), life=st.sampled_from(("1", "2"))
+).map(lambda one: replace(one, life=one.instance + one.life))
+histories = st.sampled_from(("", "h1", "h2", "h3"))
+restorations = st.none() | st.builds(
+    Restored,
+    fence=st.integers(0, 40),
+    charges=st.dictionaries(attempts, seconds.map(at), max_size=2),
+    pause=halts,
+    holds=st.dictionaries(targets, st.builds(halt, since=seconds, until=st.none() | seconds)),
+)
 Call = Callable[[Store], Coroutine[Any, Any, Any]]
 
 
@@ -104,6 +125,7 @@ class Comparison(RuleBasedStateMachine):
         self.now = 0.0
         #: All that were ever given out, those that are no longer valid as well.
         self.claims: list[Claim] = []
+        self.standings: list[Standing | None] = [None]
 
     def both(self, call: Call) -> Any:
         """Ask both the same thing."""
@@ -118,14 +140,15 @@ class Comparison(RuleBasedStateMachine):
     @rule(some=st.lists(notices, max_size=4), how_many_asides=st.integers(0, 2))
     def accept(self, some: list[Any], how_many_asides: int) -> None:
         asides = [aside(number, seconds=self.now) for number in range(how_many_asides)]
-        self.both(lambda store: store.inbox.accept(some, asides, now=at(self.now)))
+        if some or asides:  # Redis is not asked for nothing, and counts no write
+            self.both(lambda store: store.inbox.accept(some, asides, now=at(self.now)))
 
     @rule(limit=st.integers(0, 3))
     def claim(self, limit: int) -> None:
         found = self.both(
             lambda store: store.schedule.claim(now=at(self.now), lease=LEASE, limit=limit)
         )
-        self.claims += found.claims
+        self.claims += () if found is LeaseLost else found.claims
 
     @rule(data=st.data(), lease=seconds.map(lambda length: timedelta(seconds=length)))
     def renew(self, data: Any, lease: timedelta) -> None:
@@ -233,6 +256,72 @@ class Comparison(RuleBasedStateMachine):
         for _ in range(2 if twice else 1):
             self.both(lambda store: store.records.note(claim, entry, now=at(self.now)))
 
+    @rule(data=st.data(), due=seconds, forgets=st.booleans(), twice=st.booleans())
+    def requeue(self, data: Any, due: float, forgets: bool, twice: bool) -> None:
+        claim = self.some_claim(data)
+        for _ in range(2 if twice else 1):
+            self.both(
+                lambda store: store.schedule.requeue(
+                    claim, due=at(self.now + due), forget_lost=forgets
+                )
+            )
+
+    @rule(data=st.data(), me=candidates, engine=st.sampled_from(("", "host1", "host1", "host2")))
+    def lead(self, data: Any, me: Candidate, engine: str) -> None:
+        deserted = data.draw(st.sampled_from(self.standings[-3:]))
+        self.standing(
+            lambda store: store.leadership.lead(
+                me, now=at(self.now), engine=engine, deserted=deserted
+            )
+        )
+
+    @rule(me=candidates)
+    def resign(self, me: Candidate) -> None:
+        self.both(lambda store: store.leadership.resign(me))
+
+    @rule(epoch=histories.filter(bool), before=histories, restored=restorations)
+    def found(self, epoch: str, before: str, restored: Any) -> None:
+        found = self.standing(
+            lambda store: store.leadership.found(
+                epoch, now=at(self.now), instead_of=before, restored=restored
+            )
+        )
+        self.trust(found.epoch, found.fence)
+
+    @rule(me=st.sampled_from((None, None, "a", "b")))
+    def act_as(self, me: str | None) -> None:
+        """From now on, what only the leader may do is asked for in this name."""
+        for store in (self.memory, self.redis):
+            store.leadership.act_as(Candidate(instance=me, life=f"{me}1") if me else None)
+
+    @rule(data=st.data(), epoch=st.sampled_from(("", "h1", "h9")), ahead=st.integers(-1, 1))
+    def believe(self, data: Any, epoch: str, ahead: int) -> None:
+        """For one round of calls, take the store for one that it may not be."""
+        found = self.standing(lambda store: store.leadership.look())
+        self.trust(epoch or found.epoch, found.fence + ahead)
+        claim = self.some_claim(data)
+        self.both(lambda store: store.schedule.requeue(claim, due=at(self.now)))
+        self.both(lambda store: store.schedule.overdue(now=at(self.now)))
+        self.both(lambda store: store.controls.set_hold(claim.target, halt()))
+        self.both(lambda store: store.inbox.accept([notice()], (), now=at(self.now)))
+        found = self.standing(lambda store: store.leadership.look())
+        self.trust(found.epoch, found.fence)
+
+    def trust(self, epoch: str, fence: int) -> None:
+        for store in (self.memory, self.redis):
+            store.leadership.trust(epoch, fence)
+
+    def standing(self, call: Call) -> Any:
+        """Ask both how they stand: but for the name of the server, they stand alike."""
+
+        async def nameless(store: Store) -> Standing:
+            standing: Standing = await call(store)
+            return replace(standing, run_id="")
+
+        found = self.both(nameless)
+        self.standings.append(found)
+        return found
+
     def some_claim(self, data: Any) -> Claim:
         # Mostly the newest: the others are refused.
         newest_first = [Claim(target="host:a", fence=99), *self.claims][::-1]
@@ -261,6 +350,8 @@ class Comparison(RuleBasedStateMachine):
         self.both(lambda store: store.failures.failing_targets(now=now, window=LEASE))
         self.both(lambda store: store.failures.recoveries(since=now - LEASE))
         self.both(lambda store: store.failures.charged(since=now - 3 * LEASE))
+        self.both(lambda store: store.leadership.charges(since=now - 3 * LEASE))
+        assert self.memory.leadership.heard == self.redis.leadership.heard
         self.both(lambda store: store.controls.holds())
         self.both(lambda store: store.orders.replied("k1"))
         self.both(lambda store: store.history.tallies())
@@ -291,6 +382,8 @@ async def _outcome(asked: Coroutine[Any, Any, Any]) -> Any:
         return type(exc), exc.until
     except LeaseLost:
         return LeaseLost
+    except StoreRegressed:
+        return StoreRegressed
 
 
 _SETTINGS = settings(

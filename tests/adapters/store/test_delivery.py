@@ -218,7 +218,7 @@ async def test_a_message_that_grafana_stumbles_over_holds_no_other_up(
 ) -> None:
     grafana.stumbles_over = "/remediations/ill"
     async with open_store(server.url) as store:
-        for number in range(8):
+        for number in range(12):
             one = attempt(number, acted_at=at(61))
             record = remediation("ill" if number == 0 else "r1", attempts=(one,))
             told = annotation.message(record, one, external_url="https://relevo.example")
@@ -229,7 +229,7 @@ async def test_a_message_that_grafana_stumbles_over_holds_no_other_up(
     async with controller(server.url, grafana) as site:
         await eventually(lambda: is_empty(site))
 
-    assert len(grafana.annotations) == 7
+    assert len(grafana.annotations) == 11
 
 
 async def test_two_couriers_at_once_lead_to_one_story_each(

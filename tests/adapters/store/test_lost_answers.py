@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from uuid import uuid4
 
@@ -11,8 +12,8 @@ import pytest
 from app.adapters.store import open_store
 from app.domain.control import Brake
 from app.errors import LeaseLost, OutOfBudget, StoreUnavailable
-from app.ports import Cooldown, Entry, Store, Taken
-from tests.adapters.store.asking import CALLS
+from app.ports import Cooldown, Entry, Restored, Store, Taken
+from tests.adapters.store.asking import CALLS, CANDIDATE
 from tests.adapters.store.builders import (
     GROUP,
     LEASE,
@@ -363,6 +364,100 @@ async def test_a_read_is_repeated(store: Store, line: LossyLine) -> None:
         store.outbox.waiting(limit=9),
         store.audit.entries(),
         store.audit.verify(),
+        store.leadership.look(),
+        store.leadership.charges(since=START),
     ):
         line.lose = ONE
         await call
+
+
+@pytest.mark.parametrize("lost", [ONE, BOTH])
+async def test_a_seat_taken_without_an_answer_is_taken_once(
+    store: Store, line: LossyLine, lost: int
+) -> None:
+    founded = await store.leadership.found("h1", now=START, instead_of="")
+    line.spare, line.lose = 1, lost  # the server is asked for its name first
+    with suppress(StoreUnavailable):
+        await store.leadership.lead(CANDIDATE, now=START, engine="host1")
+    assert line.lose == 0
+
+    standing = await store.leadership.lead(CANDIDATE, now=START, engine="host1")
+
+    # The beat alone tells how often it was asked for.
+    assert (standing.life, standing.term, standing.beat) == (CANDIDATE.life, 1, 3)
+    assert standing.fence == founded.fence + 1
+
+
+async def test_a_seat_left_twice_is_left(store: Store, line: LossyLine) -> None:
+    await store.leadership.found("h1", now=START, instead_of="")
+    await store.leadership.lead(CANDIDATE, now=START, engine="")
+    line.lose = ONE
+
+    await store.leadership.resign(CANDIDATE)
+
+    assert (await store.leadership.look()).instance == ""
+
+
+async def test_leaving_twice_does_not_leave_for_who_came_between(
+    store: Store, line: LossyLine
+) -> None:
+    await store.leadership.found("h1", now=START, instead_of="")
+    await store.leadership.lead(CANDIDATE, now=START, engine="")
+    line.lose = BOTH
+    with pytest.raises(StoreUnavailable):
+        await store.leadership.resign(CANDIDATE)
+    heir = replace(CANDIDATE, instance="bert", life="bert-1")
+    taken = await store.leadership.lead(heir, now=START, engine="")
+
+    await store.leadership.resign(CANDIDATE)
+
+    assert await store.leadership.look() == taken
+    assert taken.life == heir.life
+
+
+@pytest.mark.parametrize("lost", [ONE, BOTH])
+async def test_a_history_is_begun_once(store: Store, line: LossyLine, lost: int) -> None:
+    restored = Restored(fence=70, charges={"r1:1": at(-1)}, pause=halt(), holds={WEB: halt()})
+
+    async def found() -> None:
+        await store.leadership.found("h2", now=START, instead_of="", restored=restored)
+
+    line.lose = lost
+    with suppress(StoreUnavailable):
+        await found()
+    line.lose = 0
+    # What happened since then is not undone by the repetition.
+    await store.controls.set_pause(halt(since=7))
+    await store.controls.set_hold(WEB, halt(since=8))
+    fence = (await store.leadership.look()).fence
+    await found()
+
+    assert await store.controls.pause() == halt(since=7)
+    assert await store.controls.holds() == {WEB: halt(since=8)}
+    standing = await store.leadership.look()
+    assert (standing.epoch, standing.fence) == ("h2", fence)
+    assert await store.leadership.charges(since=at(-9)) == [("r1:1", at(-1))]
+
+
+@pytest.mark.parametrize("lost", [ONE, BOTH])
+async def test_a_claim_is_given_back_once(store: Store, line: LossyLine, lost: int) -> None:
+    claim = await claimed(store)
+    line.lose = lost
+    with suppress(StoreUnavailable):
+        await store.schedule.requeue(claim, due=at(5))
+    again = await claim_of(store, 5)
+
+    # The repetition finds another fence, and leaves it alone.
+    await store.schedule.requeue(claim, due=at(6))
+
+    await store.schedule.renew(again, now=at(7), lease=LEASE)
+    assert again.lost == 0
+
+
+async def test_what_a_lost_lease_cost_is_counted_once(store: Store, line: LossyLine) -> None:
+    await claimed(store)
+    line.lose = BOTH
+    with pytest.raises(StoreUnavailable):
+        await store.schedule.claim(now=at(30), lease=LEASE, limit=9)
+
+    assert (await claim_of(store, 31)).lost == 1

@@ -40,11 +40,15 @@ function budget.is_charged(keys, limits, now)
   return charged and tonumber(charged) > now - math.max(limits.burst_span, limits.hour)
 end
 
--- Tell until when too much is done at once, or was lately; nil when one more may be done.
-function budget.spent_until(keys, limits, now)
-  local slots = full_until(
+-- Tell until when too much is done at once; nil when one more may be done.
+function budget.taken_until(keys, limits, now)
+  return full_until(
     keys.slots, after(now), '+inf', limits.concurrent, 0, limits.attempt, limits.slot_end
   )
+end
+
+-- Tell until when too much was done lately, or is done at once; nil when one more may be done.
+function budget.spent_until(keys, limits, now, slots)
   local spent
   local rates = {
     { 1, limits.spacing },

@@ -1,5 +1,6 @@
 --[[
-  Begin a history of the store. Harmless when repeated.
+  Begin a history of the store, or add what is remembered to the one that it has. Harmless when
+  repeated.
 
   Runs without a frame: it ends what the frame asks for.
 
@@ -8,13 +9,16 @@
     KEYS[2]  counter: grows with every write
     KEYS[3]  sorted set: attempt -> when it was charged, ms since epoch
     KEYS[4]  hash of controls: 'pause'; 'hold:' and a target
+    KEYS[5]  sorted set: target -> when it is looked at next, ms since epoch
+    then other sorted sets whose scores are ends, ms since epoch
 
     ARGV[1]  name of the new history
     ARGV[2]  name of the one that it follows; empty for none
     ARGV[3]  now, ms since epoch
     ARGV[4]  the counter is this at least
     ARGV[5]  how long charges are kept, ms
-    ARGV[6]  number of charges
+    ARGV[6]  version of what the store holds
+    ARGV[7]  number of charges
     then for each charge: attempt, ms since epoch
     then for each control that the store must not have forgotten: field, value
 
@@ -24,24 +28,27 @@
 ]]
 local meta, counter, charges, control = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
 local epoch, before, now, least, keep_ms = ARGV[1], ARGV[2], ARGV[3], ARGV[4], ARGV[5]
-local charged_until = 6 + 2 * tonumber(ARGV[6])
+local schema, charged_until = ARGV[6], 7 + 2 * tonumber(ARGV[7])
 
 local found = redis.call('HGET', meta, 'epoch') or ''
-if found == epoch then
-  return 1
-end
-if found ~= before then
-  return 0
-end
-redis.call('HSET', meta, 'epoch', epoch)
-local told_at = tonumber(redis.call('HGET', meta, 'told_at') or '')
-if not told_at or told_at < tonumber(now) then
-  redis.call('HSET', meta, 'told_at', now)
+if found ~= epoch then
+  if found ~= before then
+    return 0
+  end
+  -- What was told by a clock that was wrong is told no more; everything is looked at anew.
+  redis.call('HSET', meta, 'epoch', epoch, 'told_at', now)
+  redis.call('HSETNX', meta, 'schema', schema)
+  redis.call('ZREMRANGEBYSCORE', charges, '(' .. now, '+inf')
+  for i = 5, #KEYS do
+    for _, target in ipairs(redis.call('ZRANGEBYSCORE', KEYS[i], '(' .. now, '+inf')) do
+      redis.call('ZADD', KEYS[i], now, target)
+    end
+  end
 end
 if tonumber(redis.call('GET', counter) or 0) < tonumber(least) then
   redis.call('SET', counter, least)
 end
-for i = 7, charged_until, 2 do
+for i = 8, charged_until, 2 do
   redis.call('ZADD', charges, 'NX', ARGV[i + 1], ARGV[i])
   redis.call('PEXPIRE', charges, keep_ms)
 end

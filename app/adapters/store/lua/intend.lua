@@ -58,7 +58,8 @@
     { 4, until } too much is done at once, or was lately
     { 5, until } too many others of the group are out
 
-  An attempt that was charged before is not charged again: it passes, and takes its slot anew.
+  An attempt that was charged before is not charged again, and waits for nothing but a slot, which
+  it takes anew, and for its group.
 ]]
 -- include story
 -- include budget
@@ -94,17 +95,18 @@ if attempt ~= '' and until_at ~= '' then
     return { 3, tonumber(cooling[2]) }
   end
 end
+local spent_until = budget.taken_until(bounded, limits, tonumber(now))
 if not budget.is_charged(bounded, limits, tonumber(now)) then
-  local spent_until = budget.spent_until(bounded, limits, tonumber(now))
+  spent_until = budget.spent_until(bounded, limits, tonumber(now), spent_until)
     or budget.queued_until(bounded, limits, target, tonumber(now))
-  if spent_until then
-    budget.wait(bounded, limits, target, tonumber(now), keep_ms)
-    return { 4, spent_until }
-  end
-  local busy_until = limits.out_of_group and budget.busy_until(bounded, limits, target, tonumber(now))
-  if busy_until then
-    return { 5, busy_until }
-  end
+end
+if spent_until then
+  budget.wait(bounded, limits, target, tonumber(now), keep_ms)
+  return { 4, spent_until }
+end
+local busy_until = limits.out_of_group and budget.busy_until(bounded, limits, target, tonumber(now))
+if busy_until then
+  return { 5, busy_until }
 end
 
 -- Before all else: what cannot be told must not be done.

@@ -5,7 +5,7 @@
 
   Input:
     KEYS[1]  hash: 'epoch' -> name of the store's history; 'told_at' -> the leader's time, ms;
-             'engine' -> whom the store belongs to
+             'engine' -> whom the store belongs to; 'engine_of' -> the instance that said so
     KEYS[2]  counter: grows with every write
     KEYS[3]  hash of the seat: 'instance', 'life', 'term', 'beat'
     KEYS[4]  sorted set: claimed target -> end of its lease, ms since epoch
@@ -47,8 +47,12 @@ local epoch, told_at, belongs_to = now_is[1], now_is[7], now_is[8]
 if instance == '' or epoch == '' then
   return now_is
 end
-if belongs_to ~= '' and engine ~= '' and belongs_to ~= engine then
-  return now_is
+if belongs_to ~= '' and belongs_to ~= engine then
+  -- Whoever does not see his engine leaves it to others. Whoever named it may name it anew: his
+  -- host was given another name.
+  if redis.call('HGET', meta, 'engine_of') ~= instance then
+    return now_is
+  end
 end
 
 local holder, its_life, term, beat = now_is[3], now_is[4], now_is[5], now_is[6]
@@ -69,7 +73,7 @@ redis.call('HINCRBY', seat, 'beat', 1)
 if told_at == '' or tonumber(told_at) < tonumber(now) then
   redis.call('HSET', meta, 'told_at', now)
 end
-if engine ~= '' and belongs_to == '' then
-  redis.call('HSET', meta, 'engine', engine)
+if engine ~= '' then
+  redis.call('HSET', meta, 'engine', engine, 'engine_of', instance)
 end
 return standing()
