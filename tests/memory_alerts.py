@@ -8,7 +8,6 @@ from app.adapters.store.codec import alert_mark, from_ms, to_ms
 from app.domain.alert import AlertStatus, KnownAlert
 from app.ports import Notice, Taken
 
-
 #: Alerts of one target, and starts of resolved ones, as the store keeps.
 _MOST = 1000
 
