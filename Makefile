@@ -6,7 +6,7 @@ PYTHON := $(VENV)/bin/python
 READY := $(VENV)/.ready
 
 .DEFAULT_GOAL := all
-.PHONY: all setup check test unit bench demo up down lock clean help
+.PHONY: all setup check test unit bench chaos failover storm sim demo up down lock clean help
 
 all: check test
 
@@ -19,6 +19,10 @@ help:
 	@echo "make test     the whole suite on real parts"
 	@echo "make unit     only what needs neither Docker nor Prometheus"
 	@echo "make bench    what one decision costs"
+	@echo "make chaos    random faults on real processes (N=500 cycles, OUT=file for the figures)"
+	@echo "make failover how long nobody acts when the one that acts is gone (N=50 samples)"
+	@echo "make storm    ten thousand alerts in a minute, and in one request"
+	@echo "make sim      simulated hours with faults (HOURS SEEDS PROFILE BACKEND)"
 	@echo "make lock     renew the hash-locked requirements"
 
 setup: $(READY)
@@ -45,6 +49,25 @@ demo: $(READY)
 
 bench: $(READY)
 	$(PYTHON) -m bench.decisions
+
+chaos: $(READY)
+	deploy/airgap/with-lab.sh $(PYTHON) -m tests.chaos.run --cycles $(or $(N),500) \
+		$(if $(SEED),--seed $(SEED)) $(if $(OUT),--out $(OUT))
+
+failover: $(READY)
+	deploy/airgap/with-lab.sh $(PYTHON) -m tests.chaos.failover --samples $(or $(N),50) \
+		$(if $(OUT),--out $(OUT))
+
+storm: $(READY)
+	deploy/airgap/with-lab.sh $(PYTHON) -m tests.chaos.storm $(if $(OUT),--out $(OUT))
+
+HOURS ?= 100
+SEEDS ?= 1
+PROFILE ?= faults
+BACKEND ?= memory
+
+sim: $(READY)
+	$(PYTHON) -m tests.sim run --hours $(HOURS) --seed $(SEEDS) --profile $(PROFILE) --backend $(BACKEND)
 
 up:
 	deploy/up.sh

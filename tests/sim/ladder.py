@@ -1,0 +1,147 @@
+"""The checker's own idea of the ladder and of verdicts, from the records and the true world."""
+
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from typing import Any
+
+from app.domain.container import Container
+from app.domain.decision import Verdict
+from app.domain.remediation import Action, Attempt, Remediation
+from app.policies.spec import Rulebook
+from app.ports import RemediationFilter, Store
+from tests.sim.daemon import Daemon
+from tests.sim.prometheus import Prometheus
+
+#: Steps begin a little after the moment that they were decided for.
+_ROUNDING = timedelta(seconds=5)
+_HOUR = timedelta(hours=1)
+#: An alert is quiet in Alertmanager up to an evaluation later than in Prometheus.
+_SETTLE_SLACK_S = 45.0
+
+
+def _sync(coro: Any) -> Any:
+    try:
+        coro.send(None)
+    except StopIteration as stop:
+        return stop.value
+    raise AssertionError("the truth had to wait")
+
+
+class Ladder:
+    """See the module."""
+
+    def __init__(
+        self,
+        truth: Store,
+        daemon: Daemon,
+        prometheus: Prometheus,
+        rulebook: Rulebook,
+        fail: Callable[[str, str], None],
+    ) -> None:
+        self._truth = truth
+        self._daemon = daemon
+        self._prometheus = prometheus
+        self._policy = rulebook.defaults
+        self._fail = fail
+        #: Clocks run this much apart.
+        self.slack = 0.0
+        #: Attempts whose verdict was seen.
+        self.verdicts: dict[str, Verdict] = {}
+        self._scaled: dict[str, tuple[float, str]] = {}
+        #: Targets -> when a person had their failures forgotten.
+        self.reset_at: dict[str, datetime] = {}
+        self.lost_at = -1e9
+
+    def fires(self, name: str) -> bool:
+        """Whether the alert of a container fires, and has for a while."""
+        return self._prometheus.firing_since(name) is not None
+
+    def failures(self, target: str, group: str, now: datetime) -> tuple[int, bool]:
+        """Count failed restarts from the records; and whether one is about to age."""
+        records = _sync(self._truth.history.remediations(RemediationFilter(limit=400)))
+        window = self._policy.restart.window
+        consumed_at = max(
+            (r.scaled_out_at for r in records if r.group == group and r.scaled_out_at is not None),
+            default=None,
+        )
+        if target in self.reset_at:
+            consumed_at = max(consumed_at or self.reset_at[target], self.reset_at[target])
+        relapses = {r.relapse_of: r.opened_at for r in records if r.relapse_of is not None}
+        incarnation = next((r.incarnation for r in records if r.target == target), None)
+        count, close = 0, False
+        for record in records:
+            if record.target != target or record.incarnation != incarnation:
+                continue
+            for one in record.attempts:
+                if not one.is_failed_restart or one.finished_at is None:
+                    continue
+                at = one.finished_at
+                if one.verdict is Verdict.RELAPSED:
+                    at = relapses.get(record.id, at)
+                    close = True  # written with another note: its time is that one's
+                age = now - at
+                if abs(age - window) < _ROUNDING:
+                    close = True
+                if consumed_at is not None and abs(at - consumed_at) < _ROUNDING:
+                    close = True
+                if age < window and (consumed_at is None or at > consumed_at):
+                    count += 1
+        return count, close
+
+    def check(self, record: Remediation, attempt: Attempt, one: Container, *, now: float) -> None:
+        """Check an action that is about to begin."""
+        if now - self.lost_at < 4000:
+            return  # what the store has forgotten it cannot count
+        failures, close = self.failures(record.target, record.group, attempt.intent_at)
+        if close or record.relapse_of is not None:
+            return
+        most = self._policy.restart.max_failed
+        if attempt.action is Action.SCALE_OUT:
+            self._check_scale_out(record, attempt, one, failures, now=now)
+            return
+        if record.scaled_out_at is not None:
+            self._fail("L1", f"{one.name} is restarted although it was scaled out")
+        if failures >= most:
+            self._fail("L1", f"{one.name} is restarted after {failures} failures")
+        delays = self._policy.restart.delays
+        due = record.needed_since + delays[min(failures, len(delays) - 1)]
+        if attempt.intent_at < due - timedelta(seconds=1):
+            self._fail("L2", f"{one.name} is restarted {due - attempt.intent_at} early")
+
+    def _check_scale_out(
+        self, record: Remediation, attempt: Attempt, one: Container, failures: int, *, now: float
+    ) -> None:
+        by_clone = any(
+            "relevo.clone-of" in other.labels and self.fires(other.name)
+            for other in self._daemon.inside.values()
+        )
+        by_clone = by_clone or attempt.reason.value == "clone_sick"
+        too_few = failures < self._policy.restart.max_failed and record.scaled_out_at is None
+        if too_few and not by_clone:
+            self._fail("L3", f"{one.name} is scaled out after {failures} failures")
+        last = self._scaled.get(record.group)
+        cooldown = self._policy.scale_out.cooldown.total_seconds() * (1 - self.slack) - 5
+        if last is not None and last[1] != attempt.id and now - last[0] < cooldown:
+            self._fail("L4", f"{record.group} is scaled out {now - last[0]:.0f} s after the last")
+
+    def created(self, group: str, attempt_id: str, now: float) -> None:
+        """See a clone come up."""
+        self._scaled[group] = (now, attempt_id)
+
+    def noted(self, record: Remediation, who: str, *, now: float) -> None:
+        """Check the verdict that a step has given."""
+        attempt = record.last_attempt
+        if attempt is None or attempt.verdict is None:
+            return
+        if self.verdicts.get(attempt.id) is attempt.verdict:
+            return
+        known, self.verdicts[attempt.id] = self.verdicts.get(attempt.id), attempt.verdict
+        if known is not None and attempt.verdict is not Verdict.RELAPSED:
+            self._fail("V0", f"{who} turns the verdict of {attempt.id} from {known}")
+        if attempt.verdict is Verdict.RECOVERED:
+            fired = self._prometheus.fired_at.get(record.container, -1e9)
+            settle = self._policy.verify.settle.total_seconds() * (1 - self.slack)
+            if now - fired < settle - _SETTLE_SLACK_S:
+                self._fail(
+                    "V1", f"{record.container} has recovered {now - fired:.0f} s after it was ill"
+                )

@@ -1,0 +1,190 @@
+"""
+An event loop whose time is a number: when nothing is ready it jumps to the next timer.
+
+What runs in the context of a simulated process sees that process' own monotonic clock, is put
+by while the process is frozen, and counts towards the step at which the process may be killed.
+"""
+
+import asyncio
+import heapq
+import itertools
+from asyncio.events import Handle, TimerHandle
+from collections.abc import Callable
+from contextvars import Context, ContextVar
+from typing import Any, Protocol
+
+
+class Host(Protocol):
+    """What the loop has to know of a simulated process."""
+
+    #: Its monotonic clock: ``time * rate + skew``.
+    rate: float
+    skew: float
+    frozen: bool
+    parked: list[Handle]
+    #: Killed before so many more of its handles have run; 0: not planned.
+    fuse: int
+
+    def burnt(self) -> None:
+        """Be told that the fuse has reached its end."""
+        ...
+
+    def adopt(self, task: "asyncio.Task[Any]") -> None:
+        """Be told of a new task."""
+        ...
+
+
+#: Whose code is running; None: the world's.
+PROCESS: ContextVar[Host | None] = ContextVar("process", default=None)
+
+_TIDY_AT = 500
+
+
+class Deadlock(Exception):
+    """Nothing is ready, and nothing ever will be."""
+
+
+class SimTask(asyncio.Task[Any]):
+    """A task whose place in a set does not depend on its address."""
+
+    serial: int
+
+    def __init__(self, coro: Any, *, serial: int, loop: Any, **more: Any) -> None:
+        self.serial = serial
+        super().__init__(coro, loop=loop, **more)
+
+    def __hash__(self) -> int:
+        return self.serial
+
+    def __eq__(self, other: object) -> bool:
+        return self is other
+
+
+class VirtualLoop(asyncio.BaseEventLoop):
+    """See the module."""
+
+    _ready: Any
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.now = 0.0
+        self._serials = itertools.count(1)
+        self._timers: list[tuple[float, int, TimerHandle]] = []
+        self._dead_timers = 0
+        #: Handles that were run.
+        self.steps = 0
+        #: Exceptions that nobody took: (message, exception).
+        self.unhandled: list[tuple[str, BaseException | None]] = []
+        self.set_task_factory(self._make_task)
+        self.set_exception_handler(self._complain)
+
+    def _make_task(self, _loop: Any, coro: Any, **more: Any) -> SimTask:
+        context: Context | None = more.get("context")
+        host = PROCESS.get() if context is None else context.get(PROCESS)
+        task = SimTask(coro, serial=next(self._serials), loop=self, **more)
+        if host is not None:
+            host.adopt(task)
+        return task
+
+    def _complain(self, _loop: Any, context: dict[str, Any]) -> None:
+        self.unhandled.append((str(context.get("message")), context.get("exception")))
+
+    def time(self) -> float:
+        """The monotonic clock of whoever asks."""
+        host = PROCESS.get()
+        return self.now if host is None else self.now * host.rate + host.skew
+
+    def call_soon(  # type: ignore[override]
+        self, callback: Callable[..., Any], *args: Any, context: Context | None = None
+    ) -> Handle:
+        """Run it in this moment."""
+        handle = Handle(callback, args, self, context)
+        self._ready.append(handle)
+        return handle
+
+    def call_soon_threadsafe(  # type: ignore[override]
+        self, callback: Callable[..., Any], *args: Any, context: Context | None = None
+    ) -> Handle:
+        """Run it in this moment: there are no threads."""
+        return self.call_soon(callback, *args, context=context)
+
+    def call_later(  # type: ignore[override]
+        self,
+        delay: float,
+        callback: Callable[..., Any],
+        *args: Any,
+        context: Context | None = None,
+    ) -> TimerHandle:
+        """Run it after a time by the caller's clock."""
+        host = PROCESS.get()
+        if host is not None:
+            delay = delay / host.rate
+        return self._at(self.now + max(delay, 0.0), callback, args, context)
+
+    def later(self, delay: float, callback: Callable[..., Any], *args: Any) -> TimerHandle:
+        """Run it after a time, in nobody's name: the world's."""
+        return self._at(self.now + max(delay, 0.0), callback, args, Context())
+
+    def call_at(  # type: ignore[override]
+        self,
+        when: float,
+        callback: Callable[..., Any],
+        *args: Any,
+        context: Context | None = None,
+    ) -> TimerHandle:
+        """Run it at a time of the caller's clock."""
+        host = PROCESS.get()
+        if host is not None:
+            when = (when - host.skew) / host.rate
+        return self._at(when, callback, args, context)
+
+    def _at(
+        self, when: float, callback: Callable[..., Any], args: Any, context: Context | None
+    ) -> TimerHandle:
+        timer = TimerHandle(when, callback, args, self, context)
+        heapq.heappush(self._timers, (when, next(self._serials), timer))
+        timer._scheduled = True  # type: ignore[attr-defined]
+        return timer
+
+    def _timer_handle_cancelled(self, _handle: TimerHandle) -> None:
+        self._dead_timers += 1
+        if self._dead_timers > _TIDY_AT and 2 * self._dead_timers > len(self._timers):
+            self._timers = [entry for entry in self._timers if not entry[2]._cancelled]
+            heapq.heapify(self._timers)
+            self._dead_timers = 0
+
+    def _run_once(self) -> None:
+        ready, timers = self._ready, self._timers
+        while timers and timers[0][2]._cancelled:
+            heapq.heappop(timers)
+            self._dead_timers -= 1
+        if not ready:
+            if not timers:
+                raise Deadlock
+            self.now = max(self.now, timers[0][0])
+        while timers and timers[0][0] <= self.now:
+            timer = heapq.heappop(timers)[2]
+            timer._scheduled = False  # type: ignore[attr-defined]
+            if not timer._cancelled:
+                ready.append(timer)
+        for _ in range(len(ready)):
+            handle = ready.popleft()
+            if handle._cancelled:
+                continue
+            host = handle._context.get(PROCESS)
+            if host is not None:
+                if host.frozen:
+                    host.parked.append(handle)
+                    continue
+                if host.fuse:
+                    host.fuse -= 1
+                    if not host.fuse:
+                        host.burnt()
+            self.steps += 1
+            handle._run()
+
+    def _process_events(self, _events: Any) -> None:
+        """There is no selector."""
+
+    def _write_to_self(self) -> None:
+        """Nobody waits in a system call."""

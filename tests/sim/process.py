@@ -1,0 +1,251 @@
+"""A simulated controller process: its clocks, its death, its freezing, and its port calls."""
+
+import asyncio
+import inspect
+from asyncio.events import Handle
+from collections.abc import Awaitable, Callable
+from contextvars import copy_context
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from tests.builders import START
+from tests.sim.loop import PROCESS, SimTask, VirtualLoop
+from tests.sim.trace import Trace
+
+_FORGET_TASKS_AT = 2000
+
+
+class Dead(BaseException):
+    """The process of whoever calls is no more."""
+
+
+@dataclass(slots=True)
+class Ambush:
+    """What happens to a process the next time that it passes a point."""
+
+    point: str
+    what: str
+    #: Seconds, of a pause.
+    seconds: float = 0.0
+    #: How many times it passes unharmed before.
+    spare: int = 0
+
+
+class Process:
+    """One life of a controller, from its start to its end."""
+
+    def __init__(self, name: str, life: int, loop: VirtualLoop, trace: Trace) -> None:
+        self.name = name
+        self.life = life
+        self.rate = 1.0
+        self.skew = 0.0
+        self.frozen = False
+        self.parked: list[Handle] = []
+        self.fuse = 0
+        self.alive = True
+        #: Takes requests.
+        self.listening = False
+        self.loop = loop
+        self.trace = trace
+        self.ambushes: list[Ambush] = []
+        #: Named points that were passed, and how often.
+        self.passed: dict[str, int] = {}
+        #: Its wall clock.
+        self.now: Callable[[], datetime] = lambda: START
+        self.on_death: Callable[[Process, str], None] = lambda process, why: None
+        self._tasks: list[SimTask] = []
+        self.context = copy_context()
+        self.context.run(PROCESS.set, self)
+
+    @property
+    def label(self) -> str:
+        """Its name in the trace."""
+        return f"{self.name}/{self.life}"
+
+    def adopt(self, task: Any) -> None:
+        """Keep a new task of its."""
+        self._tasks.append(task)
+        if len(self._tasks) > _FORGET_TASKS_AT:
+            self._tasks = [one for one in self._tasks if not one.done()]
+
+    def spawn(self, coro: Any, name: str) -> "asyncio.Task[Any]":
+        """Run something as this process."""
+        return self.loop.create_task(coro, name=name, context=self.context.copy())
+
+    # ------------------------------------------------------------ death and sleep
+
+    def kill(self, why: str) -> None:
+        """Take it from memory: no effect of it from here on."""
+        if not self.alive:
+            return
+        self.alive = self.listening = False
+        self.trace.add(self.label, "killed", why)
+        self.frozen = False
+        self.parked.clear()
+        for task in self._tasks:
+            if not task.done():
+                task.cancel()
+        self._tasks.clear()
+        self.on_death(self, why)
+
+    def burnt(self) -> None:
+        """Die between two steps of its own."""
+        self.kill("at an await")
+
+    def freeze(self, seconds: float) -> None:
+        """Stop all its code for a while (SIGSTOP); the world goes on."""
+        if not self.alive or self.frozen:
+            return
+        self.frozen = True
+        self.trace.add(self.label, "frozen", f"{seconds:.1f}")
+        self.loop.later(seconds, self.thaw)
+
+    def thaw(self) -> None:
+        """Go on (SIGCONT)."""
+        if not self.frozen:
+            return
+        self.frozen = False
+        self.trace.add(self.label, "thawed")
+        parked, self.parked = self.parked, []
+        self.loop._ready.extend(parked)
+
+    # ------------------------------------------------------------ its calls of ports
+
+    async def call(
+        self, point: str, invoke: Callable[[], Awaitable[Any]], args: tuple[Any, ...] = ()
+    ) -> Any:
+        """Call a port: both sides of it are named points; nothing leaves a dead process."""
+        await self.at(f"{point}<")
+        answer: Any = None
+        failure: Exception | None = None
+        try:
+            answer = await invoke()
+        except Exception as exc:  # noqa: BLE001 - passed on below
+            failure = exc
+        if not self.alive:
+            raise Dead
+        self.trace.add(
+            self.label, point, told(point, args, answer) if failure is None else _said(failure)
+        )
+        await self.at(f"{point}>")
+        if failure is not None:
+            raise failure
+        return answer
+
+    async def at(self, point: str) -> None:
+        """Pass a named point: here it may die, or fall asleep."""
+        if not self.alive:
+            raise Dead
+        self.passed[point] = self.passed.get(point, 0) + 1
+        if self.ambushes:
+            self.spring(point)
+        if not self.alive:
+            raise Dead
+        await asyncio.sleep(0)  # whoever is frozen stays here
+        if not self.alive:
+            raise Dead
+
+    def spring(self, point: str) -> None:
+        """Have happen what is planned for a point."""
+        for ambush in list(self.ambushes):
+            if ambush.point != point:
+                continue
+            if ambush.spare > 0:
+                ambush.spare -= 1
+                continue
+            self.ambushes.remove(ambush)
+            if ambush.what == "kill":
+                self.kill(f"at {point}")
+                return
+            self.freeze(ambush.seconds)
+
+
+class Port:
+    """A part of the outside, as one process calls it."""
+
+    def __init__(self, process: Process, part: object, name: str) -> None:
+        self._process = process
+        self._part = part
+        self._name = name
+
+    def __getattr__(self, method: str) -> Any:
+        found = getattr(self._part, method)
+        if not inspect.iscoroutinefunction(found):
+            return found  # what touches only what the process itself believes
+        process, point = self._process, f"{self._name}.{method}"
+
+        async def call(*args: Any, **more: Any) -> Any:
+            return await process.call(point, lambda: found(*args, **more), args)
+
+        setattr(self, method, call)
+        return call
+
+
+def _said(failure: Exception) -> str:
+    return f"{type(failure).__name__}: {failure}"
+
+
+def told(point: str, args: tuple[Any, ...], answer: Any) -> str:
+    """Tell in a few words what a call was about."""
+    match point:
+        case "schedule.claim":
+            return " ".join(f"{one.target}#{one.fence}" for one in answer.claims)
+        case "schedule.renew" | "schedule.requeue" | "records.intend":
+            return str(args[0].target)
+        case "schedule.nudge":
+            return " ".join(args[0])
+        case "records.read":
+            return str(args[0])
+        case "records.note":
+            entry = args[1]
+            record = entry.remediation
+            words = "-" if record is None else f"{record.id} {record.state} {record.reason}"
+            return f"{args[0].target} {words} due {entry.due:%H:%M:%S}" if entry.due else words
+        case "inbox.accept":
+            return " ".join(f"{n.target}:{word}" for n, word in zip(args[0], answer, strict=True))
+        case "leadership.lead" | "leadership.look" | "leadership.found":
+            # Names of histories are drawn, by backends in different order.
+            return f"{answer.fence} {answer.life} {answer.term}.{answer.beat}"
+        case _:
+            return ""
+
+
+class SimClock:
+    """A wall clock with faults: off by so much, and by more when it is stepped."""
+
+    def __init__(self, process: Process, *, off: float = 0.0) -> None:
+        self._process = process
+        process.now = self.now
+        self._off = off
+        #: Of the host's own clock.
+        self._wall_off = off
+        self._slept = 0.0
+
+    def now(self) -> datetime:
+        """The time that this process believes."""
+        local = self._process.loop.now * self._process.rate + self._process.skew
+        return START + timedelta(seconds=local + self._off)
+
+    def set_to(self, at: datetime) -> None:
+        """See `app.ports.SettableClock`."""
+        self._off += (at - self.now()).total_seconds()
+
+    def ahead(self) -> timedelta:
+        """See `app.ports.SettableClock`."""
+        return timedelta(seconds=self._wall_off - self._off)
+
+    def slept(self) -> timedelta:
+        """See `app.ports.SettableClock`."""
+        slept, self._slept = self._slept, 0.0
+        return timedelta(seconds=slept)
+
+    def step(self, seconds: float) -> None:
+        """Have somebody set the host's clock."""
+        self._wall_off += seconds
+
+    def suspended(self, seconds: float) -> None:
+        """The host has slept: neither this clock nor the monotonic one has moved."""
+        self._slept += seconds
+        self._process.skew -= seconds * self._process.rate
+        self._wall_off += seconds
