@@ -17,6 +17,8 @@ WHOLE_CALL = timedelta(seconds=5)
 _CONNECT_S = 2.0
 #: 50,000 alerts of 1 kB each: more is not an answer to us.
 _MOST_BYTES = 50_000_000
+#: Larger answers are read beside the event loop.
+_AT_ONCE = 64 * 1024
 _EXCERPT = 200
 
 
@@ -48,9 +50,10 @@ async def get_json(
     :raises SourceUnavailable: no answer, another status, too much, or not JSON
     """
     where = f"{who} at {_shown(url)}"
-    return _parsed(
-        await _exchange(client, "GET", url, where=where, limit=limit, params=params), where
-    )
+    body = await _exchange(client, "GET", url, where=where, limit=limit, params=params)
+    if len(body) <= _AT_ONCE:
+        return _parsed(body, where)
+    return await asyncio.to_thread(_parsed, body, where)
 
 
 async def call_json(

@@ -20,6 +20,11 @@ from app.ports import AlertSource, Clock, ContainerEngine, Facts, SampleSource
 #: only how soon a new container or a new alert is known.
 MAX_AGE: Final = timedelta(seconds=1)
 
+#: A listing that takes long serves longer, this many times as long: ten thousand alerts in a storm
+#: are not asked for in every second.
+_SHARE: Final = 5.0
+_LONGEST_S: Final = 10.0
+
 #: The fact that RelevoWatchdog was listed once.
 _WATCHDOG_SEEN: Final = "watchdog_seen"
 #: The always-firing alert of the shipped rules.
@@ -143,6 +148,8 @@ class Pictures:
         self._patience = patience
         self._listing: AlertListing | Unreachable | None = None
         self._pulled_at: float | None = None
+        #: How long a listing serves, seconds.
+        self._lasts = MAX_AGE.total_seconds()
         self._asking = asyncio.Lock()
         self._watchdog_seen: bool | None = None
         self._piles: tuple[Roster, AlertListing, Piles] | None = None
@@ -218,7 +225,7 @@ class Pictures:
             if (
                 self._listing is not None
                 and self._pulled_at is not None
-                and self._pulled_at >= asked_at - MAX_AGE.total_seconds()
+                and self._pulled_at >= asked_at - self._lasts
             ):
                 return self._listing
             pulled_at = _loop_time()
@@ -229,6 +236,8 @@ class Pictures:
                 self.is_answered = False
                 self._listing = await self._ask_prometheus(str(exc))
             self._pulled_at = pulled_at
+            took = _loop_time() - pulled_at
+            self._lasts = max(MAX_AGE.total_seconds(), min(_SHARE * took, _LONGEST_S))
             return self._listing
 
     async def _ask_prometheus(self, why: str) -> Unreachable:
