@@ -22,7 +22,7 @@ help:
 	@echo "make chaos    random faults on real processes (N=500 cycles, OUT=file for the figures)"
 	@echo "make failover how long nobody acts when the one that acts is gone (N=50 samples)"
 	@echo "make storm    ten thousand alerts in a minute, and in one request"
-	@echo "make sim      simulated hours with faults (HOURS SEEDS PROFILE BACKEND)"
+	@echo "make sim      simulated hours with faults (HOURS SEEDS SEED PROFILE BACKEND OUT)"
 	@echo "make lock     renew the hash-locked requirements"
 
 setup: $(READY)
@@ -61,13 +61,16 @@ failover: $(READY)
 storm: $(READY)
 	deploy/airgap/with-lab.sh $(PYTHON) -m tests.chaos.storm $(if $(OUT),--out $(OUT))
 
+# HOURS all together, in so many runs, each with a seed of its own: SEED (or 1) and those after it.
 HOURS ?= 100
-SEEDS ?= 1
+SEEDS ?= 10
 PROFILE ?= faults
 BACKEND ?= memory
 
 sim: $(READY)
-	$(PYTHON) -m tests.sim run --hours $(HOURS) --seed $(SEEDS) --profile $(PROFILE) --backend $(BACKEND)
+	$(PYTHON) -m tests.sim run --hours $(HOURS) \
+		--each $$(( ($(HOURS) + $(SEEDS) - 1) / $(SEEDS) )) --seed $(or $(SEED),1) \
+		--profile $(PROFILE) --backend $(BACKEND) $(if $(OUT),--out $(OUT))
 
 up:
 	deploy/up.sh

@@ -127,6 +127,9 @@ class Served:
         engine = FakeEngine(clock)
         self._loop = asyncio.get_running_loop()
         self.house = house = build(make_store(self._memory), clock, engine)
+        await house.tenure.beat()
+        # No test waits for it: the seat stays ours for as long as this serves.
+        leading = asyncio.create_task(house.tenure.run())
         parts = parts_of(house, self._tokens)
         self._server = uvicorn.Server(
             uvicorn.Config(create_app(parts), log_config=None, lifespan="off", ws="none")
@@ -135,6 +138,7 @@ class Served:
         # The socket listens already: who calls now is answered as soon as it is up.
         self._is_up.set()
         await serving
+        leading.cancel()
 
     def write(self, story: Remediation, *, activity: Activity | None = None) -> None:
         """Have a story in the store."""

@@ -92,6 +92,8 @@ def _overview(status: dict[str, Any]) -> list[str]:
     for part in ("store", "container_engine"):
         what = part.replace("_", " ")
         lines.extend(f"  {what}: {trouble}" for trouble in status[part]["trouble"])
+    acting = status["acting"]
+    lines.extend(f"  {acting['role']}: {trouble}" for trouble in acting["trouble"])
     lines.extend(f"  {line}" for line in in_the_way(status))
     lines.extend(f"  held: {name} by {halted(halt)}" for name, halt in status["holds"].items())
     if status["store"]["ok"]:

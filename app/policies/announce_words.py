@@ -39,6 +39,10 @@ ENDINGS: Final[Mapping[str, Ended]] = {
         "nobody can tell whether it is still ill",
         "repair the monitoring (relevo why names what is missing), and look at the container",
     ),
+    Reason.POISON: Ended(
+        "its step ended Relevo itself, or was never noted, twice in a row",
+        "read Relevo's log at that time, report what is there, and look after the container",
+    ),
     Reason.SCALE_OUT_DISABLED: Ended(
         "it needs another instance, and its policy allows none",
         "cure it by hand, or enable scale_out in its policy",
