@@ -120,9 +120,8 @@ class MemoryLeadership:
             return await self.look()
         if seat.epoch != epoch:
             seat.epoch, seat.told_at = epoch, to_ms(now)
-            for attempt, charged_ms in list(self._charges().items()):
-                if charged_ms > to_ms(now):
-                    del self._charges()[attempt]
+            for attempt, charged_ms in self._charges().items():
+                self._charges()[attempt] = min(charged_ms, to_ms(now))
             self._look_again(to_ms(now))
         if restored is not None:
             seat.counter = max(seat.counter, restored.fence)

@@ -30,8 +30,7 @@ from app.ports import Candidate, SettableClock, Standing, Store
 
 log: Final = structlog.get_logger("relevo.tenure")
 
-#: How often the leader renews.
-RENEW: Final = timedelta(seconds=5)
+RENEW: Final = timedelta(seconds=5)  # by the leader; others look every `LOOK`
 _BREATH: Final = timedelta(milliseconds=200)
 #: How long nothing is done after something odd.
 HOLD: Final = timedelta(seconds=15)
@@ -107,6 +106,7 @@ class Tenure:
     @property
     def may_claim(self) -> bool:
         """Whether steps may be begun."""
+        self._mind_the_clock()
         return self.leads and not self._doubts()
 
     @property
@@ -121,6 +121,8 @@ class Tenure:
     @property
     def accepts(self) -> bool:
         """Whether alerts may be taken on: not into a store that is not known, or not ours."""
+        # Now, and not with the next beat: what waited in a socket while the host slept is old.
+        self._mind_the_clock()
         if not self.may_write:
             return False
         return self._stillness.why is None or not self._stillness.is_lost
@@ -208,7 +210,9 @@ class Tenure:
         )
         self._down = None
         met = await self._known.compare(standing, known=mark)
-        self._mind_the_server(standing)
+        before = self._seat.last
+        if before is not None and not self._own_server and standing.run_id != before.run_id:
+            self.hold("Redis was restarted")
         begins = standing.life == self._life and not self.leads and not self._seat.was_alive
         if met.lost is None and self._time.gives_up(standing.told_at, begins=begins):
             self._time.go_back()
@@ -260,10 +264,10 @@ class Tenure:
                 # Nobody knows whether somebody else knew it, and had paused.
                 self._stillness.hold("this Redis was empty", HOLD)
             return
-        self._stillness.lose(
-            f"Redis {met.lost}: nothing is done until everything has been pulled anew",
-            HOLD,
-        )
+        self._lose(f"Redis {met.lost}: nothing is done until everything has been pulled anew")
+
+    def _lose(self, why: str) -> None:
+        self._stillness.lose(why, HOLD)
         self._pull()
 
     def _see(self, standing: Standing, sent_at: float) -> None:
@@ -283,16 +287,12 @@ class Tenure:
         if is_alive:
             self._time.follow(standing.told_at)
 
-    def _mind_the_server(self, standing: Standing) -> None:
-        last = self._seat.last
-        if last is not None and not self._own_server and standing.run_id != last.run_id:
-            self.hold("Redis was restarted")
-
     def _mind_the_clock(self) -> None:
         odd = self._time.mind(leads=self.leads)
-        if odd is not None:
-            why, span = odd
-            self.hold(why, max(span, HOLD))
+        if odd is not None and odd.slept:
+            self._lose(odd.why)
+        elif odd is not None:
+            self.hold(odd.why, max(odd.span, HOLD))
 
     def _say_down(self, why: str) -> None:
         if self._down != why:

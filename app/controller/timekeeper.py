@@ -1,6 +1,7 @@
 """What happens to the clock: the host sleeps, somebody sets it, another controller leads."""
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
 
@@ -16,6 +17,17 @@ _CLOSE: Final = timedelta(seconds=2)
 _JUMP: Final = timedelta(seconds=5)
 #: Further ahead than this, times that the store has been told are wrong, and are given up.
 _FAR: Final = timedelta(minutes=10)
+
+
+@dataclass(frozen=True, slots=True)
+class Odd:
+    """Something that happened to the clock."""
+
+    why: str
+    #: How long nothing is to be done.
+    span: timedelta
+    #: The host slept: what comes in now may have been sent before.
+    slept: bool = False
 
 
 class Timekeeper:
@@ -63,9 +75,9 @@ class Timekeeper:
         if told_at is not None and abs(told_at - self._clock.now()) > _CLOSE:
             self._set_to(told_at)
 
-    def mind(self, *, leads: bool) -> tuple[str, timedelta] | None:
+    def mind(self, *, leads: bool) -> Odd | None:
         """
-        Look what has happened to the clock; answer why, and how long, nothing is to be done.
+        Look what has happened to the clock, and how long nothing is to be done for it.
 
         A clock that was set forward would end waits early: nothing is done for as long as the
         longest of them may still last.
@@ -73,7 +85,8 @@ class Timekeeper:
         slept = self._clock.slept()
         if slept > _JUMP:
             self._set_to(self._clock.now() + slept)
-            return f"this host was suspended for {slept.total_seconds():.0f} s", timedelta(0)
+            said = f"this host was suspended for {slept.total_seconds():.0f} s"
+            return Odd(said, timedelta(0), slept=True)
         ahead = self._clock.ahead()
         jump, self._ahead = ahead - self._ahead, ahead
         if abs(jump) <= _JUMP:
@@ -85,7 +98,7 @@ class Timekeeper:
             return None
         self._set_to(self._clock.now() + jump)
         said = f"this host's clock was set forward by {jump.total_seconds():.0f} s"
-        return said, min(jump, self._longest_wait())
+        return Odd(said, min(jump, self._longest_wait()))
 
     def _wall(self) -> datetime:
         return self._clock.now() + self._clock.ahead()

@@ -43,7 +43,9 @@ CASES: Final[dict[str, tuple[Case, float]]] = {
 #: (case, figure) -> p99 at most, seconds.
 GOALS: Final = {
     ("leader killed, alert waits", "acts"): 20.0,
-    ("leader killed while acting", "acts"): 20.0,
+    # Between intent and request nobody can tell whether the engine heard: what it may take is
+    # waited for (20 s, stop grace, 30 s) after the seat has passed on.
+    ("leader killed while acting", "acts"): 75.0,
     ("leader terminated", "takes the seat"): 2.0,
     ("leader terminated", "acts"): 2.0,
     ("same instance restarted", "acts"): 5.0,

@@ -25,6 +25,8 @@ from app.errors import (
     EngineRefused,
     EngineSilent,
     EngineUnavailable,
+    LeaseLost,
+    TooLate,
 )
 from app.policies.clone_config import Taken
 from app.policies.clone_networks import NetworkLink
@@ -83,12 +85,12 @@ class Clones:
             in_time(not_after)
             half_made = self._half_made(listed, attempt_id)
             if half_made is not None:
-                clone = await self._adopt(half_made.id, plan)
+                clone = await self._adopt(half_made.id, plan, not_after)
                 return CloneResult(report=plan.report, clone=clone)
             if plan.report.is_refused:
                 raise CloneRefused(_why(plan.report))
             try:
-                clone = await self._made(source_id, plan, attempt_id)
+                clone = await self._made(source_id, plan, attempt_id, not_after)
             except EngineRefused as exc:
                 if exc.status != 409:
                     raise
@@ -120,22 +122,28 @@ class Clones:
 
     # ------------------------------------------------------------------ one clone
 
-    async def _made(self, source_id: str, plan: ClonePlan, attempt_id: str) -> Container:
+    async def _made(
+        self, source_id: str, plan: ClonePlan, attempt_id: str, not_after: Deadline
+    ) -> Container:
         made: list[str] = []
         try:
             await _to_its_end(self._create(source_id, plan, attempt_id, made))
-            return await self._bring_up(made[0], plan.connect)
+            return await self._bring_up(made[0], plan.connect, not_after)
+        except LeaseLost:
+            raise  # half-made: it is finished by whoever goes on with this attempt
         except BaseException:
             await self._unmake(made)
             raise
 
-    async def _adopt(self, clone_id: str, plan: ClonePlan) -> Container:
+    async def _adopt(self, clone_id: str, plan: ClonePlan, not_after: Deadline) -> Container:
         seen = await queries.container(self._connection, clone_id)
         if seen.state in _MADE:
             return seen
         missing = [link for link in plan.connect if link.name not in seen.networks]
         try:
-            return await self._bring_up(clone_id, missing)
+            return await self._bring_up(clone_id, missing, not_after)
+        except LeaseLost:
+            raise
         except BaseException:
             # Taken over with all duties: it is this attempt's, and nobody else's.
             await self._unmake([clone_id])
@@ -161,7 +169,9 @@ class Clones:
                 made.extend([] if lost is None else [lost.id])
             raise
 
-    async def _bring_up(self, clone_id: str, links: Sequence[NetworkLink]) -> Container:
+    async def _bring_up(
+        self, clone_id: str, links: Sequence[NetworkLink], not_after: Deadline
+    ) -> Container:
         try:
             for link in links:
                 async with self._connection.about(
@@ -175,6 +185,7 @@ class Clones:
             async with self._connection.about(
                 clone_id, within=self._connection.bounds.step, acting=True
             ) as client:
+                _still_ours(not_after)
                 await client.containers.container(clone_id).start()
             return await queries.container(self._connection, clone_id)
         except ContainerGone as exc:
@@ -214,6 +225,14 @@ class Clones:
         except EngineRefused as exc:
             if exc.status != 409 or "already in progress" not in str(exc):
                 raise
+
+
+def _still_ours(not_after: Deadline) -> None:
+    """Go on only in time. Too late is another matter here than before: something was done."""
+    try:
+        in_time(not_after)
+    except TooLate as exc:
+        raise LeaseLost(f"the clone is made and not started: {exc}") from exc
 
 
 def _taken(labels: translate.Json, listed: Sequence[Listed], tried: set[str]) -> Taken:

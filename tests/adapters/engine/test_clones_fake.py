@@ -14,9 +14,10 @@ from app.errors import (
     EngineRefused,
     EngineSilent,
     EngineUnavailable,
+    LeaseLost,
 )
 from app.policies.spec import ScaleOutRules
-from app.ports import CloneResult
+from app.ports import NO_END, CloneResult, Deadline
 from tests.adapters.engine.fake_daemon import (
     CLONE_ID,
     CONTAINER_ID,
@@ -77,13 +78,16 @@ def willing(daemon: FakeDaemon) -> FakeDaemon:
     return daemon
 
 
-async def clone(engine: DockerEngine, *, dry_run: bool = False) -> CloneResult:
+async def clone(
+    engine: DockerEngine, *, dry_run: bool = False, not_after: Deadline = NO_END
+) -> CloneResult:
     return await engine.clone(
         CONTAINER_ID,
         attempt_id="01J",
         rules=ScaleOutRules(),
         at=datetime(2026, 11, 22, tzinfo=UTC),
         dry_run=dry_run,
+        not_after=not_after,
     )
 
 
@@ -417,6 +421,19 @@ async def test_a_half_made_clone_that_cannot_be_finished_is_removed(
         await clone(impatient)
 
     assert willing.acts == [CONNECT, START, REMOVED]
+
+
+async def test_a_clone_that_became_anothers_to_finish_is_neither_started_nor_removed(
+    impatient: DockerEngine, willing: FakeDaemon
+) -> None:
+    willing.answer(LIST, Reply(body=[line(), half_made(state="created")]))
+    willing.knows(clone_of_web())
+    ends = iter([1e12])  # it leads when it begins, and no longer when it goes on
+
+    with pytest.raises(LeaseLost, match="not started"):
+        await clone(impatient, not_after=lambda: next(ends, 0.0))
+
+    assert willing.acts == [CONNECT]
 
 
 @pytest.mark.parametrize(

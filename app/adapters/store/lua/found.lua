@@ -38,10 +38,11 @@ if found ~= epoch then
   -- What was told by a clock that was wrong is told no more; everything is looked at anew.
   redis.call('HSET', meta, 'epoch', epoch, 'told_at', now)
   redis.call('HSETNX', meta, 'schema', schema)
-  redis.call('ZREMRANGEBYSCORE', charges, '(' .. now, '+inf')
-  for i = 5, #KEYS do
-    for _, target in ipairs(redis.call('ZRANGEBYSCORE', KEYS[i], '(' .. now, '+inf')) do
-      redis.call('ZADD', KEYS[i], now, target)
+  for i = 3, #KEYS do
+    if i ~= 4 then
+      for _, member in ipairs(redis.call('ZRANGEBYSCORE', KEYS[i], '(' .. now, '+inf')) do
+        redis.call('ZADD', KEYS[i], now, member)
+      end
     end
   end
 end
