@@ -93,7 +93,8 @@ def _overview(status: dict[str, Any]) -> list[str]:
         what = part.replace("_", " ")
         lines.extend(f"  {what}: {trouble}" for trouble in status[part]["trouble"])
     acting = status["acting"]
-    lines.extend(f"  {acting['role']}: {trouble}" for trouble in acting["trouble"])
+    how = "standing by" if acting["role"] == "following" else "not acting"
+    lines.extend(f"  {how}: {trouble}" for trouble in acting["trouble"])
     lines.extend(f"  {line}" for line in in_the_way(status))
     lines.extend(f"  held: {name} by {halted(halt)}" for name, halt in status["holds"].items())
     if status["store"]["ok"]:

@@ -109,5 +109,7 @@ class Acquaintance:
         is_recent = epoch is None or self._seat.heard > 0
         restored = await self._memory.restored(heard=self._seat.heard, controls=is_recent)
         epoch = epoch or uuid4().hex
-        log.warning("beginning a history of the store", epoch=epoch, instead_of=instead_of)
+        (log.warning if instead_of or restored else log.info)(
+            "beginning a history of the store", epoch=epoch, instead_of=instead_of or None
+        )
         return await self._seat.found(epoch, now=now, instead_of=instead_of, restored=restored)

@@ -31,6 +31,7 @@ from app.ports import Candidate, SettableClock, Standing, Store
 log: Final = structlog.get_logger("relevo.tenure")
 
 RENEW: Final = timedelta(seconds=5)  # by the leader; others look every `LOOK`
+_WAS_EMPTY: Final = "this Redis was empty: a moment, in case another controller knows it"
 _BREATH: Final = timedelta(milliseconds=200)
 #: How long nothing is done after something odd.
 HOLD: Final = timedelta(seconds=15)
@@ -261,8 +262,7 @@ class Tenure:
         self._seat.found(met.standing, self._loop.time())
         if met.lost is None:
             if met.is_first and not self._own_server:
-                # Nobody knows whether somebody else knew it, and had paused.
-                self._stillness.hold("this Redis was empty", HOLD)
+                self._stillness.hold(_WAS_EMPTY, HOLD)
             return
         self._lose(f"Redis {met.lost}: nothing is done until everything has been pulled anew")
 
