@@ -9,9 +9,10 @@ from tests.builders import ENGINE
 from tests.sim.chaos import Chaos
 from tests.sim.daemon import Daemon
 from tests.sim.fleet import Fleet
+from tests.sim.intents import UNTOUCHABLE, sync
 from tests.sim.loop import VirtualLoop
 from tests.sim.prometheus import Prometheus
-from tests.sim.watch import UNTOUCHABLE, Watch, sync
+from tests.sim.watch import Watch
 
 EVERY = 60.0
 #: Nothing has been wrong for this long: what is due must be done.
@@ -47,7 +48,7 @@ class Audit:
         self._fail = fail
         self._liveness = liveness
         self._stuck: dict[str, float] = {}
-        self._beat = (0, 0)
+        self._beat: tuple[int, int] | None = None
         loop.later(EVERY, self._minute)
 
     def _minute(self) -> None:
@@ -58,6 +59,8 @@ class Audit:
         self._check_charges()
         if self._liveness and self._chaos.calm_for > _CALM_S:
             self._check_alive()
+        else:
+            self._beat = None  # after a loss the same numbers come again
 
     def _check_charges(self) -> None:
         now = self._watch._now()
@@ -94,7 +97,9 @@ class Audit:
             since = self._prometheus.firing_since(name)
             if name in UNTOUCHABLE[:2] or since is None or self._daemon.named(name) is None:
                 continue
-            long = self._loop.now - max(since, self._chaos.troubled_at) > _UNSEEN_S
+            # While it had another name, or was being created anew, nobody could be at it.
+            since = max(since, self._chaos.troubled_at, self._daemon.named_at[name])
+            long = self._loop.now - since > _UNSEEN_S
             if long and f"{ENGINE}:{name}" not in targets and not self._silenced(name):
                 self._fail("I9", f"{name} has been ill for long, and nobody is at it")
 

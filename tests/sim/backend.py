@@ -121,6 +121,8 @@ class _Faulty:
     def __getattr__(self, method: str) -> Any:
         found = getattr(self._part, method)
         if isinstance(self._part, MemoryLeadership) and not inspect.iscoroutinefunction(found):
+            if inspect.ismethod(found):
+                setattr(self, method, found)
             return found  # of what the process itself believes
         through = self._claim if method == "claim" else self._through
 

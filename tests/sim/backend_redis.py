@@ -99,6 +99,22 @@ class Server:
         shutil.rmtree(self._dir, ignore_errors=True)
 
 
+_SERVER: list[Server] = []
+
+
+def server() -> Server:
+    """The server of this worker process; started once."""
+    if not _SERVER:
+        _SERVER.append(Server())
+    return _SERVER[0]
+
+
+def stop_server() -> None:
+    """End it."""
+    while _SERVER:
+        _SERVER.pop().stop()
+
+
 class _Client(redis.asyncio.Redis):
     """The client that the store's adapter is handed."""
 

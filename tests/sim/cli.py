@@ -8,14 +8,16 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 
-from tests.sim.mutants import hunt
+from tests.sim.backend_redis import stop_server
+from tests.sim.mutants import Fate, hunt
 from tests.sim.mutations import MUTANTS
+from tests.sim.plan import Plan, Result
 from tests.sim.points import KILLS
 from tests.sim.pool import run_all
 from tests.sim.process import Ambush
 from tests.sim.profiles import PROFILES
 from tests.sim.report import say, table
-from tests.sim.simulation import Plan, Result, simulate, stop_server
+from tests.sim.simulation import simulate
 
 #: Long enough for several incidents, also in the profile of the points.
 _POINT_HOURS = 3.0
@@ -133,15 +135,19 @@ def _repro(args: argparse.Namespace) -> int:
 
 def _mutants(args: argparse.Namespace) -> int:
     names = args.only.split(",") if args.only else sorted(MUTANTS)
-    fates = hunt(names, hours=args.hours, first_seed=args.seed, jobs=args.jobs)
     width = max(map(len, names))
-    for fate in fates:
-        how = f"{fate.invariant or 'SURVIVES'}: {fate.what}"
+    fates: list[Fate] = []
+
+    def told(fate: Fate) -> None:
+        fates.append(fate)
+        how = f"{fate.invariant or f'SURVIVES {fate.others}'}: {fate.what}"
         say(f"{fate.name:{width}}  {fate.hours:7.1f} h  {how}")
+        if args.out is not None:
+            args.out.write_text(json.dumps([asdict(one) for one in fates], indent=1))
+
+    hunt(names, hours=args.hours, first_seed=args.seed, jobs=args.jobs, told=told)
     caught = sum(fate.caught for fate in fates)
     say(f"{caught} of {len(fates)} planted bugs caught")
-    if args.out is not None:
-        args.out.write_text(json.dumps([asdict(fate) for fate in fates], indent=1))
     return 0 if caught == len(fates) else 1
 
 

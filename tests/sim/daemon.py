@@ -59,6 +59,8 @@ class Daemon:
         self.inside: dict[str, Container] = {}
         self.temper = Temper()
         self.starts: list[Start] = []
+        #: Names -> since when their container has them.
+        self.named_at: dict[str, float] = {}
         #: Containers that a person has stopped, since when.
         self.stopped: dict[str, float] = {}
         #: Container -> attempt, of requests that write and are under way.
@@ -114,6 +116,9 @@ class Daemon:
 
     def put(self, one: Container) -> Container:
         """Have a container as it is now."""
+        before = self.inside.get(one.id)
+        if before is None or before.name != one.name:
+            self.named_at[one.name] = self._loop.now
         self.inside[one.id] = one
         return one
 

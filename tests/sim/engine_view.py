@@ -13,7 +13,9 @@ from app.errors import (
     EngineRefused,
     EngineSilent,
     EngineUnavailable,
+    LeaseLost,
     StartedMeanwhile,
+    TooLate,
 )
 from app.policies.spec import ScaleOutRules
 from app.ports import NO_END, CloneResult, Deadline
@@ -160,13 +162,16 @@ class EngineView:
                 made.append(created.id)
             await self._process.at("engine.connect<")
             await self._process.at("engine.connect>")
-            await self._write(
-                "clone_start",
-                lambda phase: self._daemon.start(made[0], attempt_id, phase),
-                about=(made[0], attempt_id),
-                within=_STEP_S,
-                not_after=NO_END,  # what was begun is brought to its end
-            )
+            try:
+                await self._write(
+                    "clone_start",
+                    lambda phase: self._daemon.start(made[0], attempt_id, phase),
+                    about=(made[0], attempt_id),
+                    within=_STEP_S,
+                    not_after=not_after,
+                )
+            except TooLate as exc:
+                raise LeaseLost("the clone is made and not started") from exc
             return CloneResult(report=FAITHFUL, clone=await self.inspect(made[0]))
         except ContainerGone as exc:
             raise EngineRefused(404, "the clone was removed while it was made") from exc

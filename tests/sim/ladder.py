@@ -51,6 +51,8 @@ class Ladder:
         #: Targets -> when a person had their failures forgotten.
         self.reset_at: dict[str, datetime] = {}
         self.lost_at = -1e9
+        #: A new alert is known to Relevo within this time.
+        self.heard_within_s = 45.0
 
     def fires(self, name: str) -> bool:
         """Whether the alert of a container fires, and has for a while."""
@@ -80,6 +82,8 @@ class Ladder:
                     at = relapses.get(record.id, at)
                     close = True  # written with another note: its time is that one's
                 age = now - at
+                if age < -_ROUNDING:
+                    close = True  # a clock was set back: what is to come does not count yet
                 if abs(age - window) < _ROUNDING:
                     close = True
                 if consumed_at is not None and abs(at - consumed_at) < _ROUNDING:
@@ -141,6 +145,9 @@ class Ladder:
         if attempt.verdict is Verdict.RECOVERED:
             fired = self._prometheus.fired_at.get(record.container, -1e9)
             settle = self._policy.verify.settle.total_seconds() * (1 - self.slack)
+            since = self._prometheus.firing_since(record.container)
+            if since is not None and now - since < self.heard_within_s:
+                return  # ill again, and nobody could have heard of it yet
             if now - fired < settle - _SETTLE_SLACK_S:
                 self._fail(
                     "V1", f"{record.container} has recovered {now - fired:.0f} s after it was ill"

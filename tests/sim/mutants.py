@@ -1,16 +1,17 @@
 """Plants each bug, and simulates until it is caught."""
 
-import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from multiprocessing import get_context
 
+from tests.sim.backend_redis import stop_server
 from tests.sim.mutations import MUTANTS
+from tests.sim.plan import Plan, Result
 from tests.sim.pool import begin
 from tests.sim.process import Ambush
-from tests.sim.simulation import Plan, simulate, stop_server
+from tests.sim.simulation import simulate
 
 _EACH_H = 10.0
 
@@ -26,6 +27,10 @@ class Fate:
     invariant: str = ""
     what: str = ""
     command: str = ""
+    #: Rules that the bug breaks: one of these must catch it.
+    rules: tuple[str, ...] = ()
+    #: Rules that were broken too, and count for nothing: of another kind, or without the bug.
+    others: tuple[str, ...] = ()
 
 
 def plan_of(name: str, seed: int) -> Plan:
@@ -45,31 +50,51 @@ def plan_of(name: str, seed: int) -> Plan:
 
 
 def chase(name: str, *, hours: float, first_seed: int) -> Fate:
-    """Simulate with one bug until it is caught."""
-    done, seed = 0.0, first_seed
+    """Simulate with one bug until a rule that it breaks catches it."""
+    rules = MUTANTS[name].rules
+    done, seed, others = 0.0, first_seed, set[str]()
     while done < hours:
+        plan = plan_of(name, seed)
         try:
-            result = simulate(plan_of(name, seed))
+            result = simulate(plan)
         except (LookupError, AttributeError) as exc:
-            return Fate(name, False, done, "out of date", str(exc))
+            return Fate(name, False, done, "out of date", str(exc), rules=rules)
         done += result.hours
-        if result.violation is not None:
-            return Fate(name, True, done, *result.violation, result.command)
         seed += 1
-    return Fate(name, False, done)
+        if result.violation is None:
+            continue
+        rule, what = result.violation
+        if rule in rules and not _is_broken_anyway(plan, result):
+            also = tuple(sorted(others))
+            return Fate(name, True, done, rule, what, result.command, rules, also)
+        others.add(rule)
+    return Fate(name, False, done, rules=rules, others=tuple(sorted(others)))
 
 
-def hunt(names: Sequence[str], *, hours: float, first_seed: int, jobs: int) -> list[Fate]:
-    """Chase all of them."""
+def _is_broken_anyway(plan: Plan, result: Result) -> bool:
+    """Whether the same run finds the same without the bug: then nothing was caught."""
+    hours = min(plan.hours, result.at / 3600 + 0.2)
+    alone = simulate(replace(plan, mutant=None, hours=hours))
+    return alone.violation is not None and alone.violation == result.violation
+
+
+def hunt(
+    names: Sequence[str],
+    *,
+    hours: float,
+    first_seed: int,
+    jobs: int,
+    told: Callable[[Fate], None],
+) -> None:
+    """Chase all of them, and tell what became of each."""
     one = partial(chase, hours=hours, first_seed=first_seed)
     if jobs <= 1:
         try:
-            return [one(name) for name in names]
+            for name in names:
+                told(one(name))
         finally:
             stop_server()
+        return
     with ProcessPoolExecutor(jobs, mp_context=get_context("spawn"), initializer=begin) as pool:
-        fates = []
         for fate in pool.map(one, names):
-            fates.append(fate)
-            sys.stderr.write(f"{fate.name}: {fate.invariant or 'survives'}\n")
-        return fates
+            told(fate)

@@ -9,7 +9,8 @@ from contextlib import contextmanager
 from typing import Any
 
 from app.adapters.store import scripts
-from tests.sim.mutations import MUTANTS, Adapter, Lua, Py, Value
+from tests.sim.bugs import Adapter, Lua, Py, Value
+from tests.sim.mutations import MUTANTS
 
 #: Texts of functions that were planted: two changes may be of one.
 _TEXTS: dict[Any, str] = {}

@@ -7,7 +7,9 @@ from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
 from multiprocessing.util import Finalize
 
-from tests.sim.simulation import Plan, Result, simulate, stop_server
+from tests.sim.backend_redis import stop_server
+from tests.sim.plan import Plan, Result
+from tests.sim.simulation import simulate
 
 _TELLS_EVERY_S = 10.0
 
@@ -18,6 +20,8 @@ def run_all(plans: Sequence[Plan], *, jobs: int) -> list[Result]:
     began = told = time.monotonic()
     for result in _results(plans, jobs):
         results.append(result)
+        if result.violation is not None:
+            sys.stderr.write(f"{': '.join(result.violation)}\n  {result.command}\n")
         now = time.monotonic()
         if now - told > _TELLS_EVERY_S or result.violation is not None:
             told = now

@@ -172,6 +172,8 @@ class Port:
     def __getattr__(self, method: str) -> Any:
         found = getattr(self._part, method)
         if not inspect.iscoroutinefunction(found):
+            if inspect.ismethod(found):
+                setattr(self, method, found)
             return found  # what touches only what the process itself believes
         process, point = self._process, f"{self._name}.{method}"
 

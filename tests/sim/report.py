@@ -4,7 +4,7 @@ import sys
 from collections import Counter
 from collections.abc import Sequence
 
-from tests.sim.simulation import Result
+from tests.sim.plan import Result
 
 
 def say(text: str) -> None:

@@ -7,7 +7,6 @@ import random as random_module
 import time
 from collections.abc import Callable
 from contextvars import Context
-from dataclasses import dataclass, field
 from random import Random
 from typing import Any
 
@@ -17,13 +16,15 @@ from app.policies.spec import Rulebook
 from tests.sim.alertmanager import Alertmanager, Log
 from tests.sim.audit import Audit
 from tests.sim.backend import Backend, MemoryBackend
-from tests.sim.backend_redis import RedisBackend, Server
+from tests.sim.backend_redis import RedisBackend, server
 from tests.sim.chaos import Chaos
 from tests.sim.daemon import Daemon
 from tests.sim.fleet import Fleet, Node
+from tests.sim.hearing import listen, where
 from tests.sim.listing import Alertmanagers
 from tests.sim.loop import PROCESS, Deadlock, VirtualLoop
 from tests.sim.people import People
+from tests.sim.plan import Plan, Result
 from tests.sim.planting import planted
 from tests.sim.process import Ambush, Dead
 from tests.sim.profiles import PROFILES
@@ -35,79 +36,6 @@ from tests.sim.weather import Wire
 
 #: After the faults stop, everything comes to its end within this time.
 ENDING_S = 45 * 60.0
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Plan:
-    """What to simulate."""
-
-    seed: int
-    hours: float = 10.0
-    profile: str = "faults"
-    backend: str = "memory"
-    #: One controller dies, or sleeps, whenever it passes this point for the n-th time.
-    ambush: Ambush | None = None
-    mutant: str | None = None
-
-    def command(self) -> str:
-        """The one line that does it again."""
-        line = (
-            f"python -m tests.sim repro --seed {self.seed} --hours {self.hours:g}"
-            f" --profile {self.profile} --backend {self.backend}"
-        )
-        if self.ambush is not None:
-            one = self.ambush
-            line += f" --point '{one.point}' --what {one.what} --spare {one.spare}"
-            line += f" --seconds {one.seconds:g}"
-        if self.mutant is not None:
-            line += f" --mutant {self.mutant}"
-        return line
-
-
-@dataclass(slots=True, kw_only=True)
-class Result:
-    """How a run went."""
-
-    seed: int
-    profile: str
-    backend: str
-    hours: float
-    #: Invariant and what is wrong; None: nothing is.
-    violation: tuple[str, str] | None = None
-    at: float = 0.0
-    digest: str = ""
-    lines: int = 0
-    steps: int = 0
-    cpu_s: float = 0.0
-    starts: int = 0
-    accepted: int = 0
-    kills: int = 0
-    asked: int = 0
-    command: str = ""
-    last: list[str] = field(default_factory=list)
-    #: Named points that were passed, and how often.
-    passed: dict[str, int] = field(default_factory=dict)
-    cried: dict[str, int] = field(default_factory=dict)
-
-
-class Broken(Exception):
-    """A rule is broken; the run ends there."""
-
-
-_SERVER: list[Server] = []
-
-
-def server() -> Server:
-    """The server of this worker process; started once."""
-    if not _SERVER:
-        _SERVER.append(Server())
-    return _SERVER[0]
-
-
-def stop_server() -> None:
-    """End it."""
-    while _SERVER:
-        _SERVER.pop().stop()
 
 
 class Simulation:
@@ -143,7 +71,7 @@ class Simulation:
         os.urandom = random_module._urandom = entropy.randbytes  # type: ignore[attr-defined]
         collecting = gc.isenabled()
         gc.disable()
-        _listen_to_logs(self._logged)
+        listen(self._logged)
         try:
             with planted(self.plan.mutant) as self._flags:
                 Context().run(self._run)
@@ -283,6 +211,8 @@ class Simulation:
         self.chaos.on_restart = self._server_restarted
         self.watch.members = [] if profile.blind else members
         self.watch.believed_s = 1500.0 if profile.blind else 420.0
+        if profile.blind:
+            self.watch.ladder.heard_within_s = 120.0  # notices alone, and those may be late
         self.audit = Audit(
             loop,
             watch=self.watch,
@@ -347,35 +277,14 @@ class Simulation:
             return
         exc = fields.get("exc_info")
         if isinstance(exc, Exception):
-            self.fail("F0", f"{event}: {exc!r} {_where(exc)}")
+            self.fail("F0", f"{event}: {exc!r} {where(exc)}")
         elif event.startswith("steps follow each other"):
             self.fail("F0", f"{event} {fields}")
 
     def _look_at_unhandled(self) -> None:
         for message, exc in self.loop.unhandled:
             if self.violation is None and exc is not None and not isinstance(exc, Dead):
-                self.violation = ("F0", f"{message}: {exc!r} {_where(exc)}")
-
-
-def _where(exc: BaseException) -> str:
-    trace = exc.__traceback__
-    while trace is not None and trace.tb_next is not None:
-        trace = trace.tb_next
-    if trace is None:
-        return ""
-    return f"({trace.tb_frame.f_code.co_filename.rpartition('/')[2]}:{trace.tb_lineno})"
-
-
-def _listen_to_logs(hear: Callable[[str, dict[str, Any]], None]) -> None:
-    def drop(_logger: Any, _method: str, event: Any) -> Any:
-        hear(str(event.get("event")), dict(event))
-        raise structlog.DropEvent
-
-    structlog.configure(
-        processors=[drop],
-        wrapper_class=structlog.make_filtering_bound_logger(40),
-        cache_logger_on_first_use=False,
-    )
+                self.violation = ("F0", f"{message}: {exc!r} {where(exc)}")
 
 
 def simulate(plan: Plan, *, tell: Callable[[str], None] | None = None) -> Result:

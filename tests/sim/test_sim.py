@@ -9,12 +9,14 @@ from pathlib import Path
 import pytest
 
 from tests.parts import require
+from tests.sim.backend_redis import stop_server
 from tests.sim.mutants import plan_of
 from tests.sim.mutations import MUTANTS
+from tests.sim.plan import Plan, Result
 from tests.sim.planting import planted
 from tests.sim.points import KILLS
 from tests.sim.process import Ambush
-from tests.sim.simulation import Plan, Result, simulate, stop_server
+from tests.sim.simulation import simulate
 
 pytestmark = pytest.mark.timeout(120)
 
@@ -34,7 +36,7 @@ def said(result: Result) -> str:
 
 @pytest.mark.parametrize("profile", ["pair", "deaths", "store", "people"])
 def test_no_rule_is_broken(profile: str) -> None:
-    result = simulate(Plan(seed=1, hours=3.0, profile=profile))
+    result = simulate(Plan(seed=1, hours=2.0, profile=profile))
 
     assert result.violation is None, said(result)
     assert result.accepted > 0
@@ -44,14 +46,14 @@ def test_no_rule_is_broken(profile: str) -> None:
 @pytest.mark.parametrize("profile", ["pair", "store"])
 def test_no_rule_is_broken_with_a_real_redis(profile: str) -> None:
     require("redis")
-    result = simulate(Plan(seed=2, hours=2.0, profile=profile, backend="redis"))
+    result = simulate(Plan(seed=2, hours=1.0, profile=profile, backend="redis"))
 
     assert result.violation is None, said(result)
 
 
 @pytest.mark.parametrize("point", KILLS)
 def test_a_process_may_die_there(point: str) -> None:
-    plan = Plan(seed=1, hours=0.5, profile="points", ambush=Ambush(point, "kill"))
+    plan = Plan(seed=1, hours=0.25, profile="points", ambush=Ambush(point, "kill"))
     result = simulate(plan)
 
     assert result.violation is None, said(result)
@@ -74,14 +76,15 @@ def told(profile: str, backend: str) -> list[str]:
     notifications with one.
     """
     lines: list[str] = []
-    result = simulate(Plan(seed=3, hours=3.0, profile=profile, backend=backend), tell=lines.append)
+    result = simulate(Plan(seed=3, hours=2.0, profile=profile, backend=backend), tell=lines.append)
     assert result.violation is None, said(result)
     return sorted(one for one in lines if any(word in one for word in _COMPARED))
 
 
 def in_another_process(plan: Plan, *, hash_seed: str) -> str:
     code = (
-        "import json, sys; from tests.sim.simulation import Plan, simulate\n"
+        "import json, sys; from tests.sim.plan import Plan\n"
+        "from tests.sim.simulation import simulate\n"
         "print(simulate(Plan(**json.loads(sys.argv[1]))).digest)"
     )
     told = {"seed": plan.seed, "hours": plan.hours, "profile": plan.profile}

@@ -1,99 +1,21 @@
 """The checker at every step: what is sent to the daemon, and what was written before."""
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from datetime import datetime, timedelta
-from typing import Any
+from datetime import datetime
 
-from app.domain.alert import Alert, AlertStatus
 from app.domain.container import Container, RunState
-from app.domain.remediation import Attempt, Remediation, Trigger
-from app.errors import Permanent
+from app.domain.remediation import Trigger
 from app.policies import guards
-from app.policies.spec import Rulebook
-from app.ports import Store
-from tests.builders import ENGINE
-from tests.sim.alertmanager import Alertmanager
-from tests.sim.daemon import Daemon
-from tests.sim.ladder import Ladder
-from tests.sim.loop import VirtualLoop
-from tests.sim.process import Dead, Process
-from tests.sim.prometheus import Prometheus
-from tests.sim.trace import Trace
+from tests.sim.intents import UNTOUCHABLE, Intent, Intents, sync
+from tests.sim.process import Process
 
-#: Containers that nobody may touch.
-UNTOUCHABLE = ("bystander", "vault", "shadow")
 #: A pause holds within this time: requests on their way, and a lost reply.
 _PAUSE_S = 4.0
 #: What was lost is noticed by the next renewal; nothing begins until the hold is over.
 _NOTICED_S, _HELD_S = 6.0, 14.0
 
 
-def sync(coro: Any) -> Any:
-    """Run what never waits."""
-    try:
-        coro.send(None)
-    except StopIteration as stop:
-        return stop.value
-    raise AssertionError("the truth had to wait")
-
-
-@dataclass(slots=True)
-class Intent:
-    """An attempt whose intent was written, or may have been."""
-
-    attempt: Attempt
-    record: Remediation
-    by: str
-    at: float
-    #: It was sent to the daemon.
-    sent: int = 0
-    #: When it was written last: again, by whoever resumes it.
-    last_at: float = 0.0
-
-
-class Watch:
+class Watch(Intents):
     """See the module."""
-
-    def __init__(
-        self,
-        loop: VirtualLoop,
-        trace: Trace,
-        *,
-        truth: Store,
-        daemon: Daemon,
-        prometheus: Prometheus,
-        rulebook: Rulebook,
-        slack: float,
-        fail: Callable[[str, str], None],
-    ) -> None:
-        self._loop = loop
-        self._trace = trace
-        self.truth = truth
-        self._daemon = daemon
-        self._prometheus = prometheus
-        self._rulebook = rulebook
-        #: Clocks run this much apart: 0 for the same.
-        self._slack = slack
-        self.fail = fail
-        self.ladder = Ladder(truth, daemon, prometheus, rulebook, fail)
-        self.intents: dict[str, Intent] = {}
-        #: Attempt -> starts of containers that it made.
-        self.starts: dict[str, int] = {}
-        #: When actions were sent first, by attempt.
-        self.acted: dict[str, float] = {}
-        self._restarted: dict[str, tuple[float, str]] = {}
-        self.lost_at = -1e9
-        self.accepted = 0
-        #: From when to when nobody may act.
-        self.held: list[tuple[float, float]] = []
-        #: How long after an alert ended somebody may still believe in it.
-        self.believed_s = 420.0
-        self.members: list[Alertmanager] = []
-
-    def records(self, process: Process, _raw: object, port: Any) -> Any:
-        """Return the records of a process, watched."""
-        return _Records(self, process, port)
 
     # ------------------------------------------------------------ what is sent
 
@@ -167,6 +89,8 @@ class Watch:
 
     def _check_need(self, what: str, one: Container) -> None:
         """Nobody is treated who is well, silenced, or was stopped by a person."""
+        if one.state is RunState.EXITED and one.id not in self._daemon.stopped:
+            return  # it went down after our restart, and has no alert while it is down
         now, names = self._loop.now, {one.name.removesuffix("_old")}
         names |= {
             other.name
@@ -184,11 +108,6 @@ class Watch:
         all_up = silenced and not any(member.down for member in self.members)
         if all_up and is_silenced and len(names) == 1:
             self.fail("S1", f"{what} of {one.name}, which is silenced")
-
-    def _now(self) -> datetime:
-        """The leader's time: what the records are written by."""
-        told: datetime | None = sync(self.truth.leadership.look()).told_at
-        return told if told is not None else self._daemon.moment()
 
     def _check_restart(self, intent: Intent, one: Container) -> None:
         now = self._loop.now
@@ -248,98 +167,3 @@ class Watch:
         count = self.starts[attempt_id] = self.starts.get(attempt_id, 0) + 1
         if count > 1:
             self.fail("I2", f"{name} was started {count} times by {attempt_id}")
-
-    # ------------------------------------------------------------ what is written
-
-    def intended(self, process: Process, record: Remediation) -> Callable[[], None]:
-        """See an intent that is being written; answer what takes that back."""
-        attempt = record.open_attempt
-        assert attempt is not None
-        known = self.intents.get(attempt.id)
-
-        def back() -> None:
-            if known is None:
-                self.intents.pop(attempt.id, None)
-            else:
-                self.intents[attempt.id] = known
-
-        self.intents[attempt.id] = Intent(
-            attempt,
-            record,
-            process.label,
-            known.at if known else self._loop.now,
-            known.sent if known else 0,
-            self._loop.now,
-        )
-        self._check_id(attempt, record)
-        if known is not None and known.attempt.action is not attempt.action:
-            self.fail("I2", f"{attempt.id} is another action than before")
-        return back
-
-    def _check_id(self, attempt: Attempt, record: Remediation) -> None:
-        if self._loop.now - self.lost_at < 600:
-            return
-        kept = {one.id for one in record.attempts}
-        for other in self.intents.values():
-            if other.record.id == record.id and other.attempt.id not in kept:
-                self.fail("I2", f"{other.attempt.id} goes on as {attempt.id}")
-
-    def noted(self, process: Process, record: Remediation | None) -> None:
-        """See what a step has left behind."""
-        if record is not None:
-            self.ladder.noted(record, process.label, now=self._loop.now)
-
-    # ------------------------------------------------------------ what is accepted
-
-    def answered(self, alerts: Sequence[Alert], status: int, who: str) -> None:
-        """Check that what was taken on is kept."""
-        if status != 202:
-            return
-        for alert in alerts:
-            name = alert.labels.get("name", "")
-            one = self._daemon.named(name)
-            if alert.status is not AlertStatus.FIRING or alert.labels["engine"] != ENGINE:
-                continue
-            if one is None:
-                continue
-            if name in UNTOUCHABLE[:2] or "relevo.clone-of" in one.labels or "_" in name:
-                continue
-            self.accepted += 1
-            target = f"{ENGINE}:{name}"
-            span = timedelta(hours=1)
-            dossier = sync(
-                self.truth.records.read(
-                    target, group=target, now=self._now(), window=span, brake_window=span
-                )
-            )
-            known = {k.alert.fingerprint for k in dossier.alerts}
-            if alert.fingerprint not in known and self.ladder.fires(name):
-                self.fail("I1", f"{who} has taken {alert.fingerprint} on and does not have it")
-
-
-class _Records:
-    """`Records` of one process, watched."""
-
-    def __init__(self, watch: Watch, process: Process, port: Any) -> None:
-        self._watch = watch
-        self._process = process
-        self._port = port
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._port, name)
-
-    async def intend(self, claim: Any, remediation: Remediation, **more: Any) -> None:
-        """Watch an intent."""
-        if not self._process.alive:
-            raise Dead
-        before = self._watch.intended(self._process, remediation)
-        try:
-            await self._port.intend(claim, remediation, **more)
-        except Permanent:
-            before()  # refused: nothing was written
-            raise
-
-    async def note(self, claim: Any, entry: Any, **more: Any) -> None:
-        """Watch a note."""
-        await self._port.note(claim, entry, **more)
-        self._watch.noted(self._process, entry.remediation)
