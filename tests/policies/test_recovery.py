@@ -20,17 +20,17 @@ from app.domain.decision import (
 )
 from app.domain.observation import EngineView, GuardView, Observation, Refusal, Sickness, Symptom
 from app.domain.remediation import Attempt, Trigger
-from app.policies.recovery import CLONE_TAKES, ENGINE_SLACK, settle
+from app.policies.recovery import BEGINS_WITHIN, CLONE_TAKES, ENGINE_SLACK, settle
 from app.policies.spec import Guards, Policy, RestartRules
 from tests.builders import START, at, attempt, container, group, seen
 
 Answer = Adopt | StartStopped | Watch | Resume | Conclude
 
 #: An engine that was asked at START may be at it until then (stop grace 10 s, slack 30 s).
-OVER = 40
+OVER = 60
 POLL = 15
 #: The same for a clone.
-MADE = 90
+MADE = 110
 #: Its StartedAt says that nothing has happened to it.
 BEFORE = container().started_at
 
@@ -74,7 +74,9 @@ def test_a_restart_that_happened_is_adopted_whatever_is_seen(symptom: Symptom) -
     [
         pytest.param(0, Watch(at(POLL), Reason.INTERRUPTED), id="just-asked"),
         pytest.param(20, Watch(at(20 + POLL), Reason.INTERRUPTED), id="the-engine-may-be-at-it"),
-        pytest.param(30, Watch(at(OVER), Reason.INTERRUPTED), id="no-look-beyond-what-it-may-take"),
+        pytest.param(
+            OVER - 10, Watch(at(OVER), Reason.INTERRUPTED), id="no-look-beyond-what-it-may-take"
+        ),
         pytest.param(OVER - 1, Watch(at(OVER), Reason.INTERRUPTED), id="one-second-before"),
         pytest.param(OVER, Resume(Reason.INTERRUPTED), id="exactly-over"),
         pytest.param(OVER + 9999, Resume(Reason.INTERRUPTED), id="long-over"),
@@ -87,9 +89,9 @@ def test_an_engine_gets_its_grace_before_it_is_asked_again(after: float, expecte
 @pytest.mark.parametrize(
     ("own", "policys", "over"),
     [
-        pytest.param(timedelta(seconds=240), None, 270, id="the-containers-own"),
-        pytest.param(timedelta(seconds=240), timedelta(seconds=5), 35, id="the-policys-wins"),
-        pytest.param(timedelta(seconds=10), timedelta(0), 30, id="a-grace-of-nothing-is-a-grace"),
+        pytest.param(timedelta(seconds=240), None, 290, id="the-containers-own"),
+        pytest.param(timedelta(seconds=240), timedelta(seconds=5), 55, id="the-policys-wins"),
+        pytest.param(timedelta(seconds=10), timedelta(0), 50, id="a-grace-of-nothing-is-a-grace"),
     ],
 )
 def test_the_stop_grace_is_waited_for(
@@ -281,8 +283,8 @@ def test_a_scale_out_without_an_answer_has_failed_once_it_must_be_done(
 
 
 def test_the_slack_is_what_the_table_was_made_with() -> None:
-    assert at(OVER) == START + container().stop_grace + ENGINE_SLACK
-    assert at(MADE) == START + CLONE_TAKES
+    assert at(OVER) == START + BEGINS_WITHIN + container().stop_grace + ENGINE_SLACK
+    assert at(MADE) == START + BEGINS_WITHIN + CLONE_TAKES
 
 
 # ---------------------------------------------------------------- before acting, always

@@ -182,8 +182,9 @@ async def test_a_resumed_attempt_takes_its_slot_again(store: Store) -> None:
 
     assert await refused(store, claim, "a2", just_before(at(90)), concurrent=1) == at(90)
     await act(store, claim, "a2", at(90), concurrent=1)
-    # It passes although nobody else may.
-    await act(store, claim, "a1", at(95), concurrent=1)
+    # Its own slot has ended, and another has it now.
+    assert await refused(store, claim, "a1", at(95), concurrent=1) == at(120)
+    await act(store, claim, "a1", at(120), concurrent=1)
 
 
 async def test_a_charge_that_no_longer_counts_is_made_anew(store: Store) -> None:
@@ -327,15 +328,17 @@ async def test_a_target_that_is_out_may_be_acted_on_again(store: Store) -> None:
     assert await busy(store, db, "b1", at(600), **bounds) == at(700)
 
 
-async def test_a_resumed_attempt_is_out_anew_without_being_asked(store: Store) -> None:
+async def test_a_resumed_attempt_asks_its_group_again(store: Store) -> None:
     web, db = await claimed(store), await claimed(store, target=DB)
     bounds = {"group": GROUP, "out_of_group": 1}
     await act(store, web, "a1", at(0), **bounds)
     await act(store, db, "b1", at(600), **bounds)
 
-    await act(store, web, "a1", at(601), **bounds)
+    # Another of the group is out since its own time has ended.
+    assert await busy(store, web, "a1", at(601), **bounds) == at(1200)
+    await act(store, web, "a1", at(1200), **bounds)
 
-    assert await busy(store, db, "b2", at(1200), **bounds) == at(1201)
+    assert await busy(store, db, "b2", at(1201), **bounds) == at(1800)
 
 
 async def test_a_target_that_is_back_makes_room(store: Store) -> None:
