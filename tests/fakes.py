@@ -10,6 +10,7 @@ from app.domain.alert import AlertListing, ListedAlert
 from app.domain.casefile import CaseFile
 from app.domain.container import Container, EngineEvent, EngineIdentity, Listed, RunState
 from app.domain.fidelity import Fate, FidelityItem, FidelityReport
+from app.domain.usage import Room, Used
 from app.errors import (
     CloneRefused,
     ContainerGone,
@@ -34,6 +35,15 @@ REFUSED = FidelityReport(
     ),
     traffic="alias",
 )
+#: A host that is all but empty.
+PLENTY = Room(
+    memory=8 << 30,
+    cpus=4.0,
+    free_memory=7 << 30,
+    free_cpus=3.5,
+    needs_memory=64 << 20,
+    needs_cpus=0.1,
+)
 
 
 @dataclass
@@ -56,6 +66,9 @@ class FakeEngine:
     hangs: timedelta = timedelta(0)
     #: Every action takes this long.
     takes: timedelta = timedelta(0)
+    #: What containers have used, by name; who is not named cannot be measured.
+    uses: dict[str, Callable[[Container], Used]] = field(default_factory=dict)
+    free: Room = PLENTY
     #: As the daemon calls itself.
     hostname: str = ENGINE
     _starts: int = 0
@@ -151,6 +164,15 @@ class FakeEngine:
         if "relevo.clone-of" not in one.labels:
             raise EngineRefused(403, "not a clone of ours")
         await self._act("remove", one, lambda: self.inside.pop(container_id))
+
+    async def used(self, container_id: str, *, at: datetime) -> Used | None:
+        one = await self.inspect(container_id)
+        measure = self.uses.get(one.name)
+        return None if measure is None else measure(one)
+
+    async def room(self, container_id: str) -> Room:
+        await self.inspect(container_id)
+        return self.free
 
     async def evidence(self, container_id: str, *, at: datetime) -> CaseFile:
         one = await self.inspect(container_id)

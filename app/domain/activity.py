@@ -4,6 +4,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
+from app.domain.reason import Reason
+
 
 class ActivityKind(StrEnum):
     """Which way."""
@@ -36,3 +38,11 @@ class Activity:
     container: str | None
     started_at: datetime
     finished_at: datetime | None = None
+    #: Id of that instance.
+    container_id: str | None = None
+    #: The target that it relieves, or relieved.
+    target: str | None = None
+    #: Why, in one word.
+    reason: Reason | None = None
+    #: Of one that a person ordered: who, and why.
+    ordered: str | None = None

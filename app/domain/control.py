@@ -37,6 +37,8 @@ class OrderKind(StrEnum):
 
     RESTART = "restart"
     SCALE_OUT = "scale_out"
+    #: Let the newest clone of the target's group leave.
+    SCALE_IN = "scale_in"
     #: End a quarantine.
     RELEASE = "release"
     #: Forget the failures.

@@ -13,6 +13,7 @@ class Verdict(StrEnum):
     RECOVERED = "recovered"
     RELAPSED = "relapsed"
     RELIEVED = "relieved"
+    NO_TRAFFIC = "no_traffic"
     SYMPTOM_PERSISTS = "symptom_persists"
     UNHEALTHY = "unhealthy"
     EXITED = "exited"

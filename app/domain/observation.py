@@ -8,6 +8,7 @@ from app.domain.container import Container, Listed
 from app.domain.control import Brake, Halt, Order
 from app.domain.decision import Reason
 from app.domain.remediation import Remediation
+from app.domain.usage import SideBySide
 
 
 class Symptom(StrEnum):
@@ -83,6 +84,10 @@ class GroupView:
     cooling_until: datetime | None = None
     #: Why no faithful clone can be made; None when one can, or nobody has asked.
     refusal: Refusal | None = None
+    #: When an instance left last because it was not needed any more.
+    left_at: datetime | None = None
+    #: What source and fresh clone have used; None where nothing asks.
+    used: SideBySide | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -16,6 +16,12 @@ class Reason(StrEnum):
     FOUND_STOPPED = "found_stopped"
     RELAPSED = "relapsed"
     MANUAL = "manual"
+    COVER = "cover"
+    UNDER_COVER = "under_cover"
+    SCALED_IN_LATELY = "scaled_in_lately"
+    QUIET = "quiet"
+    CLONE_DOWN = "clone_down"
+    COVER_OVER = "cover_over"
 
     # what a verification is waiting for, or has seen
     DEADLINE = "deadline"
@@ -49,6 +55,11 @@ class Reason(StrEnum):
     OPERATOR = "operator"
     BUSY = "busy"
 
+    # why an instance stays
+    NO_CLONE = "no_clone"
+    LAST_INSTANCE = "last_instance"
+    NEEDED = "needed"
+
     # why an alert is skipped
     OWN_ALERT = "own_alert"
     OTHER_ENGINE = "other_engine"
@@ -65,6 +76,10 @@ class Reason(StrEnum):
     AT_MAX = "at_max"
     MAX_CLONES = "max_clones"
     ALREADY_SCALED = "already_scaled"
+    NO_TRAFFIC = "no_traffic"
+    NO_EFFECT = "no_effect"
+    NO_MEMORY_HEADROOM = "no_memory_headroom"
+    NO_CPU_HEADROOM = "no_cpu_headroom"
     UNKNOWN_TOO_LONG = "unknown_too_long"
     POISON = "poison"
 

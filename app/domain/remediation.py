@@ -6,6 +6,7 @@ from enum import StrEnum
 
 from app.domain.decision import Action as Action  # part of the story's words
 from app.domain.decision import Outcome, Reason, Verdict
+from app.domain.usage import SideBySide
 
 
 class State(StrEnum):
@@ -72,6 +73,8 @@ class Attempt:
     trigger: Trigger = Trigger.AUTOMATIC
     #: Of a manual attempt: who ordered it, and why.
     ordered: str | None = None
+    #: Of a scale-out: what source and clone had used when the clone was warm.
+    beside: SideBySide | None = None
     #: Of a rehearsal: the trouble passed by itself; None until that is known.
     passed: bool | None = None
 

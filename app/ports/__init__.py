@@ -34,6 +34,7 @@ from app.ports.records import (
     Schedule,
     Taken,
 )
+from app.ports.scaling import Scaling
 from app.ports.sources import AlertSink, AlertSource, SampleSource
 from app.ports.store import Store
 
@@ -74,6 +75,7 @@ __all__ = [
     "Reply",
     "Restored",
     "SampleSource",
+    "Scaling",
     "Schedule",
     "SettableClock",
     "Standing",

@@ -9,6 +9,7 @@ from typing import Protocol
 from app.domain.casefile import CaseFile
 from app.domain.container import Container, EngineEvent, EngineIdentity, Listed
 from app.domain.fidelity import FidelityReport
+from app.domain.usage import Room, Used
 from app.policies.spec import ScaleOutRules
 
 #: Tells until when (of the event loop's clock) an action may be begun, asked right before it is.
@@ -107,11 +108,35 @@ class ContainerEngine(Protocol):
         self, container_id: str, *, attempt_id: str, not_after: Deadline = NO_END
     ) -> None:
         """
-        Stop and remove a clone of ours; one that is gone already is fine.
+        Disconnect, stop and remove a clone of ours; one that is gone already is fine.
+
+        Its networks go first, so that nobody is sent to it any more; it is stopped with its own
+        grace, and removed with its anonymous volumes.
 
         :param not_after: as of `restart`
         :raises TooLate: nothing was done
         :raises EngineRefused: it is not a clone of ours, or the engine answered an error
+        """
+        ...
+
+    async def used(self, container_id: str, *, at: datetime) -> Used | None:
+        """
+        Measure what a container has used since it was started; None where it does not run.
+
+        Takes a second or two.
+
+        :param at: when it is measured, for the answer
+        :raises ContainerGone:
+        """
+        ...
+
+    async def room(self, container_id: str) -> Room:
+        """
+        Measure what another instance of a container would need, and what the host has free.
+
+        Takes a few seconds: everything that runs is measured.
+
+        :raises ContainerGone:
         """
         ...
 

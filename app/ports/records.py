@@ -82,6 +82,8 @@ class Dossier:
     failures: int
     #: The group may not be scaled out again before then.
     cooling_until: datetime | None
+    #: When an instance of the group left last because it was not needed any more.
+    left_at: datetime | None = None
     #: The newest closed remediation.
     previous: Remediation | None = None
     #: What an operator wants, until a step has answered it.

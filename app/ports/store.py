@@ -8,6 +8,7 @@ from app.ports.history import Facts, FailureWindow, History, StoreHealth
 from app.ports.leadership import Leadership
 from app.ports.outbox import Outbox
 from app.ports.records import Inbox, Records, Schedule
+from app.ports.scaling import Scaling
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,3 +28,4 @@ class Store:
     leadership: Leadership
     outbox: Outbox
     audit: Audit
+    scaling: Scaling

@@ -8,6 +8,7 @@ from typing import Any
 from app.adapters.engine.connection import in_time
 from app.domain.casefile import CaseFile
 from app.domain.container import Container, EngineEvent, EngineIdentity, Listed, RunState
+from app.domain.usage import Room, Used
 from app.errors import (
     ContainerGone,
     EngineRefused,
@@ -20,7 +21,7 @@ from app.errors import (
 from app.policies.spec import ScaleOutRules
 from app.ports import NO_END, CloneResult, Deadline
 from tests.builders import ENGINE
-from tests.fakes import FAITHFUL
+from tests.fakes import FAITHFUL, PLENTY
 from tests.sim.daemon import Daemon
 from tests.sim.process import Dead, Process
 
@@ -72,6 +73,14 @@ class EngineView:
     async def inspect(self, container_id: str) -> Container:
         answer: Container = await self._read("inspect", lambda: self._daemon.look(container_id))
         return answer
+
+    async def used(self, container_id: str, *, at: datetime) -> Used | None:
+        await self._read("used", lambda: self._daemon.look(container_id))
+        return None
+
+    async def room(self, container_id: str) -> Room:
+        await self._read("room", lambda: self._daemon.look(container_id))
+        return PLENTY
 
     async def evidence(self, container_id: str, *, at: datetime) -> CaseFile:
         one: Container = await self._read("evidence", lambda: self._daemon.look(container_id))

@@ -1,0 +1,1 @@
+"""Scale-ins in memory: see `app.ports.Scaling`."""
