@@ -18,7 +18,7 @@ help:
 	@echo "make check    lint, types, layers, rules"
 	@echo "make test     the whole suite on real parts"
 	@echo "make unit     only what needs neither Docker nor Prometheus"
-	@echo "make bench    what one decision costs"
+	@echo "make bench    what one decision costs, and what a scale-out costs beside the engine's work"
 	@echo "make chaos    random faults on real processes (N=500 cycles, OUT=file for the figures)"
 	@echo "make failover how long nobody acts when the one that acts is gone (N=50 samples)"
 	@echo "make storm    ten thousand alerts in a minute, and in one request"
@@ -49,6 +49,7 @@ demo: $(READY)
 
 bench: $(READY)
 	$(PYTHON) -m bench.decisions
+	deploy/airgap/with-lab.sh $(PYTHON) -m bench.scale_out
 
 chaos: $(READY)
 	deploy/airgap/with-lab.sh $(PYTHON) -m tests.chaos.run --cycles $(or $(N),500) \

@@ -13,13 +13,15 @@ Our exceptions.
     - ContainerGone         the container no longer exists
     - EngineRefused         the engine refused this request for this container
     - StartedMeanwhile      somebody else started the container since the step was planned
+    - ServiceGone           the Swarm service no longer exists
+    - ServiceChanged        somebody else changed the service since the step was planned
     - CloneRefused          no faithful clone of this container can be made
     - LeaseLost             another worker holds the step now; its word counts
       . TooLate             an action was not begun in time; nothing was done
     - CoolingDown           the group was scaled out a moment ago
     - OutOfBudget           too many actions at once, or lately
     - GroupBusy             too many instances of the group are out by our hand already
-    - NoRoom                as many instances, or clones, as there may be
+    - NoRoom                as many instances or clones as there may be, or a full host
     - OrderConflict         an operator's order, while something else is going on there
     - OrderRefused          an operator's order that a guard forbids
     - MessageRefused        a tool does not take this message, however often it is sent
@@ -27,6 +29,8 @@ Our exceptions.
 """
 
 from datetime import datetime
+
+from app.domain.fidelity import FidelityReport
 
 
 class RelevoError(Exception):
@@ -89,8 +93,24 @@ class StartedMeanwhile(Permanent):
     """Somebody else started the container since the step was planned."""
 
 
+class ServiceGone(Permanent):
+    """The Swarm service no longer exists under this id."""
+
+
+class ServiceChanged(Permanent):
+    """Somebody else updated or scaled the service since the step was planned; nothing was done."""
+
+
 class CloneRefused(Permanent):
-    """No faithful clone can be made; the fidelity report of the refusal says why."""
+    """
+    No faithful clone can be made.
+
+    :param report: of the refusal, where there is one: it says why, field by field
+    """
+
+    def __init__(self, message: str, report: FidelityReport | None = None) -> None:
+        super().__init__(message)
+        self.report = report
 
 
 class LeaseLost(Permanent):
@@ -139,9 +159,9 @@ class GroupBusy(Permanent):
 
 class NoRoom(Permanent):
     """
-    There are as many instances, or clones, as there may be.
+    There are as many instances, or clones, as there may be, or the host has no room for one more.
 
-    :param reason: the word for which of the two
+    :param reason: the word for which of them
     """
 
     def __init__(self, reason: str, message: str) -> None:

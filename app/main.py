@@ -18,7 +18,7 @@ from pydantic import SecretStr
 from app import __version__
 from app.adapters.alertmanager import Alertmanagers
 from app.adapters.clock import LoopClock
-from app.adapters.engine.docker import DockerEngine
+from app.adapters.engine.swarm_engine import open_engine
 from app.adapters.grafana import GrafanaAnnotations
 from app.adapters.memento import open_keepsake
 from app.adapters.ourselves import ourselves
@@ -67,7 +67,7 @@ async def open_controller(settings: Settings, rulebook: Rulebook) -> AsyncIterat
             redis_url = await stack.enter_async_context(embedded_server(settings.data_dir))
         store = await stack.enter_async_context(open_store(redis_url))
         engine = await stack.enter_async_context(
-            DockerEngine(settings.docker_host, label_prefix=settings.label_prefix)
+            open_engine(settings.docker_host, label_prefix=settings.label_prefix)
         )
         http = await stack.enter_async_context(httpx.AsyncClient())
         alerts = (

@@ -9,12 +9,15 @@ from app.controller.act import Actor
 from app.controller.casefile import Clerk
 from app.controller.courier import Courier
 from app.controller.crier import Crier
+from app.controller.departure import Departure
 from app.controller.desk import Desk
+from app.controller.dismiss import Dismissal
 from app.controller.freshness import Freshness
 from app.controller.gauges import Gauges
 from app.controller.hand import Hand
 from app.controller.intake import Intake
 from app.controller.last_look import LastLook
+from app.controller.lookout import Lookout
 from app.controller.memory import Memory
 from app.controller.note import Notebook
 from app.controller.observe import Observer
@@ -28,6 +31,7 @@ from app.controller.reconcile import Reconciler
 from app.controller.reload import Reloading
 from app.controller.resync import Resync
 from app.controller.rules import Rules
+from app.controller.scaling import Departures
 from app.controller.telemetry import Telemetry
 from app.controller.teller import Teller
 from app.controller.tenure import Tenure
@@ -102,6 +106,7 @@ class Controller:
     resync: Resync
     witness: Witness
     worker: Worker
+    departures: Departures
     step: Step
     pulse: Pulse
     crier: Crier | None
@@ -112,7 +117,7 @@ class Controller:
         """What runs until it is cancelled, besides worker and tenure, which end in order."""
         some = (self.crier, self.courier)
         more = tuple(one.run for one in some if one is not None)
-        return (self.resync.run, self.witness.run, self.pulse.run, *more)
+        return (self.resync.run, self.witness.run, self.pulse.run, self.departures.run, *more)
 
 
 def wire(
@@ -143,9 +148,9 @@ def wire(
         engine=lambda: census.last.engine if census.last is not None else "",
         pulled_at=lambda: resync.done_at,
         pull=lambda: resync.ask(),
-        wake=lambda: worker.wake(),
+        wake=lambda: stir(),
         longest_wait=lambda: longest_wait(rules.book),
-        is_busy=lambda: worker.is_busy,
+        is_busy=lambda: worker.is_busy or departures.is_busy,
         own_server=habits.own_server,
     )
     pictures = Pictures(
@@ -207,7 +212,30 @@ def wire(
         witness,
         clock,
     )
-    notebook = Notebook(store.records, clock, telemetry, tell=tell, teller=teller)
+    lookout = Lookout(engine, observer, census, store, rules=rules, prefix=prefix)
+    departure = Departure(engine, store, lookout, witness, clock, not_after=tenure.not_after)
+    departures = Departures(
+        store.scaling,
+        lookout,
+        departure,
+        clock,
+        telemetry,
+        rules=rules,
+        may_act=lambda: tenure.may_claim,
+        tell=tell,
+    )
+
+    def stir() -> None:
+        """Wake all who wait for something to do."""
+        worker.wake()
+        departures.wake()
+
+    def noted() -> None:
+        """Let people be told, and clones leave: a story may have ended."""
+        tell()
+        departures.wake()
+
+    notebook = Notebook(store.records, clock, telemetry, tell=noted, teller=teller)
     reconciler = Reconciler(observer, actor, notebook, clock, patience=patience)
     worker = Worker(
         store.schedule,
@@ -245,7 +273,13 @@ def wire(
         desk=desk,
         overview=overview,
         operator=Operator(
-            observer, store, clock, rules=rules, wake=worker.wake, resume=tenure.resume
+            observer,
+            store,
+            clock,
+            rules=rules,
+            wake=stir,
+            resume=tenure.resume,
+            dismissal=Dismissal(lookout, departure, store.scaling),
         ),
         gauges=Gauges(
             overview, desk, census, store.schedule, pictures, resync, witness, clock, telemetry
@@ -254,6 +288,7 @@ def wire(
         resync=resync,
         witness=witness,
         worker=worker,
+        departures=departures,
         step=reconciler.step,
         pulse=Pulse(telemetry),
         crier=crier,

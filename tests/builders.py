@@ -5,6 +5,7 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from app.domain.activity import Activity, ActivityKind, ActivityStatus
 from app.domain.alert import Alert, AlertStatus, KnownAlert, ListedAlert, ListedState
 from app.domain.container import Container, EngineEvent, Listed, RunState
 from app.domain.decision import Action, Reason
@@ -176,3 +177,19 @@ def event(
         action=action,
         attributes={**(labels or {}), **attributes},
     )
+
+
+def scaled_in(when: datetime = START, **more: Any) -> Activity:
+    """A clone that has left at `when`, because it was not needed any more."""
+    values: dict[str, Any] = {
+        "id": "in1",
+        "group": TARGET,
+        "kind": ActivityKind.SCALE_IN,
+        "cause": "no alert for 30m",
+        "status": ActivityStatus.SUCCESSFUL,
+        "container": "web_new",
+        "started_at": when,
+        "finished_at": when,
+        "reason": Reason.QUIET,
+    }
+    return Activity(**(values | more))

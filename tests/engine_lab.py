@@ -128,7 +128,7 @@ def run_docker(docker: str, *arguments: str, given: bytes | None = None) -> str:
     return done.stdout.decode().strip()
 
 
-def busybox_image(docker: str, *, changes: Sequence[str] = ()) -> str:
+def busybox_image(docker: str, *, changes: Sequence[str] = (), host: str = "") -> str:
     """
     Import the host's busybox as an image, where it is not there yet; return its tag.
 
@@ -136,6 +136,7 @@ def busybox_image(docker: str, *, changes: Sequence[str] = ()) -> str:
     a name behind.
 
     :param changes: Dockerfile lines, such as ``ENTRYPOINT ["/entry"]``
+    :param host: of another engine than the usual one
     """
     archive = io.BytesIO()
     with tarfile.open(fileobj=archive, mode="w") as tar:
@@ -148,9 +149,10 @@ def busybox_image(docker: str, *, changes: Sequence[str] = ()) -> str:
     lines = ("ENV PATH=/bin", *changes)
     content = hashlib.sha256(archive.getvalue() + "\n".join(lines).encode())
     tag = f"relevo-lab:{content.hexdigest()[:12]}"
-    if not run_docker(docker, "images", "-q", tag):
+    on = ("-H", host) if host else ()
+    if not run_docker(docker, *on, "images", "-q", tag):
         options = [part for line in lines for part in ("--change", line)]
-        run_docker(docker, "import", *options, "-", tag, given=archive.getvalue())
+        run_docker(docker, *on, "import", *options, "-", tag, given=archive.getvalue())
     return tag
 
 

@@ -36,6 +36,7 @@ from app.ports import (
 from tests.memory_alerts import MemoryAlerts
 from tests.memory_leadership import Bearings, Framed, MemoryLeadership, Seat
 from tests.memory_outbox import MemoryAudit, MemoryOutbox
+from tests.memory_scaling import MemoryScaling
 
 _MOST = 1000
 
@@ -267,8 +268,8 @@ class MemoryStore:
     """
     Most ports of the store at once; times inside are milliseconds since the epoch.
 
-    Those that operators use are `controls`, `orders` and `casefiles`; beside them `outbox` and
-    `audit`.
+    Those that operators use are `controls`, `orders` and `casefiles`; beside them `outbox`,
+    `audit` and `scaling`.
     """
 
     def __init__(self) -> None:
@@ -299,12 +300,13 @@ class MemoryStore:
         #: Attempt and target -> when it helped.
         self._recoveries: dict[tuple[str, str], int] = {}
         self._tallies: defaultdict[str, int] = defaultdict(int)
-        self._budget = MemoryBudget()
+        self.budget = MemoryBudget()
         self.audit = MemoryAudit()
         self.controls = MemoryControls(self.audit)
         self.orders = MemoryOrders(self)
         self.casefiles = MemoryCaseFiles()
         self.outbox = MemoryOutbox()
+        self.scaling = MemoryScaling(self)
         #: Target -> fence and attempt of its last intent in the audit.
         self._intended: dict[str, tuple[int, str]] = {}
 
@@ -316,12 +318,12 @@ class MemoryStore:
         """Make due what is due later."""
         self._due = {target: min(at, now_ms) for target, at in self._due.items()}
         self.take_over(now_ms)
-        self._budget.forget_ends(now_ms)
+        self.budget.forget_ends(now_ms)
 
     @property
     def charges(self) -> dict[str, int]:
         """Attempt -> when it was charged."""
-        return self._budget.charges
+        return self.budget.charges
 
     # ------------------------------------------------------------ inbox
 
@@ -413,11 +415,13 @@ class MemoryStore:
         previous = self._records.get(last)
         cooling = self._cooling.get(group)
         is_cooling = cooling is not None and cooling.until_ms > to_ms(now)
+        left = self.scaling.left.get(group)
         return Dossier(
             remediation=await self.remediation_of(target),
             alerts=self._alerts.of(target),
             failures=await self.count(target, now=now, window=window),
             cooling_until=from_ms(cooling.until_ms) if cooling and is_cooling else None,
+            left_at=None if left is None else from_ms(left),
             previous=previous if previous is not None and previous.is_closed else None,
             order=await self.orders.pending(target),
             pause=await self.controls.pause(),
@@ -455,14 +459,14 @@ class MemoryStore:
             ):
                 raise CoolingDown(from_ms(running.until_ms))
         lease_end = to_ms_up(now + lease)
-        self._budget.charge(claim.target, limits, now, slot_end=lease_end)
+        self.budget.charge(claim.target, limits, now, slot_end=lease_end)
         mark = (claim.fence, limits.attempt_id)
         if self._intended.get(claim.target) != mark:
             self.audit.write([trail.intent(remediation, limits.attempt_id, at=now)], now=now)
             self._intended[claim.target] = mark
         self._cool(cooldown)
         self._write(claim.target, remediation)
-        self._write_activity(activity)
+        self.write_activity(activity)
         self._running[claim.target] = lease_end
 
     async def note(self, claim: Claim, entry: Entry, *, now: datetime) -> None:
@@ -479,14 +483,14 @@ class MemoryStore:
             self._write(target, entry.remediation)
         else:
             self._listed_open.discard(self._open.pop(target, ""))
-        self._write_activity(entry.activity)
+        self.write_activity(entry.activity)
         self._cool(entry.cooldown)
         self._note_failures(target, entry, to_ms(now))
         if entry.recovered_attempt is not None:
             self._recoveries.setdefault((entry.recovered_attempt, target), to_ms(now))
-        self._budget.free(entry.freed)
+        self.budget.free(entry.freed)
         if entry.back and entry.remediation is not None:
-            self._budget.back(target, entry.remediation.group)
+            self.budget.back(target, entry.remediation.group)
         self.orders.answer(target, entry.answered_order)
         for name, number in entry.tally.items():
             self._tallies[name] += number
@@ -520,7 +524,8 @@ class MemoryStore:
         if opened_ms >= self._last.get(target, (opened_ms, ""))[0]:
             self._last[target] = opened_ms, remediation.id
 
-    def _write_activity(self, activity: Activity | None) -> None:
+    def write_activity(self, activity: Activity | None) -> None:
+        """Keep an activity, if there is one."""
         if activity is not None:
             self._activities[activity.id] = activity
 
@@ -560,7 +565,7 @@ class MemoryStore:
 
     async def charged(self, *, since: datetime) -> tuple[datetime, ...]:
         """See `app.ports.FailureWindow`."""
-        times = sorted(self._budget.charges.values())
+        times = sorted(self.budget.charges.values())
         return tuple(from_ms(at) for at in times if at > to_ms(since))
 
     async def remediation(self, remediation_id: str) -> Remediation | None:
@@ -654,6 +659,7 @@ def make_view(memory_of: Callable[[], MemoryStore]) -> Store:
     )
     orders: Any = Framed(part.orders, seat, bearings, writes=("place", "reply"))
     outbox: Any = Framed(part.outbox, seat, bearings, writes=("done",))
+    scaling: Any = Framed(part.scaling, seat, bearings, writes=("begin",), leads=("end",))
     return Store(
         inbox=framed,
         schedule=framed,
@@ -667,6 +673,7 @@ def make_view(memory_of: Callable[[], MemoryStore]) -> Store:
         health=part,
         outbox=outbox,
         audit=part.audit,
+        scaling=scaling,
         leadership=MemoryLeadership(
             seat,
             bearings,
@@ -685,7 +692,7 @@ class _Current:
         self._of = of
 
     def __getattr__(self, name: str) -> Any:
-        if name in ("controls", "orders", "casefiles", "outbox", "audit"):
+        if name in ("controls", "orders", "casefiles", "outbox", "audit", "scaling"):
             return _Current(lambda: getattr(self._of(), name))
         if name.startswith("__"):
             raise AttributeError(name)

@@ -19,10 +19,12 @@ from structlog.testing import capture_logs
 
 from app.controller.operate import Wish
 from app.domain.alert import AlertStatus, ListedState
-from app.domain.container import EngineEvent, Health, HealthCheck, RunState
+from app.domain.audit import AuditEntry, AuditKind
+from app.domain.container import Container, EngineEvent, Health, HealthCheck, RunState
 from app.domain.control import OrderKind
 from app.domain.fidelity import Fate, FidelityItem, FidelityReport, RefusalReason
 from app.domain.reason import Reason
+from app.domain.usage import Used
 from app.errors import CloneRefused, EngineSilent, StoreUnavailable
 from app.policies.spec import (
     Guards,
@@ -34,9 +36,19 @@ from app.policies.spec import (
 )
 from app.ports import Store
 from tests.api.conftest import application
-from tests.builders import ENGINE, START, TARGET, alert, at, compose, container, listed_alert
+from tests.builders import (
+    ENGINE,
+    START,
+    TARGET,
+    alert,
+    at,
+    compose,
+    container,
+    listed_alert,
+    scaled_in,
+)
 from tests.controller.house import House, VirtualClock, build, pass_time, working
-from tests.fakes import FakeAlertmanager, FakeEngine, FakePrometheus, web
+from tests.fakes import PLENTY, FakeAlertmanager, FakeEngine, FakePrometheus, web
 from tests.memory_store import make_store
 
 pytestmark = [pytest.mark.looptime, pytest.mark.timeout(60)]
@@ -471,6 +483,66 @@ async def an_old_notice(scene: Scene) -> None:
     await scene.house.take(RESOLVED)
     counts = await scene.house.take(alert())
     scene.answers.append(json.dumps({"stale": counts.stale}) if counts.stale else "")
+
+
+@tells(Reason.UNDER_COVER)
+async def one_restart_beside_a_clone(scene: Scene) -> None:
+    await scene.ill_for(minutes=37)
+
+
+@tells(Reason.COVER)
+async def a_clone_before_the_restart(scene: Scene) -> None:
+    scene.rulebook = Rulebook(defaults=Policy(strategy=Strategy.RELIEVE_FIRST))
+    await scene.ill_for(minutes=3)
+
+
+@tells(Reason.SCALED_IN_LATELY)
+async def needed_again(scene: Scene) -> None:
+    await scene.house.tenure.beat()
+    told = AuditEntry(at=START, kind=AuditKind.OUTCOME, attempt="in1")
+    await scene.store.scaling.end(scaled_in(), now=START, told=told)
+    await scene.ill_for(seconds=5)
+
+
+def shares(cores: float, bytes_a_second: float) -> Story:
+    """Beside a source with plenty to do, the clone uses so much."""
+
+    def spends(scene: Scene, *use: float) -> Callable[[Container], Used]:
+        def measure(one: Container) -> Used:
+            lived = (scene.clock.now() - START).total_seconds()
+            return Used(
+                at=scene.clock.now(),
+                started_at=one.started_at,
+                cpu_seconds=use[0] * lived,
+                network_bytes=round(use[1] * lived),
+            )
+
+        return measure
+
+    async def a_clone_that_does_not_help(scene: Scene) -> None:
+        scene.rulebook = Rulebook(defaults=SCALE_FIRST)
+        scene.engine.uses["web"] = spends(scene, 1.0, 100_000)
+        scene.engine.uses["web_new101"] = spends(scene, cores, bytes_a_second)
+        await scene.ill_for(minutes=5)
+
+    return a_clone_that_does_not_help
+
+
+tells(Reason.NO_TRAFFIC)(shares(0, 0))
+tells(Reason.NO_EFFECT)(shares(0, 100_000))
+
+
+def lacking(**free: float) -> Story:
+    async def the_host_is_full(scene: Scene) -> None:
+        scene.rulebook = Rulebook(defaults=SCALE_FIRST)
+        scene.engine.free = replace(PLENTY, **free)  # type: ignore[arg-type]
+        await scene.ill_for(seconds=5)
+
+    return the_host_is_full
+
+
+tells(Reason.NO_MEMORY_HEADROOM)(lacking(free_memory=0))
+tells(Reason.NO_CPU_HEADROOM)(lacking(free_cpus=0))
 
 
 @tells(Reason.SCALE_OUT_DISABLED)

@@ -38,6 +38,10 @@ GOES_ON = {
     Reason.DEPLOY,
     Reason.START_GRACE,
     Reason.STALE,
+    Reason.COVER,
+    Reason.UNDER_COVER,
+    Reason.QUIET,
+    Reason.COVER_OVER,
 }
 
 

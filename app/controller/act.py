@@ -66,7 +66,7 @@ class Actor:
         :raises CoolingDown: the group was scaled out a moment ago; nothing was done
         :raises OutOfBudget: too much was done lately; nothing was done
         :raises GroupBusy: too many of the group are out; nothing was done
-        :raises NoRoom: others have scaled out meanwhile; nothing was done
+        :raises NoRoom: others have scaled out meanwhile, or the host is full; nothing was done
         :raises StoreUnavailable: the intent could not be written; nothing was done
         """
         if isinstance(decision, ScaleOut):
@@ -85,7 +85,8 @@ class Actor:
         begun = attempts.begun(observation.remediation, observation, decision, now=now)
         attempt = begun.open_attempt
         assert attempt is not None
-        record = story.logged(begun, decision, now=now, detail=attempt.ordered)
+        said = decision.detail if isinstance(decision, Restart) else None
+        record = story.logged(begun, decision, now=now, detail=attempt.ordered or said)
         grace = _stop_grace(observation, seen.policy)
         is_scale_out = attempt.action is Action.SCALE_OUT
         takes = (

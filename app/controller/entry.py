@@ -173,7 +173,11 @@ def consumed(decision: Decision, claim: Claim, seen: Seen) -> tuple[str, ...]:
     """List the targets whose failures are over: relieved by a clone, of an older image, reset."""
     observation = seen.observation
     if isinstance(decision, Confirm):
-        return observation.group.originals
+        record = observation.remediation
+        attempt = record.open_attempt if record is not None else None
+        # A cover for a restart relieves nobody: what failed before it goes on counting.
+        is_cover = attempt is not None and attempt.reason is Reason.COVER
+        return () if is_cover else observation.group.originals
     if isinstance(decision, Forget):
         return (claim.target,)
     if isinstance(decision, Close) and decision.reason is Reason.NEW_INCARNATION:
@@ -197,11 +201,21 @@ def _activity(
     if isinstance(decision, Confirm):
         done = activity_of(remediation, attempt, ActivityStatus.SUCCESSFUL)
         return replace(done, finished_at=now)
-    if _ends(decision, attempt, now=now) and not attempts.is_up(remediation):
+    if _ends(decision, attempt, now=now) and attempts.leaves(remediation):
         cancelled = attempt.verdict is Verdict.CANCELLED
         status = ActivityStatus.CANCELLED if cancelled else ActivityStatus.FAILED
         return activity_of(remediation, attempt, status, cause=attempt.evidence)
+    if isinstance(decision, Conclude) and attempt.reason is Reason.COVER:
+        return _cover(remediation, attempt)
     return None
+
+
+def _cover(remediation: Remediation, attempt: Attempt) -> Activity | None:
+    """Tell of a cover that has relieved by itself: it stays, as any other clone, while needed."""
+    if attempts.only_covers(attempt):
+        return None
+    done = activity_of(remediation, attempt, ActivityStatus.SUCCESSFUL, cause=attempt.evidence)
+    return replace(done, reason=Reason.RELIEF, finished_at=remediation.scaled_out_at)
 
 
 def _cooldown(

@@ -146,7 +146,7 @@ class Hand:
         except CloneRefused as exc:
             return Outcome(
                 remediation=record,
-                conclusion=Conclude(Verdict.CANCELLED, Reason.SCALE_OUT_FAILED, str(exc)),
+                conclusion=Conclude(Verdict.CANCELLED, _word_of(exc), str(exc)),
             )
         except ContainerGone:
             return Outcome(
@@ -223,3 +223,10 @@ class Hand:
             return self._not_after()
         except LeaseLost as exc:
             raise TooLate(str(exc)) from exc
+
+
+def _word_of(exc: CloneRefused) -> Reason:
+    """Find the word of the report for why there was no clone after all."""
+    refusals = exc.report.refusals if exc.report is not None else ()
+    word = refusals[0].reason if refusals else None
+    return Reason.SCALE_OUT_FAILED if word is None else Reason(word)

@@ -13,6 +13,7 @@ from app.errors import (
     NoRoom,
     StoreUnavailable,
 )
+from app.policies import capacity
 from app.ports import Clock, ContainerEngine, Controls
 
 
@@ -35,7 +36,7 @@ class LastLook:
 
     async def room(self, seen: Seen) -> None:
         """
-        Count again: between the decision and its turn others may have scaled out.
+        Count again, since others may have scaled out meanwhile; and ask what the host has free.
 
         :raises NoRoom:
         :raises EngineUnavailable:
@@ -51,6 +52,17 @@ class LastLook:
             raise NoRoom(
                 Reason.MAX_CLONES, f"{roster.clones} of {rules.max_clones} clones exist already"
             )
+        container = seen.observation.container
+        assert container is not None
+        try:
+            room = await self._engine.room(container.id)
+        except ContainerGone:
+            return  # which the clone's own answer will say
+        except EngineRefused as exc:
+            raise EngineUnavailable(f"what the host has free: {exc}") from exc
+        short = capacity.shortage(room, rules.reserve)
+        if short is not None:
+            raise NoRoom(short.reason, short.detail)
 
     async def changes(self, record: Remediation, attempt: Attempt, seen: Seen) -> Conclude | None:
         """Tell what has come in between since the decision: the evidence takes seconds."""

@@ -23,6 +23,7 @@ from app.domain.decision import (
     Idle,
     Reason,
     Refuse,
+    Restart,
     Verdict,
     Wait,
     Watch,
@@ -143,7 +144,7 @@ class Notebook:
             facts["evidence"] = decision.evidence
         if isinstance(decision, Close):
             facts["outcome"] = str(decision.outcome)
-        if isinstance(decision, Escalate | Refuse | Hold) and decision.detail:
+        if isinstance(decision, Escalate | Refuse | Hold | Restart) and decision.detail:
             facts["detail"] = decision.detail
         if seen.observation.sickness.doubt is not None and isinstance(decision, Hold | Watch):
             facts["doubt"] = seen.observation.sickness.doubt

@@ -4,6 +4,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Final
 
+from app.controller.beside import measure
 from app.controller.freshness import Freshness
 from app.controller.picture import Picture, Pictures
 from app.controller.readiness import Readiness
@@ -106,7 +107,8 @@ class Observer:
         self, container_id: str, policy: Policy, *, now: datetime
     ) -> FidelityReport | None:
         """Tell what a clone would share with its source; None where nobody can say now."""
-        return await self._readiness.report(container_id, policy.scale_out, now=now)
+        reserve = self._rules.book.guards.reserve
+        return await self._readiness.full_report(container_id, policy.scale_out, reserve, now=now)
 
     async def _look(self, look: "_Look", picture: Picture) -> Seen:
         """Observe with the engine's help. :raises ContainerGone:, EngineUnavailable"""
@@ -230,12 +232,19 @@ class Observer:
         is_wanted = look.wants_clone or (order is not None and order.kind is OrderKind.SCALE_OUT)
         refusal: Refusal | None = None
         if is_wanted or sick.symptom is Symptom.ACTIVE:
-            # Asked only where the answer can matter: it costs the engine four requests.
+            # Asked only where the answer can matter: it costs the engine four requests, and for
+            # what the host has free a few seconds; of that a step is told as it acts.
             refusal = await self._readiness.refusal(
-                member.listed.id, policy.scale_out, now=look.now
+                member.listed.id,
+                policy.scale_out,
+                now=look.now,
+                reserve=look.book.guards.reserve if look.wants_clone else None,
             )
+        used = await measure(
+            self._engine, dossier.remediation, member.listed.id, clone, policy, now=look.now
+        )
         group = group_view(roster, member, policy, dossier, prefix=self._prefix)
-        return replace(group, fresh_clone=clone, refusal=refusal)
+        return replace(group, fresh_clone=clone, refusal=refusal, used=used)
 
     def _policy(self, look: "_Look", dossier: Dossier, member: Member, sick: Sickness) -> Policy:
         if dossier.remediation is not None:

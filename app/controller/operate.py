@@ -7,6 +7,7 @@ from typing import Final
 
 import structlog
 
+from app.controller.dismiss import Dismissal
 from app.controller.observe import Observer, Seen
 from app.controller.rules import Rules
 from app.controller.wish import Placed as Placed  # what people say, and hear
@@ -41,6 +42,7 @@ class Operator:
         rules: Rules,
         wake: Callable[[], None],
         resume: Callable[[], None],
+        dismissal: Dismissal,
     ) -> None:
         """
         Begin.
@@ -48,6 +50,7 @@ class Operator:
         :param resume: end a hold that Relevo has begun because something is in doubt
         """
         self._resume = resume
+        self._dismissal = dismissal
         self._observer = observer
         self._store = store
         self._clock = clock
@@ -74,6 +77,33 @@ class Operator:
             return before
         placed = planned(target, record, now, dry_run=wish.dry_run)
         return placed if wish.dry_run else await self._place(target, kind, wish, placed, now)
+
+    async def scale_in(self, target: str, wish: Wish) -> Placed:
+        """
+        Let the newest clone of a target's group leave, quiet or not; `attempt` names its activity.
+
+        The last instance that is healthy stays.
+        """
+        kind = OrderKind.SCALE_IN
+        before = await self._replied(wish, target, kind)
+        if before is not None:
+            return before
+        now = self._clock.now()
+        try:
+            await self._not_held(target, now)
+            refused = await self._no_budget(now)
+            if refused is not None:
+                raise OrderRefused(refused.reason, refused.detail)
+            placed = await self._dismissal.order(target, wish, now=now)
+        except (OrderConflict, OrderRefused):
+            before = await self._replied(wish, target, kind)
+            if before is None:
+                raise
+            return before
+        if not wish.dry_run:
+            self._tell(kind, target, wish)
+            self._wake()
+        return placed
 
     async def _may_act(self, target: str, kind: OrderKind, now: datetime) -> Remediation | None:
         """Ask everything that may be in the way; answer the remediation that is open."""

@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from datetime import datetime
+from typing import Final
 
 from app.controller.act import Actor
 from app.controller.note import Notebook
@@ -18,7 +19,8 @@ from app.domain.decision import (
     ScaleOut,
     StartStopped,
 )
-from app.domain.remediation import Action, Remediation
+from app.domain.observation import Refusal
+from app.domain.remediation import Remediation
 from app.errors import (
     CoolingDown,
     EngineUnavailable,
@@ -30,6 +32,9 @@ from app.errors import (
 from app.policies import attempts, ladder, orders, story
 from app.policies.spec import Patience
 from app.ports import Claim, Clock
+
+#: The host is full: no clone, until that changes.
+_HEADROOM: Final = (Reason.NO_MEMORY_HEADROOM, Reason.NO_CPU_HEADROOM)
 
 
 class Reconciler:
@@ -58,9 +63,14 @@ class Reconciler:
         :raises StoreUnavailable: the step is repeated once its lease has run out
         """
         seen = await self._observer.observe(claim.target, now=now)
-        decision = ladder.next_step(
+        await self._carry_out(claim, self._decide(seen, now), seen, now)
+
+    def _decide(self, seen: Seen, now: datetime) -> Decision:
+        return ladder.next_step(
             seen.observation, seen.policy, self._patience, now=now, rules=seen.book.guards
         )
+
+    async def _carry_out(self, claim: Claim, decision: Decision, seen: Seen, now: datetime) -> None:
         match decision:
             case Restart() | ScaleOut() | Resume() | StartStopped():
                 await self._act(claim, decision, seen, now)
@@ -83,7 +93,12 @@ class Reconciler:
         try:
             outcome = await self._actor.act(claim, decision, acting)
         except (CoolingDown, OutOfBudget, GroupBusy, NoRoom, EngineUnavailable) as exc:
-            await self._write_down(claim, _put_off(exc, seen, now=now), seen, now)
+            if isinstance(exc, NoRoom) and exc.reason in _HEADROOM:
+                # Asked right before it, as it takes seconds: the ladder says what follows from it.
+                seen = _refused(seen, exc)
+                await self._carry_out(claim, self._decide(seen, now), seen, now)
+            else:
+                await self._write_down(claim, _put_off(exc, seen, now=now), seen, now)
             return
         if outcome.conclusion is None:
             await self._notebook.action(claim, decision, outcome.remediation, seen)
@@ -105,12 +120,7 @@ class Reconciler:
         if isinstance(decision, Conclude | CallOff) and record is not None:
             attempt = record.last_attempt
             ended = attempt is not None and attempt.finished_at == now
-            if (
-                attempt is not None
-                and ended
-                and attempt.action is Action.SCALE_OUT
-                and not attempts.is_up(record)
-            ):
+            if attempt is not None and ended and attempts.leaves(record):
                 await self._actor.remove_clone(attempt, seen)
         await self._notebook.decision(claim, decision, record, seen, now=now)
 
@@ -135,6 +145,12 @@ def _put_off(exc: RelevoError, seen: Seen, *, now: datetime) -> Decision:
     if orders.is_open(seen.observation) and reason is not Reason.ENGINE_DOWN:
         return Refuse(reason, str(exc))
     return Hold(until, reason)
+
+
+def _refused(seen: Seen, exc: NoRoom) -> Seen:
+    refusal = Refusal(reason=Reason(exc.reason), detail=str(exc))
+    group = replace(seen.observation.group, refusal=refusal)
+    return replace(seen, observation=replace(seen.observation, group=group))
 
 
 def _with(seen: Seen, remediation: Remediation) -> Seen:

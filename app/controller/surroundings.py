@@ -29,6 +29,7 @@ def group_view(
         originals=tuple(sorted(str(m.target) for m in members if m.clone_of is None)),
         max_instances=max_instances(policy, member.listed.labels, prefix=prefix),
         cooling_until=dossier.cooling_until,
+        left_at=dossier.left_at,
     )
 
 

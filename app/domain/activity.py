@@ -46,3 +46,10 @@ class Activity:
     reason: Reason | None = None
     #: Of one that a person ordered: who, and why.
     ordered: str | None = None
+
+    @property
+    def is_let_go(self) -> bool:
+        """Whether an instance has left because it was not needed any more."""
+        if self.kind is not ActivityKind.SCALE_IN or self.status is not ActivityStatus.SUCCESSFUL:
+            return False
+        return self.reason is Reason.QUIET or self.ordered is not None

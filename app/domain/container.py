@@ -58,6 +58,13 @@ class Listed:
     health: Health = Health.NONE
     #: When it was created, by the engine's clock; None where the engine does not say.
     created_at: datetime | None = None
+    #: Id of the Swarm service that is driven in its place: `id` is then that of the place, the
+    #: same for all containers that come to fill it; None: it is what it says.
+    service: str | None = None
+    #: Names of the containers that filled the place before.
+    former: tuple[str, ...] = ()
+    #: Containers of that service are being replaced just now, by whomever.
+    is_replacing: bool = False
 
     @property
     def is_running(self) -> bool:

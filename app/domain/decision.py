@@ -100,6 +100,8 @@ class Restart:
     """Restart the container."""
 
     reason: Reason
+    #: What else is to be known of it.
+    detail: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

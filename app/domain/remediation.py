@@ -85,12 +85,13 @@ class Attempt:
 
     @property
     def is_failed_restart(self) -> bool:
-        """It counts: a restart of ours, of our own accord, that did not help."""
+        """It counts: a restart of ours, of our own accord, on the ladder, that did not help."""
         return (
             self.verdict is not None
             and self.verdict.counts
             and self.trigger is Trigger.AUTOMATIC
             and self.action is not Action.SCALE_OUT
+            and self.reason is not Reason.UNDER_COVER
         )
 
 

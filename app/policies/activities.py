@@ -22,4 +22,8 @@ def activity_of(
         container=attempt.clone,
         started_at=attempt.intent_at,
         finished_at=attempt.finished_at,
+        container_id=attempt.clone_id,
+        target=remediation.target,
+        reason=attempt.reason,
+        ordered=attempt.ordered,
     )

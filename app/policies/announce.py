@@ -10,7 +10,7 @@ from datetime import datetime
 from typing import Final
 from urllib.parse import quote
 
-from app.domain.decision import Action
+from app.domain.decision import Action, Reason
 from app.domain.duration import format_duration
 from app.domain.remediation import Attempt, LogEntry, Remediation, State
 from app.policies import announce_chronic as chronic
@@ -104,7 +104,9 @@ def _scaled_out(
             relevo_next=words.paused(view.pause, now=now)
             or _called_off(record)
             or (
-                "watches whether the alerts of the group end within "
+                f"restarts {name} as often as it needs that; {clone} leaves when that has helped"
+                if attempt is not None and attempt.reason is Reason.COVER
+                else "watches whether the alerts of the group end within "
                 f"{format_duration(policy.scale_out.cooldown)}. If not: one more instance, as "
                 "far as its maximum allows, then a person is asked"
             ),

@@ -142,6 +142,9 @@ _SCALED: Final[Mapping[str, str]] = {
     Reason.FIRST_NEED: "its policy says to scale out first",
     Reason.CLONE_SICK: "its clones needed help",
     Reason.STILL_NEEDED: "it still needed help after the scale-out before",
+    Reason.ALREADY_SCALED: "it still needed help after the scale-out before",
+    Reason.SCALED_IN_LATELY: "it needed help soon after an instance had left",
+    Reason.COVER: "its policy has another instance serve while it is restarted",
 }
 
 _BY: Final[Mapping[Trigger, str]] = {

@@ -158,6 +158,9 @@ def concluded(
         next_at=now,
         needed_since=now,
     )
+    if attempt.reason is Reason.COVER:
+        # The restart that it covers was due before it: neither its wait nor its plan begin anew.
+        return replace(record, needed_since=remediation.needed_since)
     if seen.container is None or decision.reason is Reason.RESTARTED_MEANWHILE:
         return record  # that start was not ours: the next look follows it
     return planned(record, seen.container)
@@ -180,6 +183,20 @@ def planned(remediation: Remediation, container: Container) -> Remediation:
     )
 
 
+def confirmed(remediation: Remediation, seen: Observation, *, now: datetime) -> Remediation:
+    """Write down that the clone is up and warm, and what it and its source had used by then."""
+    attempt = remediation.open_attempt
+    assert attempt is not None
+    attempt = replace(attempt, beside=seen.group.used)
+    return replace(
+        remediation,
+        attempts=(*remediation.attempts[:-1], attempt),
+        state=State.COOLDOWN,
+        scaled_out_at=now,
+        next_at=now,
+    )
+
+
 def is_up(remediation: Remediation) -> bool:
     """Whether the clone of the last attempt came up and was warm."""
     attempt = remediation.last_attempt
@@ -188,6 +205,21 @@ def is_up(remediation: Remediation) -> bool:
         and attempt.acted_at is not None
         and remediation.scaled_out_at is not None
         and remediation.scaled_out_at >= attempt.acted_at
+    )
+
+
+def only_covers(attempt: Attempt) -> bool:
+    """Whether a clone served for the time of a restart alone, and was no relief by itself."""
+    return attempt.reason is Reason.COVER and attempt.verdict_reason is not Reason.SETTLED
+
+
+def leaves(remediation: Remediation) -> bool:
+    """Whether the clone of the last attempt is removed with its verdict."""
+    attempt = remediation.last_attempt
+    return (
+        attempt is not None
+        and attempt.action is Action.SCALE_OUT
+        and (not is_up(remediation) or attempt.verdict in (Verdict.NO_TRAFFIC, Verdict.NO_EFFECT))
     )
 
 

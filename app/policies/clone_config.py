@@ -143,8 +143,11 @@ def _names(source: CloneSource, items: list[FidelityItem]) -> dict[str, Any]:
     mode = source.network_mode
     if mode == "host" or mode.startswith("container:") or source.host_config.get("UTSMode"):
         # What inspect shows there belongs to somebody else, and the engine refuses to be told.
+        whose = "it is the host's, or another container's"
         if hostname:
-            items.append(dropped("Config.Hostname", "it is the host's, or another container's"))
+            items.append(dropped("Config.Hostname", whose))
+        if domain:
+            items.append(dropped("Config.Domainname", whose))
         return {}
     own: dict[str, Any] = {}
     if hostname == source.short_id:

@@ -67,8 +67,13 @@ def plan_networks(source: CloneSource, host_network: Sharing) -> NetworkPlan:
 
     found = _links(source)
     if mode == "none" or not found:
-        item = same(field) if mode == "none" else changed(field, "the source is on no network")
-        return _without("none", item)
+        if mode == "none":
+            return _without("none", same(field))
+        return _without(
+            "none",
+            changed(field, "the source is on no network"),
+            changed("NetworkSettings.Networks.none", "the engine's word for no network"),
+        )
 
     links = _main_first(found, mode)
     split = len(links) if source.api_version >= SEVERAL_AT_CREATE else 1
@@ -79,12 +84,24 @@ def plan_networks(source: CloneSource, host_network: Sharing) -> NetworkPlan:
         at_create=links[:split],
         connect=links[split:],
         shares_alias=any(link.endpoint.get("Aliases") for link in links),
-        items=(*_described(links), *_addresses(source)),
+        items=(
+            *_mode(mode, main, links[0]),
+            *_described(links),
+            *_own_names(source),
+            *_addresses(source),
+        ),
     )
 
 
-def _without(mode: str, item: FidelityItem) -> NetworkPlan:
-    return NetworkPlan(mode=mode, at_create=(), connect=(), shares_alias=False, items=(item,))
+def _without(mode: str, *items: FidelityItem) -> NetworkPlan:
+    return NetworkPlan(mode=mode, at_create=(), connect=(), shares_alias=False, items=items)
+
+
+def _mode(mode: str, main: str, link: NetworkLink) -> Iterator[FidelityItem]:
+    if main == mode:
+        return
+    why = "the same one, by its name" if link.id == mode else f"the source has left {mode}"
+    yield changed("HostConfig.NetworkMode", f"{main}: {why}")
 
 
 def _networks(source: CloneSource) -> Json:
@@ -129,6 +146,14 @@ def _described(links: tuple[NetworkLink, ...]) -> Iterator[FidelityItem]:
         aliases = ", ".join(link.endpoint.get("Aliases", ()))
         detail = f"with the aliases {aliases}" if aliases else "without an alias"
         yield same(f"NetworkSettings.Networks.{link.name}", detail)
+
+
+def _own_names(source: CloneSource) -> Iterator[FidelityItem]:
+    for name, endpoint in sorted(_networks(source).items()):
+        aliases = (endpoint or {}).get("Aliases") or ()
+        if source.name in aliases and not _is_shared(source, source.name):
+            field = f"NetworkSettings.Networks.{name}.Aliases"
+            yield dropped(field, f"{source.name} stays with the source: its name, from Compose")
 
 
 def _addresses(source: CloneSource) -> Iterator[FidelityItem]:

@@ -15,7 +15,7 @@ from app.domain.fidelity import FidelityItem, FidelityReport, RefusalReason
 from app.policies.clone_config import Taken, clone_config, clone_labels, clone_name
 from app.policies.clone_layer import refuse_layer
 from app.policies.clone_networks import NetworkLink, plan_networks
-from app.policies.clone_source import CloneSource, changed, refused, same
+from app.policies.clone_source import CloneSource, changed, dropped, refused, same
 from app.policies.clone_storage import plan_devices, plan_storage
 from app.policies.clone_traffic import (
     has_balancer,
@@ -139,5 +139,9 @@ def _passed_through(source: CloneSource, items: list[FidelityItem]) -> Iterator[
     spoken_of |= {f"HostConfig.{key}" for key in ("Binds", "Mounts", "VolumesFrom", "NetworkMode")}
     for key, value in source.host_config.items():
         field = f"HostConfig.{key}"
-        if value and key != _NOT_COPIED and field not in spoken_of:
+        if not value or field in spoken_of:
+            continue
+        if key == _NOT_COPIED:
+            yield dropped(field, "it holds the source's id")
+        else:
             yield same(field)

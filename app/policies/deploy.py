@@ -37,14 +37,18 @@ def deploying_until(
     now: datetime,
 ) -> datetime | None:
     """
-    Tell until when a container is left alone because its project is being deployed.
+    Tell until when a container is left alone because its project, or service, is being deployed.
 
     A removal or a new name in the project always is a deploy. So is a new container, except
     while the project starts for the first time (its containers came one after the other, none
     much later than the one before): then only those that are new themselves are left alone.
     """
+    if hold <= timedelta(0):
+        return None
+    if one.is_replacing:
+        return now + hold
     project = project_of(one.labels, prefix=prefix)
-    if project is None or hold <= timedelta(0):
+    if project is None:
         return None
     ends = [c.at + hold for c in changes if c.project == project]
     births = sorted(

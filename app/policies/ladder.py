@@ -15,21 +15,18 @@ from app.domain.decision import (
     Rehearse,
     Relapse,
     Restart,
+    ScaleOut,
     Verdict,
     Wait,
     Watch,
 )
 from app.domain.observation import EngineView, Observation, Symptom
-from app.domain.remediation import Action, Attempt, Remediation, State, Trigger
-from app.policies import guards, opening, orders, recovery, verdict
+from app.domain.remediation import Action, Remediation, State, Trigger
+from app.policies import aftermath, guards, opening, orders, recovery, relief, verdict
 from app.policies.backoff import due_at
-from app.policies.relief import has_no_clone, relieve, why_relief
-from app.policies.spec import Guards, Patience, Policy
+from app.policies.scale_out_verdict import judge_scale_out
+from app.policies.spec import Guards, Patience, Policy, Strategy
 
-#: SIGKILL: a person's, or the kernel's when memory ran out.
-_KILLED = 137
-#: What a container that is stopped by hand ends with: done, SIGKILL, SIGTERM.
-_STOPPED_BY_SIGNAL = (0, 137, 143)
 #: The engine's events are heard within this time of a start.
 _SOON = timedelta(seconds=1)
 #: One pull that does not list an alert may be a blink of the chain.
@@ -57,7 +54,7 @@ def next_step(
     if orders.is_open(seen):
         return orders.answer(seen, rules, now=now)
     if remediation is None:
-        return opening.begin(seen, policy, now=now)
+        return opening.begin(seen, policy, rules, now=now)
 
     attempt = remediation.open_attempt
     if not seen.opted_in and (attempt is None or attempt.acted_at is not None):
@@ -67,7 +64,7 @@ def next_step(
             return verdict.judge_rehearsal(seen, remediation, attempt, policy, patience, now=now)
         if attempt.acted_at is None:
             return recovery.settle(seen, attempt, policy, rules, now=now)
-        judge = verdict.judge_scale_out if attempt.action is Action.SCALE_OUT else verdict.judge
+        judge = judge_scale_out if attempt.action is Action.SCALE_OUT else verdict.judge
         return judge(seen, remediation, attempt, policy, patience, now=now)
     if seen.view is EngineView.GONE:
         return Close(Outcome.VANISHED, Reason.NO_SUCH_TARGET)
@@ -126,14 +123,14 @@ def _between_attempts(
     last = remediation.last_attempt
     poll_at = now + policy.verify.poll
     unfit = guards.not_fit(seen)
-    if last is not None and _loops(seen, last):
+    if last is not None and aftermath.loops(seen, last):
         return Escalate(
             Reason.NOT_RUNNING, f"the engine restarts it over and over since ours: {last.evidence}"
         )
-    if last is not None and _left_down(seen, remediation, last):
+    if last is not None and aftermath.left_down(seen, remediation, last):
         if seen.guards.is_blind:
             return Hold(now + _SOON, Reason.NOT_RUNNING, "who stopped it is not known yet")
-        if _stopped_by_itself(seen):
+        if aftermath.stopped_by_itself(seen):
             return _climb(seen, remediation, policy, rules, now=now)
         # It may have been a person's stop: not started again, but somebody must be told.
         return Escalate(Reason.NOT_RUNNING, f"it is down since our restart: {last.evidence}")
@@ -169,7 +166,8 @@ def _gone(
     last = remediation.last_attempt
     if last is not None and last.verdict is Verdict.RECOVERED:
         return Close(Outcome.RECOVERED, Reason.SETTLED)
-    if last is not None and last.verdict is Verdict.RELIEVED:
+    is_cover = last is not None and last.verdict_reason is Reason.COVER
+    if last is not None and last.verdict is Verdict.RELIEVED and not is_cover:
         return Close(Outcome.RELIEVED, Reason.SETTLED)
     if seen.sickness.resolved or (last is not None and last.passed):
         return Close(Outcome.CANCELLED, Reason.RESOLVED)
@@ -206,10 +204,9 @@ def _climb(
         return Relapse(Reason.RELAPSED)  # nobody could tell when it was opened
     if last is not None and last.verdict is Verdict.UNKNOWN:
         return Escalate(Reason.UNKNOWN_TOO_LONG, last.evidence or "the verdict is unknown")
-    if last is not None and has_no_clone(last):
-        return Escalate(
-            Reason.SCALE_OUT_FAILED, f"the clone did not come up: {last.evidence or last.verdict}"
-        )
+    ended = relief.ended_by(last) if last is not None else None
+    if ended is not None:
+        return ended
     by_engine = container.restart_count > remediation.planned_restarts
     if container.started_at != remediation.planned_started_at and not by_engine:
         # Somebody restarted it since its wait began: that may have cured it.
@@ -218,61 +215,59 @@ def _climb(
     failures = seen.failures
     if seen.observe_only:
         failures += _rehearsed_failures(remediation, policy, now=now)
-    scale_out = why_relief(seen, failures, policy)
-    if remediation.scaled_out_at is not None:
+    scale_out = relief.why_relief(seen, failures, policy, rules, now=now)
+    if relief.has_scaled_out(seen, remediation, policy):
         scale_out = Reason.ALREADY_SCALED  # and still in need
-    action = Action.RESTART if scale_out is None else Action.SCALE_OUT
-    is_first = failures == 0 and not remediation.attempts
+        covered = relief.under_cover(seen, remediation, policy, now=now)
+        if isinstance(covered, Hold):
+            return covered
+        if covered is not None:
+            return _restart(seen, remediation, policy, rules, covered.reason, now=now)
+    is_first = failures == 0 and all(one.reason is Reason.COVER for one in remediation.attempts)
     backoff = Reason.FIRST_NEED if is_first else Reason.BACKOFF
-    due = due_at(seen.target, remediation.needed_since, failures, policy)
-    if scale_out is None and now < due:
-        return Wait(due, backoff, action)
-    is_down_by_us = last is not None and _left_down(seen, remediation, last)
-    forbidden = guards.hold(seen, action, policy, rules, now=now, is_down_by_us=is_down_by_us)
+    if scale_out is None:
+        due = due_at(seen.target, remediation.needed_since, failures, policy)
+        if now < due:
+            return Wait(due, backoff, Action.RESTART)
+        return _restart(seen, remediation, policy, rules, backoff, now=now)
+    forbidden = _forbidden(seen, remediation, Action.SCALE_OUT, policy, rules, now=now)
+    return forbidden or relief.relieve(seen, remediation, policy, rules, scale_out, now=now)
+
+
+def _restart(
+    seen: Observation,
+    remediation: Remediation,
+    policy: Policy,
+    rules: Guards,
+    reason: Reason,
+    *,
+    now: datetime,
+) -> Decision:
+    """Restart it now if nothing forbids that, in the way that its policy says."""
+    step: Restart | ScaleOut | Hold = Restart(reason)
+    if policy.strategy is Strategy.RELIEVE_FIRST and not seen.observe_only:
+        step = relief.relieve_first(seen, remediation, policy, rules, reason, now=now)
+    forbidden = _forbidden(seen, remediation, Action.RESTART, policy, rules, now=now)
+    if isinstance(step, ScaleOut) and forbidden and forbidden.reason is Reason.MIN_HEALTHY:
+        # A cover is what serves meanwhile.
+        forbidden = _forbidden(seen, remediation, Action.SCALE_OUT, policy, rules, now=now)
     if forbidden is not None:
         return forbidden
-    if scale_out is not None:
-        return relieve(seen, remediation, policy, rules, scale_out, now=now)
-    if seen.observe_only:
-        return Rehearse(Action.RESTART, backoff)
-    return Restart(backoff)
+    return Rehearse(Action.RESTART, reason) if seen.observe_only else step
 
 
-def _loops(seen: Observation, last: Attempt) -> bool:
-    """Tell whether what we restarted never stays up: it has no moment in which to act on it."""
-    container = seen.container
-    return (
-        container is not None
-        and container.state is RunState.RESTARTING
-        and last.verdict is Verdict.CRASH_LOOP
-        and last.trigger in (Trigger.AUTOMATIC, Trigger.MANUAL)
-    )
-
-
-def _left_down(seen: Observation, remediation: Remediation, last: Attempt) -> bool:
-    """Tell whether the container that we restarted last has stopped since, and stays so."""
-    container = seen.container
-    since = last.acted_at or last.intent_at
-    if any(entry.reason is Reason.HUMAN and entry.at >= since for entry in remediation.log):
-        return False  # a person stopped it, and we knew before we forgot
-    return (
-        container is not None
-        and last.action is Action.RESTART
-        and last.trigger in (Trigger.AUTOMATIC, Trigger.MANUAL)
-        and last.verdict is not None
-        and last.verdict.counts
-        and container.started_at == (last.started_after or last.started_before)
-        and container.state in (RunState.EXITED, RunState.DEAD)
-        and seen.guards.human is None
-    )
-
-
-def _stopped_by_itself(seen: Observation) -> bool:
-    """Tell a crash from what may be a person's ``docker stop``."""
-    container = seen.container
-    assert container is not None
-    out_of_memory = container.oom_killed and container.exit_code == _KILLED
-    return out_of_memory or container.exit_code not in _STOPPED_BY_SIGNAL
+def _forbidden(
+    seen: Observation,
+    remediation: Remediation,
+    action: Action,
+    policy: Policy,
+    rules: Guards,
+    *,
+    now: datetime,
+) -> Hold | None:
+    last = remediation.last_attempt
+    is_down_by_us = last is not None and aftermath.left_down(seen, remediation, last)
+    return guards.hold(seen, action, policy, rules, now=now, is_down_by_us=is_down_by_us)
 
 
 def _rehearsed_failures(remediation: Remediation, policy: Policy, *, now: datetime) -> int:

@@ -54,7 +54,8 @@ def member_of(
         group=GroupId(engine, _group(listed, prefix, clone_of or slot)),
         opt_in=_opt_in(listed, prefix, enable),
         clone_of=clone_of,
-        is_swarm_task=_SWARM_SERVICE in labels,
+        # One whose service is driven in its place is a container like any other.
+        is_swarm_task=_SWARM_SERVICE in labels and listed.service is None,
         protected=protected,
     )
 

@@ -7,10 +7,10 @@ from app.domain.observation import EngineView, Observation, Symptom
 from app.domain.remediation import Action
 from app.policies.backoff import due_at
 from app.policies.relief import why_relief
-from app.policies.spec import Policy
+from app.policies.spec import Guards, Policy
 
 
-def begin(seen: Observation, policy: Policy, *, now: datetime) -> Decision:
+def begin(seen: Observation, policy: Policy, rules: Guards, *, now: datetime) -> Decision:
     """Decide about a target for which nothing is open."""
     if seen.view is EngineView.GONE:
         return Idle(Reason.NO_SUCH_TARGET)
@@ -33,7 +33,7 @@ def begin(seen: Observation, policy: Policy, *, now: datetime) -> Decision:
         return Relapse(Reason.RELAPSED)
     # Those of an older image or configuration say nothing about this one.
     failures = seen.failures if not is_new_incarnation(seen) else 0
-    scale_out = why_relief(seen, failures, policy)
+    scale_out = why_relief(seen, failures, policy, rules, now=now)
     if scale_out is not None:
         return Wait(now, scale_out, Action.SCALE_OUT)
     # Received in the past where we were away: the delay counts from then, the rest is waited.

@@ -60,6 +60,8 @@ def answer(seen: Observation, rules: Guards, *, now: datetime) -> Decision:
             if attempt is not None and attempt.acted_at is None:
                 return Refuse(Reason.BUSY, f"{attempt.id} is being carried out")
             return CallOff(Reason.OPERATOR)
+        case OrderKind.SCALE_IN:  # is never placed: it is begun at once
+            return Refuse(Reason.OPERATOR, "a scale-in is no step of a target")
         case OrderKind.RESTART | OrderKind.SCALE_OUT:
             return _act(seen, order.kind, rules, now=now)
 

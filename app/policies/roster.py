@@ -66,7 +66,8 @@ class Roster:
             for one in listing
         )
         self._by_id = {member.listed.id: member for member in self.members}
-        self._by_name = {member.listed.name: member for member in self.members}
+        self._by_name = {name: m for m in self.members for name in m.listed.former}
+        self._by_name |= {member.listed.name: member for member in self.members}
         self._by_slot: dict[str, list[Member]] = {}
         self._by_group: dict[GroupId, list[Member]] = {}
         self._by_project: dict[str, list[Listed]] = {}

@@ -130,14 +130,20 @@ def _is_repeated(decision: Decision, step: Step, last: Step) -> bool:
 def _detail(decision: Decision, seen: Observation, policy: Policy, *, now: datetime) -> str:
     group = seen.group
     match decision:
-        case Restart():
-            return (
+        case Restart(reason=Reason.UNDER_COVER):
+            return "a clone serves beside it; this one does not count"
+        case Restart(detail=said):
+            told = (
                 f"{_waited(seen, now=now)}; failed restarts in the window: {seen.failures} "
                 f"of {policy.restart.max_failed}"
             )
-        case ScaleOut():
-            return f"to {group.instances + 1} instances of at most {group.max_instances}"
+            return told if said is None else f"{told}; {said}"
+        case ScaleOut(reason=reason):
+            told = f"to {group.instances + 1} instances of at most {group.max_instances}"
+            return f"{told}, before the restart" if reason is Reason.COVER else told
         case Confirm():
+            if _is_cover(seen):
+                return "the clone is up; no failure is forgotten for it"
             cooldown = format_duration(policy.scale_out.cooldown)
             return f"the clone is up and counts; cooldown {cooldown}"
         case Rehearse(action=action):
@@ -154,11 +160,17 @@ def _detail(decision: Decision, seen: Observation, policy: Policy, *, now: datet
             return ""
 
 
+def _is_cover(seen: Observation) -> bool:
+    attempt = seen.remediation.open_attempt if seen.remediation is not None else None
+    return attempt is not None and attempt.reason is Reason.COVER
+
+
 def _waited(seen: Observation, *, now: datetime) -> str:
     record = seen.remediation
     if record is None:
         return "at once"
-    since = "last verdict" if record.attempts else "alert"
+    is_first = all(one.reason is Reason.COVER for one in record.attempts)
+    since = "alert" if is_first else "last verdict"
     return f"{format_duration(now - record.needed_since)} after the {since}"
 
 

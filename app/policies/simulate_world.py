@@ -124,6 +124,9 @@ class World:
         self._record, self.due = record, record.next_at
         if isinstance(decision, Close):
             self._record, self._previous = None, record
+            # What only covered a restart leaves with the need for it.
+            covers = {one.clone_id for one in record.attempts if attempts.only_covers(one)}
+            self._clones = tuple(one for one in self._clones if one.id not in covers)
             self._doings.closed_at = now
             self.due = self._next_need(now)
 
@@ -139,7 +142,7 @@ class World:
         else:
             self._doings.scale_outs += 1
             self._cooling_until = now + self._policy.scale_out.cooldown
-            number = len(self._clones) + 2
+            number = self._doings.scale_outs + 1
             container = _container(f"container-{number}", number, now)
             self._clones = (*self._clones, container)
         record = attempts.acted(record, now=now, container=container)
@@ -149,8 +152,12 @@ class World:
     def _keep(self, record: Remediation, decision: Decision, *, now: datetime) -> None:
         """Remember what outlasts the record of one remediation."""
         if isinstance(decision, Confirm):
-            # A scale-out consumes the failures of its group; the cooldown counts from here.
-            self._failures.clear()
+            # The cooldown counts from here. A scale-out consumes the failures of its group; one
+            # that only covers a restart does not.
+            attempt = record.last_attempt
+            assert attempt is not None
+            if attempt.reason is not Reason.COVER:
+                self._failures.clear()
             self._cooling_until = now + self._policy.scale_out.cooldown
         judged = record
         if isinstance(decision, Relapse) and record.relapse_of is not None and not record.attempts:

@@ -32,7 +32,7 @@ from app.domain.decision import (
 from app.domain.observation import EngineView, Observation, Symptom
 from app.domain.remediation import LogEntry, Remediation, State
 from app.domain.target import TargetId
-from app.policies import attempts, opening, orders
+from app.policies import attempts, opening, orders, traffic
 
 #: Decisions kept with a remediation: a day of polling changes its mind far less often.
 _LOG_CAP = 200
@@ -146,9 +146,10 @@ def advanced(
             record = replace(record, state=state, next_at=until, next_action=None)
         case Watch(until=until, reason=reason):
             state = _WATCHED_AS.get(reason, State.VERIFYING)
+            record = traffic.told(record, seen, reason)
             record = replace(record, state=state, next_at=until, next_action=None)
         case Confirm():
-            record = replace(record, state=State.COOLDOWN, scaled_out_at=now, next_at=now)
+            record = attempts.confirmed(record, seen, now=now)
         case Adopt():
             record = attempts.adopted(record, seen, now=now)
         case Follow():

@@ -1,11 +1,14 @@
 """What goes into the audit: each action's intent before it, its answer and its verdict after."""
 
 from collections.abc import Iterable
+from dataclasses import replace
 from datetime import datetime
 
+from app.domain.activity import Activity, ActivityStatus
 from app.domain.audit import AuditEntry, AuditKind
 from app.domain.control import Order
-from app.domain.remediation import Attempt, Remediation
+from app.domain.decision import Action, Verdict
+from app.domain.remediation import Attempt, Remediation, Trigger
 from app.policies import changes
 
 
@@ -55,6 +58,37 @@ def said(
     """Say what a person has stopped, or lets go on."""
     return AuditEntry(
         at=at, kind=AuditKind.ORDER, target=target, order=what, author=author, why=why
+    )
+
+
+def leaving(activity: Activity, *, at: datetime) -> AuditEntry:
+    """Say that an instance is about to leave."""
+    return _departure(AuditKind.INTENT, activity, at=at)
+
+
+def left(activity: Activity, *, at: datetime) -> AuditEntry:
+    """Say whether it has left."""
+    if activity.status is ActivityStatus.CANCELLED:
+        line = _departure(AuditKind.OUTCOME, activity, at=at, detail=activity.cause)
+        return replace(line, verdict=Verdict.CANCELLED)
+    failed = activity.cause if activity.status is ActivityStatus.FAILED else None
+    return _departure(AuditKind.ACTED, activity, at=at, detail=failed)
+
+
+def _departure(
+    kind: AuditKind, activity: Activity, *, at: datetime, detail: str | None = None
+) -> AuditEntry:
+    return AuditEntry(
+        at=at,
+        kind=kind,
+        target=activity.target,
+        attempt=activity.id,
+        action=Action.SCALE_IN,
+        container_id=activity.container_id,
+        trigger=Trigger.MANUAL if activity.ordered is not None else Trigger.AUTOMATIC,
+        why=activity.ordered,
+        reason=activity.reason,
+        detail=detail,
     )
 
 

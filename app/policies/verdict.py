@@ -3,7 +3,7 @@
 from datetime import datetime, timedelta
 
 from app.domain.container import Container, Health, HealthCheck, RunState
-from app.domain.decision import Conclude, Confirm, Reason, Verdict, Watch
+from app.domain.decision import Conclude, Reason, Verdict, Watch
 from app.domain.duration import format_duration
 from app.domain.observation import EngineView, Observation, Symptom
 from app.domain.remediation import Attempt, Remediation
@@ -21,7 +21,7 @@ def judge(
     patience: Patience,
     *,
     now: datetime,
-) -> Watch | Conclude | Confirm:
+) -> Watch | Conclude:
     """
     Judge a restart that has been carried out (`attempt.acted_at` is set).
 
@@ -39,7 +39,7 @@ def judge(
         return Conclude(Verdict.VANISHED, Reason.NO_SUCH_TARGET, "it is being removed")
     if container.state is RunState.PAUSED:
         return Conclude(Verdict.HELD, Reason.PAUSED_CONTAINER, "somebody has paused it")
-    failed = _broken(container, attempt) or _sick_by_probe(container, now=now, since=acted_at)
+    failed = broken(container, attempt) or sick_by_probe(container, now=now, since=acted_at)
     if failed is not None:
         human = seen.guards.human
         if human is not None and failed.verdict is Verdict.EXITED:
@@ -50,7 +50,7 @@ def judge(
     poll_at = now + policy.verify.poll
     match sick.symptom:
         case Symptom.SUPPRESSED | Symptom.UNKNOWN:
-            return _nobody_can_tell(seen, remediation, policy, patience, now=now)
+            return nobody_can_tell(seen, remediation, policy, patience, now=now)
         case Symptom.ACTIVE:
             if remediation.absent_since is not None:
                 away = format_duration(now - remediation.absent_since)
@@ -108,63 +108,11 @@ def judge_rehearsal(
             return _rehearsed(Reason.DEADLINE, "the trouble did not pass by itself", False)
 
 
-def judge_scale_out(
-    seen: Observation,
-    remediation: Remediation,
-    attempt: Attempt,
-    policy: Policy,
-    patience: Patience,
-    *,
-    now: datetime,
-) -> Watch | Conclude | Confirm:
-    """Judge a scale-out: first that the clone comes up and stays up, then that it relieves."""
-    assert attempt.acted_at is not None
-    clone = seen.group.fresh_clone
-    if clone is None:
-        return Conclude(Verdict.VANISHED, Reason.NO_SUCH_TARGET, "the clone is gone")
-    scaled_out_at = remediation.scaled_out_at
-    if scaled_out_at is None or scaled_out_at < attempt.acted_at:
-        failed = _broken(clone, attempt) or _sick_by_probe(clone, now=now, since=attempt.acted_at)
-        if failed is not None:
-            return failed
-        warm_at = attempt.acted_at + policy.scale_out.warm_up
-        if now < warm_at or clone.health is Health.STARTING:
-            return Watch(
-                min(now + policy.verify.poll, max(warm_at, now + timedelta(seconds=1))),
-                Reason.WARM_UP,
-            )
-        return Confirm(Reason.WARM_UP)
-
-    poll_at = now + policy.verify.poll
-    over_at = scaled_out_at + policy.scale_out.cooldown
-    match seen.sickness.symptom:
-        case Symptom.ABSENT:
-            since = remediation.absent_since or now
-            settle = seen.sickness.settle or policy.verify.settle
-            if now - since >= settle:
-                return Conclude(
-                    Verdict.RELIEVED,
-                    Reason.SETTLED,
-                    f"no alert of the group for {format_duration(now - since)}",
-                )
-            return Watch(min(poll_at, since + settle), Reason.RELIEF)
-        case Symptom.SUPPRESSED | Symptom.UNKNOWN:
-            return _nobody_can_tell(seen, remediation, policy, patience, now=now)
-        case Symptom.ACTIVE:
-            if now >= over_at:
-                return Conclude(
-                    Verdict.SYMPTOM_PERSISTS,
-                    Reason.STILL_NEEDED,
-                    f"still needed {format_duration(now - scaled_out_at)} after the clone was up",
-                )
-            return Watch(min(poll_at, over_at), Reason.RELIEF)
-
-
 def _rehearsed(reason: Reason, evidence: str, passed: bool | None) -> Conclude:
     return Conclude(Verdict.WOULD_HAVE, reason, f"observe mode: {evidence}", passed)
 
 
-def _nobody_can_tell(
+def nobody_can_tell(
     seen: Observation,
     remediation: Remediation,
     policy: Policy,
@@ -206,7 +154,7 @@ def _settling(
     )
 
 
-def _broken(container: Container, attempt: Attempt) -> Conclude | None:
+def broken(container: Container, attempt: Attempt) -> Conclude | None:
     """Tell whether the container itself did not keep running since the action."""
     if container.state is RunState.RESTARTING or container.restart_count > attempt.restarts_after:
         return Conclude(
@@ -230,7 +178,7 @@ def _broken(container: Container, attempt: Attempt) -> Conclude | None:
     return None
 
 
-def _sick_by_probe(container: Container, *, now: datetime, since: datetime) -> Conclude | None:
+def sick_by_probe(container: Container, *, now: datetime, since: datetime) -> Conclude | None:
     """Tell whether the container's own health check says that it is ill."""
     if container.health is Health.UNHEALTHY:
         return Conclude(Verdict.UNHEALTHY, Reason.DEADLINE, "its health check says unhealthy")

@@ -35,6 +35,7 @@ from app.ports.records import (
     Taken,
 )
 from app.ports.scaling import Scaling
+from app.ports.services import Services
 from app.ports.sources import AlertSink, AlertSource, SampleSource
 from app.ports.store import Store
 
@@ -77,6 +78,7 @@ __all__ = [
     "SampleSource",
     "Scaling",
     "Schedule",
+    "Services",
     "SettableClock",
     "Standing",
     "Store",

@@ -180,16 +180,21 @@ def build(
 
 
 @asynccontextmanager
-async def working(house: House, *, pulling: bool = False) -> AsyncIterator[House]:
+async def working(
+    house: House, *, pulling: bool = False, leaving: bool = False
+) -> AsyncIterator[House]:
     """
     Have the worker run for a while; ending this is a crash, not a shutdown.
 
     :param pulling: the pull loop and the follower of the engine's events run as well
+    :param leaving: clones leave again
     """
     await house.controller.tenure.beat()
     loops = [house.controller.worker.run(), house.controller.tenure.run()]
     if pulling:
         loops += [house.controller.resync.run(), house.controller.witness.run()]
+    if leaving:
+        loops.append(house.controller.departures.run())
     if house.controller.courier is not None:
         loops.append(house.controller.courier.run())
     tasks = [asyncio.create_task(loop) for loop in loops]

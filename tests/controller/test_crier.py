@@ -165,6 +165,7 @@ class Square:
             leadership=unused,
             outbox=unused,
             audit=unused,
+            scaling=unused,
         )
         return Crier(
             store,

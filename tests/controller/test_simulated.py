@@ -55,6 +55,11 @@ async def suffer(house: House, scenario: Scenario) -> None:
     [
         pytest.param(Policy(), id="as-shipped"),
         pytest.param(Policy(strategy=Strategy.SCALE_FIRST), id="scale-first"),
+        pytest.param(Policy(strategy=Strategy.RELIEVE_FIRST), id="relieve-first"),
+        pytest.param(
+            Policy(strategy=Strategy.RELIEVE_FIRST, scale_out=ScaleOutRules(enabled=False)),
+            id="relieve-first-without-scale-out",
+        ),
         pytest.param(Policy(scale_out=ScaleOutRules(enabled=False)), id="no-scale-out"),
         pytest.param(
             Policy(restart=RestartRules(delays=(3 * MINUTE,), max_failed=2)), id="two-failures"

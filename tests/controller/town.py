@@ -222,6 +222,7 @@ class Neighbour:
             "worker": controller.worker.run,
             "witness": controller.witness.run,
             "crier": controller.crier.run,
+            "departures": controller.departures.run,
         }
         if pulling:
             loops["resync"] = controller.resync.run

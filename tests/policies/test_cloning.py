@@ -145,6 +145,14 @@ def test_keeps_the_domain_name() -> None:
     made = plan(source(config={"Domainname": "shop.test"}))
 
     assert made.body["Domainname"] == "shop.test"
+    assert fate(made, "Config.Domainname") is Fate.SAME
+
+
+def test_says_that_the_domain_name_of_the_host_is_not_its_own() -> None:
+    made = plan(source(config={"Domainname": "shop.test"}, host_config={"UTSMode": "host"}))
+
+    assert "Domainname" not in made.body
+    assert fate(made, "Config.Domainname") is Fate.DROPPED
 
 
 # ---------------------------------------------------------------- beyond the image
@@ -297,6 +305,7 @@ def test_leaves_out_the_file_that_the_sources_id_was_written_to() -> None:
     made = plan(source(host_config={"ContainerIDFile": "/run/web.cid"}))
 
     assert "ContainerIDFile" not in made.body["HostConfig"]
+    assert fate(made, "HostConfig.ContainerIDFile") is Fate.DROPPED
 
 
 def test_the_report_shows_no_values_of_the_environment() -> None:

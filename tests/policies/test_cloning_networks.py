@@ -95,6 +95,8 @@ def test_is_on_the_networks_where_the_source_is_now(
 
     assert made.body["HostConfig"]["NetworkMode"] == expected
     assert not made.report.is_refused
+    told = {item.fate for item in made.report.items if item.field == "HostConfig.NetworkMode"}
+    assert (Fate.CHANGED in told) is (expected != mode)
 
 
 def test_the_default_network_gets_no_aliases() -> None:
@@ -123,6 +125,9 @@ def test_shares_the_aliases_that_are_not_the_sources_alone(
     )
 
     assert made.body["NetworkingConfig"]["EndpointsConfig"]["shop_default"]["Aliases"] == expected
+    field = "NetworkSettings.Networks.shop_default.Aliases"
+    told = {item.fate for item in made.report.items if item.field == field}
+    assert told == (set() if {*aliases} - {SHORT_ID} == {*expected} else {Fate.DROPPED})
 
 
 def test_drops_and_reports_static_addresses() -> None:

@@ -306,10 +306,15 @@ FULL = 3
             id="a-sick-clone-never-restarts-its-source",
         ),
         pytest.param(
-            seen(remediation=remediation(scaled_out_at=at(0))),
+            seen(
+                remediation=remediation(
+                    attempts=(attempt(action=Action.SCALE_OUT, verdict=Verdict.SYMPTOM_PERSISTS),),
+                    scaled_out_at=at(0),
+                )
+            ),
             POLICY,
             ScaleOut(Reason.ALREADY_SCALED),
-            id="still-needed-after-a-scale-out",
+            id="still-needed-after-a-scale-out-whose-clone-is-gone",
         ),
         pytest.param(
             seen(

@@ -21,7 +21,7 @@ from app.domain.remediation import Attempt, Remediation, State, Trigger
 from app.policies import story
 from app.policies.ladder import next_step
 from app.policies.opening import begin, is_new_incarnation
-from app.policies.spec import Patience, Policy, RestartRules, Strategy, VerifyRules
+from app.policies.spec import Guards, Patience, Policy, RestartRules, Strategy, VerifyRules
 from tests.builders import START, at, attempt, container, remediation, seen
 
 POLICY = Policy()
@@ -47,7 +47,7 @@ def ill(previous: Remediation | None = None, since: float = 0, **more: Any) -> O
 
 
 def begun(look: Observation, now: float, policy: Policy = POLICY) -> Any:
-    return begin(look, policy, now=at(now))
+    return begin(look, policy, Guards(), now=at(now))
 
 
 # ---------------------------------------------------------------- relapses

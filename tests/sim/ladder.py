@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from app.domain.container import Container
-from app.domain.decision import Verdict
+from app.domain.decision import Reason, Verdict
 from app.domain.remediation import Action, Attempt, Remediation
 from app.policies.spec import Rulebook
 from app.ports import RemediationFilter, Store
@@ -103,6 +103,9 @@ class Ladder:
         if attempt.action is Action.SCALE_OUT:
             self._check_scale_out(record, attempt, one, failures, now=now)
             return
+        if attempt.reason is Reason.UNDER_COVER:
+            self._check_cover(record, attempt, one)
+            return
         if record.scaled_out_at is not None:
             self._fail("L1", f"{one.name} is restarted although it was scaled out")
         if failures >= most:
@@ -112,6 +115,20 @@ class Ladder:
         if attempt.intent_at < due - timedelta(seconds=1):
             self._fail("L2", f"{one.name} is restarted {due - attempt.intent_at} early")
 
+    def _check_cover(self, record: Remediation, attempt: Attempt, one: Container) -> None:
+        """Check the one restart under cover of a clone."""
+        up_at = record.scaled_out_at
+        cooldown = self._policy.scale_out.cooldown * (1 - self.slack) - _ROUNDING
+        if up_at is None or attempt.intent_at - up_at < cooldown:
+            self._fail("L1", f"{one.name} is restarted under cover before the cooldown is over")
+        before = [
+            other
+            for other in record.attempts
+            if other.reason is Reason.UNDER_COVER and other.acted_at and other.id != attempt.id
+        ]
+        if before:
+            self._fail("L1", f"{one.name} is restarted under cover a second time")
+
     def _check_scale_out(
         self, record: Remediation, attempt: Attempt, one: Container, failures: int, *, now: float
     ) -> None:
@@ -119,7 +136,7 @@ class Ladder:
             "relevo.clone-of" in other.labels and self.fires(other.name)
             for other in self._daemon.inside.values()
         )
-        by_clone = by_clone or attempt.reason.value == "clone_sick"
+        by_clone = by_clone or attempt.reason in (Reason.CLONE_SICK, Reason.SCALED_IN_LATELY)
         too_few = failures < self._policy.restart.max_failed and record.scaled_out_at is None
         if too_few and not by_clone:
             self._fail("L3", f"{one.name} is scaled out after {failures} failures")

@@ -79,9 +79,9 @@ GUARD_BUGS: Final[dict[str, Mutant]] = {
     "observe_mode_acts": Mutant(
         (
             Py(
-                f"{LADDER}:_climb",
-                "    if seen.observe_only:\n        return Rehearse",
-                "    if False:\n        return Rehearse",
+                f"{LADDER}:_restart",
+                "return Rehearse(Action.RESTART, reason) if seen.observe_only else step",
+                "return step",
             ),
         ),
         "storm",

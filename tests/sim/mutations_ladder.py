@@ -11,7 +11,7 @@ from tests.sim.bugs import (
 
 LADDER_BUGS: Final[dict[str, Mutant]] = {
     "wait_skipped": Mutant(
-        (Py(f"{LADDER}:_climb", "if scale_out is None and now < due:", "if False:"),),
+        (Py(f"{LADDER}:_climb", "if now < due:", "if False:"),),
         "calm",
         rules=("L2",),
     ),
@@ -108,7 +108,7 @@ LADDER_BUGS: Final[dict[str, Mutant]] = {
         (
             Py(
                 "app.policies.relief:_relief",
-                "group.cooling_until is not None and now < group.cooling_until",
+                "cooling_until is not None and now < cooling_until",
                 "False",
             ),
             Lua("intend", "if attempt ~= '' and until_at ~= '' then", "if false then"),
@@ -116,6 +116,11 @@ LADDER_BUGS: Final[dict[str, Mutant]] = {
         "storm",
         "redis",
         rules=("L4",),
+    ),
+    "under_cover_again": Mutant(
+        (Py("app.policies.relief:under_cover", "or _was_restarted_since(remediation)", ""),),
+        "storm",
+        rules=("L1",),
     ),
     "no_settle": Mutant(
         (Py("app.policies.verdict:_settling", "if now - since < settle:", "if False:"),),

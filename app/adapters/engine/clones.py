@@ -15,8 +15,15 @@ from typing import Any
 import structlog
 from aiodocker.networks import DockerNetwork
 
-from app.adapters.engine import queries, translate
-from app.adapters.engine.connection import EngineConnection, checked_id, checked_network_id, in_time
+from app.adapters.engine import queries, removal, translate
+from app.adapters.engine.connection import (
+    EngineConnection,
+    checked_id,
+    checked_network_id,
+    in_time,
+    still_ours,
+)
+from app.adapters.engine.together import together
 from app.domain.container import Container, Listed, RunState
 from app.domain.fidelity import FidelityReport
 from app.errors import (
@@ -26,7 +33,6 @@ from app.errors import (
     EngineSilent,
     EngineUnavailable,
     LeaseLost,
-    TooLate,
 )
 from app.policies.clone_config import Taken
 from app.policies.clone_networks import NetworkLink
@@ -68,10 +74,14 @@ class Clones:
         not_after: Deadline,
     ) -> CloneResult:
         """Make a clone, or adopt the half-made one of this attempt (see `ContainerEngine`)."""
-        source = await queries.clone_source(self._connection, source_id)
+        checked_id(source_id)
+        source, listed = await together(
+            queries.clone_source(self._connection, source_id), queries.listing(self._connection)
+        )
         tried: set[str] = set()
         for _ in range(_NAMES_TO_TRY):
-            listed = await queries.listing(self._connection)
+            if tried:
+                listed = await queries.listing(self._connection)
             plan = plan_clone(
                 source,
                 taken=_taken(source.labels, listed, tried),
@@ -88,7 +98,7 @@ class Clones:
                 clone = await self._adopt(half_made.id, plan, not_after)
                 return CloneResult(report=plan.report, clone=clone)
             if plan.report.is_refused:
-                raise CloneRefused(_why(plan.report))
+                raise CloneRefused(_why(plan.report), plan.report)
             try:
                 clone = await self._made(source_id, plan, attempt_id, not_after)
             except EngineRefused as exc:
@@ -101,24 +111,6 @@ class Clones:
         raise EngineRefused(
             409, f"no name for a clone of {source.name}: {', '.join(sorted(tried))}"
         )
-
-    async def remove(self, container_id: str, *, not_after: Deadline) -> None:
-        """Stop with its own grace and remove a clone of ours (see `ContainerEngine`)."""
-        try:
-            clone = await queries.container(self._connection, container_id)
-            if f"{self._prefix}.clone-of" not in clone.labels:
-                raise EngineRefused(403, f"{clone.name} is no clone of ours")
-            async with self._connection.about(
-                container_id, within=clone.stop_grace + self._connection.bounds.slack, acting=True
-            ) as client:
-                in_time(not_after)
-                await client.containers.container(container_id).stop(
-                    t=translate.whole_seconds(clone.stop_grace)
-                )
-            in_time(not_after)
-            await self._delete(container_id)
-        except ContainerGone:
-            return
 
     # ------------------------------------------------------------------ one clone
 
@@ -185,7 +177,7 @@ class Clones:
             async with self._connection.about(
                 clone_id, within=self._connection.bounds.step, acting=True
             ) as client:
-                _still_ours(not_after)
+                still_ours(not_after, "the clone is made and not started")
                 await client.containers.container(clone_id).start()
             return await queries.container(self._connection, clone_id)
         except ContainerGone as exc:
@@ -207,32 +199,13 @@ class Clones:
     async def _unmake(self, made: Sequence[str]) -> None:
         for clone_id in made:
             try:
-                await _to_its_end(self._delete(clone_id))
+                await _to_its_end(removal.delete(self._connection, clone_id))
             except ContainerGone:
                 pass
             except (EngineUnavailable, EngineRefused) as exc:
                 # The error that brought us here matters more; the leftover carries our
                 # label, and is found by the next pull.
                 log.warning("clone left behind", container=clone_id[:12], error=str(exc))
-
-    async def _delete(self, container_id: str) -> None:
-        try:
-            async with self._connection.about(
-                container_id, within=self._connection.bounds.step, acting=True
-            ) as client:
-                # v: with its anonymous volumes; the engine keeps those that others use.
-                await client.containers.container(container_id).delete(force=True, v=True)
-        except EngineRefused as exc:
-            if exc.status != 409 or "already in progress" not in str(exc):
-                raise
-
-
-def _still_ours(not_after: Deadline) -> None:
-    """Go on only in time. Too late is another matter here than before: something was done."""
-    try:
-        in_time(not_after)
-    except TooLate as exc:
-        raise LeaseLost(f"the clone is made and not started: {exc}") from exc
 
 
 def _taken(labels: translate.Json, listed: Sequence[Listed], tried: set[str]) -> Taken:

@@ -15,7 +15,14 @@ from datetime import timedelta
 import aiohttp
 from aiodocker import Docker, DockerError
 
-from app.errors import ContainerGone, EngineRefused, EngineSilent, EngineUnavailable, TooLate
+from app.errors import (
+    ContainerGone,
+    EngineRefused,
+    EngineSilent,
+    EngineUnavailable,
+    LeaseLost,
+    TooLate,
+)
 from app.ports import Deadline
 
 
@@ -38,6 +45,10 @@ class Bounds:
     #: To gather the evidence from before an action, which waits for it: all parts together.
     #: (20.10 needs a second for the stats, before API 1.41 two; 30 ms for all the rest.)
     evidence: timedelta = timedelta(seconds=4)
+    #: To measure one of all containers; the engine needs a second or two. Longer, and it is stuck.
+    reading: timedelta = timedelta(seconds=4)
+    #: To measure everything that runs, fifty at a time.
+    room: timedelta = timedelta(seconds=10)
     #: How long the stream of events may be silent until it is opened anew. A connection whose
     #: other end is gone without a word (tcp:// only) looks like a quiet engine; whatever lies
     #: between may forget an idle one, often after four minutes. Costs one request.
@@ -63,6 +74,19 @@ def in_time(not_after: Deadline) -> None:
     late = asyncio.get_running_loop().time() - not_after()
     if late > 0:
         raise TooLate(f"{late:.1f} s too late to begin")
+
+
+def still_ours(not_after: Deadline, what_stands: str) -> None:
+    """
+    Go on only in time, where something was done already.
+
+    :param what_stands: how it is left for whoever goes on with it
+    :raises LeaseLost: it is too late
+    """
+    try:
+        in_time(not_after)
+    except TooLate as exc:
+        raise LeaseLost(f"{what_stands}: {exc}") from exc
 
 
 def checked_id(container_id: str) -> str:
@@ -124,6 +148,11 @@ class EngineConnection:
             stream.set_exception(aiohttp.ClientConnectionError("closed by us"))
         if client is not None:
             await client.close()
+
+    @property
+    def is_local(self) -> bool:
+        """Whether it goes to a socket of this host (the engine may still be in a machine in it)."""
+        return self._url.startswith("unix://")
 
     @property
     def api_version(self) -> tuple[int, int]:

@@ -2,15 +2,17 @@
 
 from collections.abc import AsyncGenerator
 from datetime import datetime, timedelta
+from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from app.adapters.engine import evidence, queries, translate
+from app.adapters.engine import evidence, queries, removal, room, translate
 from app.adapters.engine.clones import Clones
 from app.adapters.engine.connection import Bounds, EngineConnection, checked_id, in_time
 from app.adapters.engine.events import Events
 from app.domain.casefile import CaseFile
 from app.domain.container import Container, EngineEvent, EngineIdentity, Listed, RunState
+from app.domain.usage import Room, Used
 from app.errors import EngineRefused, StartedMeanwhile
 from app.policies.spec import ScaleOutRules
 from app.ports import NO_END, CloneResult, Deadline
@@ -26,12 +28,20 @@ class DockerEngine:
     :param url: ``unix:///path`` or ``tcp://host:port``, as in DOCKER_HOST
     :param label_prefix: of the labels that clones carry, and ``{prefix}.stateless``
     :param bounds: how long the engine may take for each kind of call
+    :param proc: where this host's kernel tells of itself, asked where the engine is on it
     """
 
     def __init__(
-        self, url: str, *, label_prefix: str = "relevo", bounds: Bounds | None = None
+        self,
+        url: str,
+        *,
+        label_prefix: str = "relevo",
+        bounds: Bounds | None = None,
+        proc: Path = Path("/proc"),
     ) -> None:
         self._connection = EngineConnection(url, bounds)
+        self._prefix = label_prefix
+        self._proc = proc
         self._clones = Clones(self._connection, label_prefix=label_prefix)
         self._events = Events(self._connection)
 
@@ -139,11 +149,30 @@ class DockerEngine:
         self, container_id: str, *, attempt_id: str, not_after: Deadline = NO_END
     ) -> None:
         """
-        Stop a clone of ours with its own grace, remove it with its anonymous volumes.
+        Take a clone of ours away (`ContainerEngine.remove_clone` says what is promised).
 
         :raises EngineRefused: status 403 where it has no label ``clone-of``
+        :raises LeaseLost: it was begun and is not finished: the same call goes on with it
         """
-        await self._clones.remove(container_id, not_after=not_after)
+        await removal.remove(
+            self._connection, container_id, label_prefix=self._prefix, not_after=not_after
+        )
+
+    async def used(self, container_id: str, *, at: datetime) -> Used | None:
+        """
+        Measure what a container has used since it was started.
+
+        None also where the engine counts no CPU time, and where it was started anew meanwhile.
+        """
+        return await room.used(self._connection, container_id, at=at)
+
+    async def room(self, container_id: str) -> Room:
+        """
+        Measure what another instance would need and what is free, within `Bounds.room`.
+
+        :raises EngineUnavailable: also where too few containers could be measured
+        """
+        return await room.room(self._connection, container_id, proc=self._proc)
 
     async def evidence(self, container_id: str, *, at: datetime) -> CaseFile:
         """

@@ -2,14 +2,18 @@
 
 import base64
 import json
-from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
 from aiodocker import Docker, DockerError
 
 from app.adapters.engine import translate
-from app.adapters.engine.connection import EngineConnection, checked_id, checked_image_id
+from app.adapters.engine.connection import (
+    EngineConnection,
+    checked_id,
+    checked_image_id,
+)
+from app.adapters.engine.together import together
 from app.adapters.engine.translate import Json
 from app.domain.container import Container, Listed
 from app.errors import ContainerGone, EngineRefused
@@ -40,28 +44,39 @@ async def clone_source(connection: EngineConnection, container_id: str) -> Clone
     checked_id(container_id)
     async with connection.about(container_id) as client:
         inspected = await client.containers.container(container_id).show()
-    try:
-        async with connection.about(container_id) as client:
-            image = await client.images.inspect(checked_image_id(inspected["Image"]))
-    except ContainerGone as exc:
-        # It is the image that was not found (deleted by force, under the running container).
-        raise EngineRefused(404, f"the image that it runs is gone: {exc}") from exc
+    image, changes = await together(
+        _image(connection, container_id, inspected["Image"]), _changes(connection, container_id)
+    )
+    source = CloneSource(
+        container=inspected, image=image, changes=changes, api_version=connection.api_version
+    )
+    paths = to_look_at(source)
+    if not paths:
+        return source
     async with connection.about(container_id, within=connection.bounds.changes) as client:
-        # Not in aiodocker's own vocabulary. The answer is null where nothing changed.
-        answer = await client._query_json(f"containers/{container_id}/changes")
-        source = CloneSource(
-            container=inspected,
-            image=image,
-            changes=_changes(answer or ()),
-            api_version=connection.api_version,
-        )
-        modes = {path: await _mode(client, container_id, path) for path in to_look_at(source)}
+        found = await together(*(_mode(client, container_id, path) for path in paths))
+    modes = dict(zip(paths, found, strict=True))
     looked_at = (replace(one, mode=modes.get(one.path)) for one in source.changes)
     return replace(source, changes=tuple(looked_at))
 
 
-def _changes(answer: Sequence[Json]) -> tuple[LayerChange, ...]:
-    return tuple(LayerChange(path=one["Path"], kind=ChangeKind(one["Kind"])) for one in answer)
+async def _image(connection: EngineConnection, container_id: str, image_id: str) -> Json:
+    try:
+        async with connection.about(container_id) as client:
+            image: Json = await client.images.inspect(checked_image_id(image_id))
+            return image
+    except ContainerGone as exc:
+        # It is the image that was not found (deleted by force, under the running container).
+        raise EngineRefused(404, f"the image that it runs is gone: {exc}") from exc
+
+
+async def _changes(connection: EngineConnection, container_id: str) -> tuple[LayerChange, ...]:
+    async with connection.about(container_id, within=connection.bounds.changes) as client:
+        # Not in aiodocker's own vocabulary. The answer is null where nothing changed.
+        answer = await client._query_json(f"containers/{container_id}/changes")
+        return tuple(
+            LayerChange(path=one["Path"], kind=ChangeKind(one["Kind"])) for one in answer or ()
+        )
 
 
 async def _mode(client: Docker, container_id: str, path: str) -> int | None:

@@ -17,7 +17,7 @@ _Raw = tuple[bytes, dict[bytes, bytes]]
 
 
 class RedisAudit:
-    """See `app.ports.Audit`; ``lua/intend.lua``, ``note.lua`` and ``place.lua`` write it."""
+    """See `app.ports.Audit`; ``lua/intend.lua`` and others write it."""
 
     def __init__(self, line: Line) -> None:
         self._line = line

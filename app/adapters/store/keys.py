@@ -65,6 +65,8 @@ class Keys:
         self.open: Final = self._name("open")
         #: Sorted set: id of an activity -> its start, ms.
         self.activities: Final = self._name("activities")
+        #: Hash: group -> id of its scale-in that is under way.
+        self.leaving: Final = self._name("leaving")
         #: Sorted set: ``attempt|target`` of a restart that helped -> time of its verdict, ms.
         self.recoveries: Final = self._name("recoveries")
         #: Sorted set: attempt under way -> end of its action slot, ms.
@@ -117,7 +119,7 @@ class Keys:
         return self._name("failures", target)
 
     def cooldown(self, group: str) -> str:
-        """Hash: ``until``, ms; ``attempt``, the one that began it."""
+        """Hash: ``until``, ms; ``attempt``, the one that began it; ``left``, see `Dossier`, ms."""
         return self._name("cooldown", group)
 
     def out(self, group: str) -> str:

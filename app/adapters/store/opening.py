@@ -18,6 +18,7 @@ from app.adapters.store.leadership import RedisLeadership
 from app.adapters.store.orders import RedisOrders
 from app.adapters.store.outbox import RedisOutbox
 from app.adapters.store.records import RedisRecords
+from app.adapters.store.scaling import RedisScaling
 from app.adapters.store.schedule import RedisSchedule
 from app.adapters.store.window import RedisFailureWindow
 from app.ports import Store
@@ -60,6 +61,7 @@ async def assemble(redis: Redis, *, namespace: str = "") -> AsyncIterator[Store]
             leadership=RedisLeadership(line),
             outbox=RedisOutbox(line),
             audit=RedisAudit(line),
+            scaling=RedisScaling(line),
         )
     finally:
         await inbox.aclose()

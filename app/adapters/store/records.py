@@ -83,13 +83,14 @@ class RedisRecords:
                     hold_field(target),
                 ],
             )
-        order, pause, hold, brake, *alerts = rest
+        order, pause, hold, brake, left, *alerts = rest
         previous = self._load(text(last_id, key=keys.target(target)), last)
         return Dossier(
             remediation=self._load(text(open_id, key=keys.target(target)), opened),
             alerts=_load_alerts(alerts, key=keys.alerts(target)),
             failures=failures,
             cooling_until=from_ms(int(cooling)) if cooling else None,
+            left_at=from_ms(int(left)) if left else None,
             previous=previous if previous is not None and previous.is_closed else None,
             order=ORDER.load(order, key=keys.order(target)) if order else None,
             pause=HALT.load(pause, key=keys.control) if pause else None,

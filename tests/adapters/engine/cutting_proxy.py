@@ -19,9 +19,19 @@ class CuttingProxy:
     count: int = 0
     #: Bytes of answers that are passed on before all connections are cut; None: no end.
     cut_after: int | None = None
+    #: How a request begins whose answer gets lost; the engine does what it asks for.
+    lose_answer_to: bytes | None = None
+    #: … unless it begins so.
+    but_not: bytes | None = None
+    #: Whether that connection then stays open, instead of being cut.
+    silently: bool = False
+    #: Whether nobody is let through any more once an answer got lost.
+    for_good: bool = False
     #: One for each connection that is open.
     tasks: set[asyncio.Task[None]] = field(default_factory=set)
     _mute: set[asyncio.Task[None]] = field(default_factory=set)
+    _losing: set[asyncio.Task[None]] = field(default_factory=set)
+    _closed: bool = False
 
     @property
     def open(self) -> int:
@@ -41,6 +51,9 @@ class CuttingProxy:
         """Take one connection."""
         task = asyncio.current_task()
         assert task is not None
+        if self._closed:
+            writer.transport.abort()
+            return
         self.count += 1
         self.tasks.add(task)
         engine = None
@@ -58,9 +71,26 @@ class CuttingProxy:
         finally:
             self.tasks.discard(task)
             self._mute.discard(task)
+            self._losing.discard(task)
             for side in (writer, engine):
                 if side is not None:
                     side.transport.abort()
+
+    def _is_to_be_lost(self, request: bytes) -> bool:
+        return (
+            self.lose_answer_to is not None
+            and request.startswith(self.lose_answer_to)
+            and (self.but_not is None or not request.startswith(self.but_not))
+        )
+
+    def _lose(self, connection: asyncio.Task[None]) -> None:
+        if self.for_good:
+            self._closed = True
+            self.cut()
+        elif self.silently:
+            self._mute.add(connection)
+        else:
+            connection.cancel()
 
     async def _carry(
         self,
@@ -73,6 +103,12 @@ class CuttingProxy:
         with suppress(ConnectionError):
             while chunk := await source.read(1024):
                 if connection in self._mute:
+                    continue
+                if not answer and self._is_to_be_lost(chunk):
+                    self.lose_answer_to = None
+                    self._losing.add(connection)
+                if answer and connection in self._losing:
+                    self._lose(connection)
                     continue
                 if answer and self.cut_after is not None:
                     self.cut_after -= len(chunk)

@@ -67,11 +67,19 @@ async def remove_clone(engine: DockerEngine, *, container_id: str = CONTAINER_ID
     await engine.remove_clone(container_id, attempt_id="01J")
 
 
+async def used(engine: DockerEngine, *, container_id: str = CONTAINER_ID) -> None:
+    await engine.used(container_id, at=datetime(2026, 11, 22, tzinfo=UTC))
+
+
+async def room(engine: DockerEngine, *, container_id: str = CONTAINER_ID) -> None:
+    await engine.room(container_id)
+
+
 #: Checked by mypy: the adapter keeps the port's promises, by name and by type.
 _PORT: type[ContainerEngine] = DockerEngine
 
 Call = Callable[..., Awaitable[None]]
-CALLS: tuple[Call, ...] = (inspect, restart, start, clone, remove_clone, evidence)
+CALLS: tuple[Call, ...] = (inspect, restart, start, clone, remove_clone, evidence, used, room)
 
 
 # ---------------------------------------------------------------- names never become requests

@@ -112,6 +112,25 @@ def activity(
     return Activity(**(values | overrides))
 
 
+def leaving(activity_id: str = "in1", **overrides: Any) -> Activity:
+    """A scale-in that has begun."""
+    values: dict[str, Any] = {
+        "kind": ActivityKind.SCALE_IN,
+        "cause": "quiet since 11:30 | läuft",
+        "container": "web_new",
+        "container_id": "d" * 64,
+        "target": WEB,
+        "reason": Reason.QUIET,
+    }
+    return activity(activity_id, **(values | overrides))
+
+
+def left(activity_id: str = "in1", *, ended: float = 30, **overrides: Any) -> Activity:
+    """The same, ended."""
+    over = {"status": ActivityStatus.SUCCESSFUL, "finished_at": at(ended)}
+    return leaving(activity_id, **(over | overrides))
+
+
 def limits(attempt_id: str = "r1:1", **overrides: Any) -> Limits:
     """Bounds that nobody reaches, where not overridden."""
     values: dict[str, Any] = {

@@ -15,7 +15,9 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule, run_state_machine_as_test
 
 from app.adapters.store import open_store
+from app.domain.activity import ActivityStatus
 from app.domain.control import Brake
+from app.domain.decision import Reason
 from app.domain.remediation import Remediation
 from app.errors import CoolingDown, GroupBusy, LeaseLost, OutOfBudget, StoreRegressed
 from app.ports import (
@@ -36,6 +38,8 @@ from tests.adapters.store.builders import (
     at,
     closed,
     halt,
+    leaving,
+    left,
     limits,
     message,
     notice,
@@ -190,6 +194,35 @@ class Comparison(RuleBasedStateMachine):
     @rule(whose=targets, one=orders, told=st.none() | replies)
     def place(self, whose: str, one: Any, told: Any) -> None:
         self.both(lambda store: store.orders.place(whose, one, now=at(self.now), reply=told))
+
+    @rule(
+        number=st.sampled_from("12"),
+        bounded=bounds,
+        since=st.none() | seconds.map(at),
+        told=st.none() | replies,
+        twice=st.booleans(),
+    )
+    def begin(self, number: str, bounded: Any, since: Any, told: Any, twice: bool) -> None:
+        one = leaving(f"in{number}", group=GROUPS[0], container_id=number * 64)
+        limited = replace(bounded, attempt_id=one.id, group=None, waiting_since=since)
+        for _ in range(2 if twice else 1):
+            self.both(
+                lambda store: store.scaling.begin(
+                    one, limited, now=at(self.now), told=outcome(), reply=told
+                )
+            )
+
+    @rule(
+        number=st.sampled_from("12"),
+        status=st.sampled_from(ActivityStatus).filter(lambda one: one.value != "in_progress"),
+        reason=st.sampled_from((Reason.QUIET, Reason.CLONE_DOWN)),
+        ordered=st.none() | st.just("ops: less load"),
+        twice=st.booleans(),
+    )
+    def end(self, number: str, twice: bool, **how: Any) -> None:
+        one = left(f"in{number}", group=GROUPS[0], **how)
+        for _ in range(2 if twice else 1):
+            self.both(lambda store: store.scaling.end(one, now=at(self.now), told=outcome()))
 
     @rule(place=st.integers(1, 4))
     def deliver(self, place: int) -> None:
@@ -359,6 +392,7 @@ class Comparison(RuleBasedStateMachine):
         self.both(lambda store: store.history.remediations(RemediationFilter(open_only=True)))
         self.both(lambda store: store.history.activities())
         self.both(lambda store: store.history.asides())
+        self.both(lambda store: store.scaling.under_way())
         self.both(lambda store: store.outbox.waiting(limit=3))
         self.both(lambda store: store.audit.entries(since=now - LEASE))
         assert self.both(lambda store: store.audit.verify()).broken_at is None

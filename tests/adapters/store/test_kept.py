@@ -26,10 +26,13 @@ from tests.adapters.store.builders import (
     claimed,
     closed,
     halt,
+    leaving,
+    left,
     limits,
     message,
     notice,
     order,
+    outcome,
     read,
     remediation,
     reply,
@@ -62,6 +65,8 @@ async def test_what_a_newer_relevo_wrote_is_left_alone(server: RedisServer, admi
         ("{relevo}:alerts:host:web", ("f1", "firing|1|2|3|0|{}"), "read"),
         ("{relevo}:alerts:host:web", ("f1", f"firing|1|{10**30}|3|0|{{}}"), "read"),
         ("{relevo}:activity:a1", "null", "activity"),
+        ("{relevo}:activity:in1", "{}", "begin"),
+        ("{relevo}:leaving", ("host:web-group", b"\xff"), "under_way"),
         ("{relevo}:asides", (1, "no aside"), "asides"),
         ("{relevo}:facts", ("fact", b"\xff"), "get"),
         ("{relevo}:control", ("pause", "{}"), "pause"),
@@ -137,6 +142,9 @@ async def test_every_key_ends_or_is_bounded(own_store: Store, admin: Redis) -> N
     await own_store.orders.place("host:web", order(), now=START, reply=reply())
     await own_store.orders.reply(reply("k2"))
     await own_store.casefiles.keep("r1:1", casefile())
+    await own_store.scaling.begin(leaving(), limits("in1"), now=START, told=outcome())
+    await own_store.scaling.end(left(), now=START, told=outcome())
+    await own_store.scaling.begin(leaving("in2"), limits("in2"), now=START, told=outcome())
 
     names = list(await everything(admin))
     # One hash tag: Redis Cluster keeps them in one slot, where one script may use them all.

@@ -21,9 +21,12 @@ from tests.adapters.store.builders import (
     claimed,
     due,
     halt,
+    leaving,
+    left,
     limits,
     notice,
     order,
+    outcome,
     read,
     remediation,
     reply,
@@ -52,6 +55,9 @@ WRITES: Final[dict[str, Call]] = {
     "place": lambda store: store.orders.place(WEB, order(9), now=at(9), reply=reply("k9")),
     "reply": lambda store: store.orders.reply(reply("k9")),
     "done": lambda store: store.outbox.done(1),
+    "begin": lambda store: store.scaling.begin(
+        leaving("in9"), limits("in9"), now=at(9), told=outcome(), reply=reply("k8")
+    ),
 }
 #: What only the leader may.
 LEADS: Final[dict[str, Call]] = {
@@ -62,6 +68,7 @@ LEADS: Final[dict[str, Call]] = {
         _CLAIM, remediation(), now=at(9), lease=LEASE, limits=limits()
     ),
     "note": lambda store: store.records.note(_CLAIM, _DONE, now=at(9)),
+    "end": lambda store: store.scaling.end(left(), now=at(9), told=outcome()),
 }
 READS: Final[dict[str, Call]] = {
     "read": lambda store: read(store, 9),
@@ -540,6 +547,7 @@ async def test_a_former_leader_is_refused_with_nothing_written(
             claim, remediation(), now=at(21), lease=LEASE, limits=limits()
         ),
         "note": lambda store: store.records.note(claim, _DONE, now=at(21)),
+        "end": LEADS["end"],
     }
     with pytest.raises(LeaseLost):
         await calls[call](anna)

@@ -27,6 +27,8 @@ from tests.adapters.store.builders import (
     claimed,
     due,
     halt,
+    leaving,
+    left,
     limits,
     message,
     notice,
@@ -364,6 +366,7 @@ async def test_a_read_is_repeated(store: Store, line: LossyLine) -> None:
         store.outbox.waiting(limit=9),
         store.audit.entries(),
         store.audit.verify(),
+        store.scaling.under_way(),
         store.leadership.look(),
         store.leadership.charges(since=START),
     ):
@@ -461,3 +464,29 @@ async def test_what_a_lost_lease_cost_is_counted_once(store: Store, line: LossyL
         await store.schedule.claim(now=at(30), lease=LEASE, limit=9)
 
     assert (await claim_of(store, 31)).lost == 1
+
+
+@pytest.mark.parametrize("lost", [ONE, BOTH])
+async def test_a_scale_in_begins_and_ends_once(store: Store, line: LossyLine, lost: int) -> None:
+    bounds = limits("in1", concurrent=1, burst=1)
+
+    async def begin() -> None:
+        told = outcome(1)
+        await store.scaling.begin(leaving(), bounds, now=START, told=told, reply=reply())
+
+    async def end() -> None:
+        await store.scaling.end(left(), now=at(30), told=outcome(2))
+
+    for call in (begin, end):
+        line.lose = lost
+        if lost == BOTH:
+            with pytest.raises(StoreUnavailable):
+                await call()
+        await call()
+        assert line.lose == 0
+
+    assert await store.scaling.under_way() == []
+    assert await store.history.activities() == (left(),)
+    assert await store.failures.charged(since=at(-1)) == (START,)
+    assert await store.orders.replied("k1") == reply()
+    assert [one.entry.attempt for one in await store.audit.entries()] == ["r1:1", "r1:2"]

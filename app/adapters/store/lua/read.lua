@@ -5,7 +5,8 @@
     KEYS[1]  hash of the target: 'open', 'last' -> id of its open, of its newest closed remediation
     KEYS[2]  hash of the target: fingerprint -> status|starts|received|notified|listed|json
     KEYS[3]  sorted set of the target: failed attempt -> time of its verdict, ms since epoch
-    KEYS[4]  hash of the group: 'until' -> end of its cooldown, ms since epoch
+    KEYS[4]  hash of the group: 'until' -> end of its cooldown, 'left' -> when an instance left that
+             was not needed any more, ms since epoch
     KEYS[5]  sorted set: target -> time of its last failed restart, ms since epoch
     KEYS[6]  hash of the target: 'json' -> its pending order
     KEYS[7]  hash of controls: 'pause', 'brake' -> JSON; 'cleared' -> when a person cleared the
@@ -18,13 +19,14 @@
     ARGV[5]  field of the target's hold
 
   Output:
-    { open, record, last, record, failures, until, failing, order, pause, hold, brake,
+    { open, record, last, record, failures, until, failing, order, pause, hold, brake, left,
       fingerprint, alert, fingerprint, alert, … }
     open, last:  id and record (JSON) of the open and of the newest closed remediation;
                  both empty for none
     failures:    number of failures in the window
     until:       end of a cooldown that lasts, ms since epoch; empty for none
     failing:     number of failing targets
+    left:        ms since epoch; empty for never
     the others:  as they are stored; empty for none
 
   The keys of remediations are found here and not among KEYS; they are in the same slot.
@@ -40,7 +42,8 @@ for i, id in ipairs(redis.call('HMGET', target, 'open', 'last')) do
   answer[2 * i] = id and redis.call('GET', remediation .. id) or ''
 end
 
-local cooling = redis.call('HGET', cooldown, 'until') or ''
+local group = redis.call('HMGET', cooldown, 'until', 'left')
+local cooling = group[1] or ''
 if cooling ~= '' and tonumber(cooling) <= tonumber(now) then
   cooling = ''
 end
@@ -57,6 +60,7 @@ answer[8] = redis.call('HGET', order, 'json') or ''
 for i = 1, 3 do
   answer[8 + i] = controls[i] or ''
 end
+answer[12] = group[2] or ''
 
 for _, part in ipairs(redis.call('HGETALL', alerts)) do
   answer[#answer + 1] = part

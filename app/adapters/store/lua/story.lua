@@ -55,7 +55,7 @@ function story.cool(key, attempt, until_at, now, keep_ms)
   local running = redis.call('HMGET', key, 'attempt', 'until')
   if until_at == '' then
     if running[1] == attempt then
-      redis.call('DEL', key)
+      redis.call('HDEL', key, 'attempt', 'until')
     end
   elseif not running[1] or running[1] == attempt or tonumber(running[2]) < tonumber(until_at) then
     redis.call('HSET', key, 'attempt', attempt, 'until', until_at)

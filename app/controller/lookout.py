@@ -1,0 +1,209 @@
+"""Looks at groups that have clones: who is in them, how they are, and what is kept of them."""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Final
+
+from app.controller.observe import Observer, Seen
+from app.controller.picture import Census
+from app.controller.rules import Rules
+from app.domain.activity import Activity, ActivityKind, ActivityStatus
+from app.domain.container import Container, Listed, RunState
+from app.domain.observation import Observation
+from app.domain.remediation import Remediation
+from app.domain.target import GroupId
+from app.errors import ContainerGone
+from app.policies.match import policy_named
+from app.policies.membership import Member
+from app.policies.roster import Roster
+from app.policies.scale_in import OLD, CloneSeen, Crowd
+from app.policies.spec import Policy, Rulebook
+from app.ports import ContainerEngine, RemediationFilter, Store
+
+#: Open stories looked through; a host has fewer containers.
+_MOST: Final = 10_000
+#: Activities of a group among which its last scale-in is looked for.
+_LATELY: Final = 20
+#: What we know since when is known of so many at most; what is forgotten is known less long.
+_CAP: Final = 10_000
+#: Where no original tells its own.
+_STOP_GRACE: Final = timedelta(seconds=10)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sight:
+    """One group, and what belongs to it but decides nothing."""
+
+    crowd: Crowd
+    policy: Policy
+    #: The rulebook that the policy is from.
+    book: Rulebook
+    #: Time between SIGTERM and SIGKILL of its containers.
+    stop_grace: timedelta
+
+
+class Lookout:
+    """See the module. Remembers since when clones are ill, or found; begins anew with us."""
+
+    def __init__(
+        self,
+        engine: ContainerEngine,
+        observer: Observer,
+        census: Census,
+        store: Store,
+        *,
+        rules: Rules,
+        prefix: str,
+    ) -> None:
+        self._engine = engine
+        self._observer = observer
+        self._census = census
+        self._store = store
+        self._rules = rules
+        self._prefix = prefix
+        self._ill: dict[str, datetime] = {}
+        #: Those that are not remembered.
+        self._found: dict[str, datetime] = {}
+
+    async def roster(self) -> Roster:
+        """List the engine's containers. :raises EngineUnavailable:"""
+        return await self._census.roster()
+
+    async def look(self, group: GroupId, *, now: datetime) -> Sight:
+        """
+        Look at one group.
+
+        :raises EngineUnavailable:
+        :raises StoreUnavailable:
+        """
+        # Not older than the last removal of ours: whoever has left counts no more.
+        members = (await self._census.roster(fresh=True)).group(group)
+        targets = sorted({str(one.target) for one in members if one.clone_of is None})
+        seen = [await self._observer.observe(target, now=now) for target in targets]
+        stories = await self._stories(group)
+        originals = tuple(one.observation for one in seen)
+        clones = []
+        for member in members:
+            if member.clone_of is not None:
+                one = await self._clone(member, originals, stories, now=now)
+                clones += [] if one is None else [one]
+        last = await self._last_departure(group)
+        crowd = Crowd(
+            id=str(group),
+            originals=originals,
+            clones=tuple(clones),
+            is_service=any(one.is_swarm_task for one in members),
+            is_open=bool(stories) or any(one.remediation is not None for one in originals),
+            closed_at=max(filter(None, (_closed_at(one) for one in originals)), default=None),
+            left_at=last.finished_at if last is not None else None,
+            has_failed=last is not None and last.status is ActivityStatus.FAILED,
+        )
+        book = self._rules.book
+        graces = [one.container.stop_grace for one in originals if one.container is not None]
+        return Sight(
+            crowd=crowd,
+            policy=_policy(seen, book),
+            book=book,
+            stop_grace=max(graces, default=_STOP_GRACE),
+        )
+
+    async def _stories(self, group: GroupId) -> list[Remediation]:
+        found = await self._store.history.remediations(
+            RemediationFilter(open_only=True, limit=_MOST)
+        )
+        return [one for one in found if one.group == str(group)]
+
+    async def _last_departure(self, group: GroupId) -> Activity | None:
+        found = await self._store.history.activities(group=str(group), limit=_LATELY)
+        over = [
+            one
+            for one in found
+            if one.kind is ActivityKind.SCALE_IN
+            and one.status in (ActivityStatus.SUCCESSFUL, ActivityStatus.FAILED)
+        ]
+        return max(over, key=lambda one: one.finished_at or one.started_at, default=None)
+
+    async def _clone(
+        self,
+        member: Member,
+        originals: tuple[Observation, ...],
+        stories: list[Remediation],
+        *,
+        now: datetime,
+    ) -> CloneSeen | None:
+        listed = member.listed
+        try:
+            inspected = await self._engine.inspect(listed.id)
+        except ContainerGone:
+            return None
+        attempt_id = listed.labels.get(f"{self._prefix}.attempt", "")
+        record = await self._store.history.activity(attempt_id) if attempt_id else None
+        recorded: bool | None = record is not None
+        if record is not None and record.container_id not in (None, listed.id):
+            recorded = None  # the label is a copy: somebody made it from a clone of ours
+        if recorded:
+            self._found.pop(listed.id, None)  # who is forgotten later is found later
+        known_since = now if recorded else self._since(self._found, listed.id, now)
+        is_well = listed.is_serving or listed.state is RunState.PAUSED
+        if is_well:
+            self._ill.pop(listed.id, None)
+        return CloneSeen(
+            listed=listed,
+            made_at=min(now, _made_at(listed, record) or known_since),
+            recorded=recorded,
+            known_since=known_since,
+            made_by=attempt_id,
+            made_for=record.reason if record is not None else None,
+            clone_of=member.clone_of or "",
+            ill_since=None if is_well else self._since(self._ill, listed.id, now),
+            is_on_trial=any(_tries(story, attempt_id) for story in stories),
+            is_cut_off=_is_cut_off(inspected, originals),
+            protected=member.protected,
+        )
+
+    def _since(self, kept: dict[str, datetime], container_id: str, now: datetime) -> datetime:
+        if len(kept) >= _CAP:
+            kept.clear()
+        return min(now, kept.setdefault(container_id, now))
+
+
+def old_clones(roster: Roster, *, now: datetime) -> tuple[Listed, ...]:
+    """List clones that have been helping for so long that a person should know."""
+    return tuple(
+        one.listed
+        for one in roster.members
+        if one.clone_of is not None
+        and one.listed.created_at is not None
+        and now - one.listed.created_at > OLD
+    )
+
+
+def _closed_at(seen: Observation) -> datetime | None:
+    return seen.previous.closed_at if seen.previous is not None else None
+
+
+def _policy(seen: list[Seen], book: Rulebook) -> Policy:
+    """Find the policy of the group's last story, which knows the alert; else what covers it."""
+    for one in seen:
+        story = one.observation.remediation or one.observation.previous
+        if story is not None:
+            return policy_named(book, story.policy)
+    return seen[0].policy if seen else book.defaults
+
+
+def _made_at(listed: Listed, record: Activity | None) -> datetime | None:
+    if record is not None:
+        return record.finished_at or record.started_at
+    return listed.created_at
+
+
+def _tries(story: Remediation, attempt_id: str) -> bool:
+    attempt = story.open_attempt
+    return attempt is not None and attempt.id == attempt_id
+
+
+def _is_cut_off(clone: Container, originals: tuple[Observation, ...]) -> bool:
+    """Tell whether a clone is off its networks although its source has some."""
+    sources = [one.container for one in originals if one.container is not None]
+    has_some = any(one.networks for one in sources)
+    return clone.is_running and has_some and not clone.networks
