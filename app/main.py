@@ -32,6 +32,7 @@ from app.errors import BadConfiguration
 from app.policies.spec import Patience, Rulebook
 from app.settings import Settings
 from app.web import docs
+from app.web.patience import PatientHttp
 from app.wiring import Controller, Habits, Outside, wire
 
 log: Final = structlog.get_logger("relevo")
@@ -131,6 +132,7 @@ async def serve(settings: Settings) -> None:
                 access_log=False,
                 server_header=False,
                 timeout_graceful_shutdown=5,
+                http=PatientHttp,
             )
         )
         loop = asyncio.get_running_loop()

@@ -70,21 +70,40 @@ class MemoryLeadership:
         self._look_again = look_again
         self._charges = charges
         self._restore = restore
+        self._seen: tuple[object, Standing] | None = None
 
     async def look(self) -> Standing:
         """See `app.ports.Leadership`."""
-        seat = self._seat_of()
-        return Standing(
-            epoch=seat.epoch,
-            fence=seat.counter,
-            instance=seat.instance,
-            life=seat.life,
-            term=seat.term,
-            beat=seat.beat,
-            told_at=None if seat.told_at is None else from_ms(seat.told_at),
-            engine=seat.engine,
-            run_id=seat.run_id,
+        return self._look(self._seat_of())
+
+    def _look(self, seat: Seat) -> Standing:
+        # Whoever follows looks every second, and what he sees changes far more seldom.
+        state = (
+            seat.epoch,
+            seat.counter,
+            seat.instance,
+            seat.life,
+            seat.term,
+            seat.beat,
+            seat.told_at,
+            seat.engine,
+            seat.run_id,
         )
+        if self._seen is None or self._seen[0] != state:
+            epoch, fence, instance, life, term, beat, told_at, engine, run_id = state
+            standing = Standing(
+                epoch=epoch,
+                fence=fence,
+                instance=instance,
+                life=life,
+                term=term,
+                beat=beat,
+                told_at=None if told_at is None else from_ms(told_at),
+                engine=engine,
+                run_id=run_id,
+            )
+            self._seen = (state, standing)
+        return self._seen[1]
 
     async def lead(
         self, me: Candidate, *, now: datetime, engine: str, deserted: Standing | None = None
@@ -93,14 +112,14 @@ class MemoryLeadership:
         seat = self._seat_of()
         is_other_engine = bool(seat.engine and seat.engine != engine)
         if not seat.epoch or (is_other_engine and seat.engine_of != me.instance):
-            return await self.look()
+            return self._look(seat)
         if seat.life != me.life:
             is_deserted = deserted is not None and (deserted.term, deserted.beat) == (
                 seat.term,
                 seat.beat,
             )
             if seat.instance not in ("", me.instance) and not is_deserted:
-                return await self.look()
+                return self._look(seat)
             seat.next()
             seat.instance, seat.life = me.instance, me.life
             seat.term += 1
@@ -109,7 +128,7 @@ class MemoryLeadership:
         seat.told_at = max(to_ms(now), seat.told_at or to_ms(now))
         if engine:
             seat.engine, seat.engine_of = engine, me.instance
-        return await self.look()
+        return self._look(seat)
 
     async def found(
         self, epoch: str, *, now: datetime, instead_of: str, restored: Restored | None = None
@@ -117,7 +136,7 @@ class MemoryLeadership:
         """See `app.ports.Leadership`."""
         seat = self._seat_of()
         if seat.epoch not in (epoch, instead_of):
-            return await self.look()
+            return self._look(seat)
         if seat.epoch != epoch:
             seat.epoch, seat.told_at = epoch, to_ms(now)
             for attempt, charged_ms in self._charges().items():
@@ -128,7 +147,7 @@ class MemoryLeadership:
             for attempt, at in restored.charges.items():
                 self._charges().setdefault(attempt, to_ms(at))
             self._restore(restored.pause, restored.holds)
-        return await self.look()
+        return self._look(seat)
 
     async def resign(self, me: Candidate) -> None:
         """See `app.ports.Leadership`."""
@@ -159,8 +178,9 @@ class MemoryLeadership:
 
     async def charges(self, *, since: datetime) -> Sequence[tuple[str, datetime]]:
         """See `app.ports.Leadership`."""
-        found = sorted(self._charges().items(), key=lambda item: (item[1], item[0]))
-        return [(attempt, from_ms(at)) for attempt, at in found if at > to_ms(since)]
+        oldest_ms = to_ms(since)
+        found = sorted((at, attempt) for attempt, at in self._charges().items() if at > oldest_ms)
+        return [(attempt, from_ms(at)) for at, attempt in found]
 
 
 class Framed:

@@ -77,7 +77,8 @@ async def test_shows_what_a_container_uses_and_may_use(lab: EngineLab, real: Swe
     assert cpu.keys() == LABELS | {"cpu"}
     assert cpu["cpu"] == "total"
     cores = grown("container_cpu_usage_seconds_total") / grown("container_last_seen")
-    assert 0.1 < cores < 0.27
+    # Never more than its limit allows; less where others take the machine's time.
+    assert 0.02 < cores < 0.27
     assert second.value("container_last_seen", name=name) == pytest.approx(time.time(), abs=5)  # noqa: TID251 -- to check the clock
     assert first.value("container_spec_cpu_quota", name=name) == 20_000
     assert first.value("container_spec_cpu_period", name=name) == 100_000

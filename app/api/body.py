@@ -1,5 +1,6 @@
 """Bodies, bounded, and read as one of our models."""
 
+import asyncio
 from typing import Any, Final, Generic, TypeVar
 
 import pydantic_core
@@ -11,15 +12,18 @@ from app.api.errors import first_fault
 
 #: 10,000 alerts of usual size are 3.5 MB.
 MAX_BODY: Final = 4 * 1024 * 1024
+#: From its first byte to its last, in seconds; Alertmanager itself gives up after ten.
+BODY_TAKES: Final = 10.0
 
 M = TypeVar("M", bound=BaseModel)
 
 
 async def read_body(request: Request) -> bytes:
     """
-    Read the whole body, up to `MAX_BODY` bytes.
+    Read the whole body, up to `MAX_BODY` bytes and for `BODY_TAKES` at most.
 
-    Counted as it comes: a Content-Length may be missing or a lie.
+    Counted as it comes: a Content-Length may be missing or a lie. The server has no bound of its
+    own on how slowly it comes.
     """
     too_large = HTTPException(413, f"the body is larger than {MAX_BODY} bytes")
     declared = request.headers.get("content-length", "")
@@ -27,10 +31,16 @@ async def read_body(request: Request) -> bytes:
         raise too_large
     chunks = bytearray()
     try:
-        async for chunk in request.stream():
-            chunks += chunk
-            if len(chunks) > MAX_BODY:
-                raise too_large
+        async with asyncio.timeout(BODY_TAKES):
+            async for chunk in request.stream():
+                chunks += chunk
+                if len(chunks) > MAX_BODY:
+                    raise too_large
+    except TimeoutError as exc:
+        # Not 408: Alertmanager drops what it is answered that for. Nor is the rest waited for.
+        raise HTTPException(
+            400, f"the body took longer than {BODY_TAKES:g} s", headers={"Connection": "close"}
+        ) from exc
     except ClientDisconnect as exc:
         raise HTTPException(400, "the caller left before the end of the body") from exc
     return bytes(chunks)

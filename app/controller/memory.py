@@ -47,7 +47,7 @@ class Memory:
 
         :raises StoreUnavailable: what is to be remembered cannot be read
         """
-        before = await self.recall()
+        before = self._memento or await self.recall()
         at = asyncio.get_running_loop().time()
         is_known = epoch == before.epoch
         if is_known and (fence == before.fence or at - self._kept_at < _KEEP_EVERY_S):

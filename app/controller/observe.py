@@ -260,6 +260,8 @@ class Observer:
         for one in known:
             about = roster.resolve(one.alert.labels, target_labels=look.book.target_labels)
             if isinstance(about, Found):
+                if _is_of_a_namesake(one, about):
+                    continue
                 if not about.on_source:
                     on_clones.add(one.alert.fingerprint)
             elif about.reason is Reason.NO_SUCH_TARGET:
@@ -283,6 +285,18 @@ class Observer:
             return await self._engine.inspect(clone_id)
         except ContainerGone:
             return None
+
+
+def _is_of_a_namesake(known: KnownAlert, about: Found) -> bool:
+    """
+    Tell whether an alert is about a clone that has left, and another has its name by now.
+
+    Its end is skipped while nobody has that name. What the API lists is the API's to tell.
+    """
+    created_at = about.member.listed.created_at
+    if about.on_source or known.listed or created_at is None:
+        return False
+    return known.notified_at < created_at
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

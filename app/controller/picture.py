@@ -8,6 +8,7 @@ from typing import Final
 
 from app.controller.rules import Rules
 from app.domain.alert import OWN_ALERTS, AlertListing, ListedAlert, ListedState
+from app.domain.container import Listed
 from app.domain.target import TargetId
 from app.errors import EngineUnavailable, SourceUnavailable
 from app.policies.protect import Ourselves
@@ -51,7 +52,9 @@ class Picture:
         if self.listed is None or isinstance(self.listed, Unreachable):
             return self.listed
         pulled = self.listed.get(target)
-        return Pulled(dead=self.dead) if pulled is None else replace(pulled, dead=self.dead)
+        if pulled is None:
+            return Pulled(dead=self.dead)
+        return pulled if pulled.dead == self.dead else replace(pulled, dead=self.dead)
 
 
 class Census:
@@ -74,6 +77,8 @@ class Census:
         self._rules = rules
         self._ourselves = ourselves or Ourselves()
         self._roster: Roster | None = None
+        #: What it was made of: nothing is read anew of a listing that is as it was.
+        self._made_of: tuple[object, ...] = ()
         #: By the loop's clock, which nobody sets.
         self._taken_at: float | None = None
         self._failed_at = _loop_time()
@@ -111,18 +116,26 @@ class Census:
                 self.trouble = str(exc)
                 self._failed_at = _loop_time()
                 raise
-            book = self._rules.book
-            self._roster = Roster(
-                self._name,
-                listing,
-                prefix=self._prefix,
-                enable=book.enable,
-                protected=book.guards.protected,
-                ourselves=self._ourselves,
-            )
+            self._roster = self._read(self._name, listing)
             self._taken_at = taken_at
             self.trouble = None
             return self._roster
+
+    def _read(self, name: str, listing: tuple[Listed, ...]) -> Roster:
+        book = self._rules.book
+        enable, protected = book.enable, book.guards.protected
+        made_of = (listing, enable, protected)
+        if self._roster is not None and self._made_of == made_of:
+            return self._roster
+        self._made_of = made_of
+        return Roster(
+            name,
+            listing,
+            prefix=self._prefix,
+            enable=enable,
+            protected=protected,
+            ourselves=self._ourselves,
+        )
 
 
 class Pictures:

@@ -15,6 +15,7 @@ from app.domain.remediation import Remediation, State
 from app.domain.target import TargetId
 from app.errors import Transient
 from app.policies import guards
+from app.policies.backoff import furthest_ahead
 from app.policies.symptom import Unreachable
 from app.ports import Clock, Notice, RemediationFilter, Store
 
@@ -125,7 +126,7 @@ class Resync:
         """Have open stories looked at whose alerts, or whose container, changed since."""
         seen = {}
         changed = []
-        poll = self._rules.book.defaults.verify.poll
+        poll, furthest = self._rules.book.defaults.verify.poll, furthest_ahead(self._rules.book)
         for one in open_ones:
             target = TargetId.parse(one.target)
             pulled = picture.of(target)
@@ -135,6 +136,8 @@ class Resync:
             is_gone = not picture.roster.at(target)
             # Planned, and its time long past: its place in the schedule was lost.
             is_lost = one.next_at is not None and now - one.next_at > 2 * poll
+            # Planned by a clock that was set back since, in the middle of the step.
+            is_lost = is_lost or (one.next_at is not None and one.next_at - now > furthest)
             if self._is_first or is_news or is_lost or (is_gone and one.state is State.WAITING):
                 changed.append(one.target)
         if changed:

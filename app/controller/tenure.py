@@ -11,7 +11,6 @@ until everything has been pulled anew and a while has passed.
 """
 
 import asyncio
-import contextlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
@@ -21,6 +20,7 @@ import structlog
 
 from app.controller.acquaintance import Acquaintance, Met
 from app.controller.memory import Memory
+from app.controller.resumed import Resumed
 from app.controller.seat import LOOK, Seat
 from app.controller.soundness import Soundness
 from app.controller.stillness import Stillness
@@ -100,9 +100,7 @@ class Tenure:
         self._doubted = asyncio.Event()
         store.leadership.on_doubt(self._doubted.set)
         self._down: str | None = "the store has not answered yet"
-        self._soundness = Soundness(store.health)
-
-    # ------------------------------------------------------------------ what others ask
+        self._soundness, self._resumed = Soundness(store.health), Resumed(store.controls)
 
     @property
     def may_claim(self) -> bool:
@@ -183,11 +181,13 @@ class Tenure:
             await self._sleep(wait)
 
     async def _sleep(self, wait: timedelta) -> None:
+        # One timer, and woken once: who follows does this every second.
+        soonest = self._loop.time() + _BREATH.total_seconds()
+        ends = self._loop.call_later(wait.total_seconds(), self._doubted.set)
+        await self._doubted.wait()
+        ends.cancel()
         # Not sooner than this, whatever is in doubt: the store is asked, not hammered.
-        await asyncio.sleep(_BREATH.total_seconds())
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout((wait - _BREATH).total_seconds()):
-                await self._doubted.wait()
+        await asyncio.sleep(soonest - self._loop.time())
         self._doubted.clear()
 
     async def beat(self) -> None:
@@ -203,6 +203,8 @@ class Tenure:
         if self._seat.last is None:
             self._take_in(await self._known.meet())
         await self._soundness.ask(anew=self._down is not None)
+        if await self._resumed.anew():
+            self.resume()  # before a new doubt is begun: that is not what was meant
         # Before it is sent: others hear of newer marks while this is under way.
         sent_at, mark = self._loop.time(), self._leadership.heard
         deserted = self._seat.deserted(sent_at)
@@ -233,8 +235,6 @@ class Tenure:
             await self._leadership.resign(self._me)
         except StoreUnavailable as exc:
             log.warning("seat not left, it passes on after a while", error=str(exc))
-
-    # ------------------------------------------------------------------ its parts
 
     @property
     def leads(self) -> bool:

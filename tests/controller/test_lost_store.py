@@ -127,6 +127,32 @@ async def test_a_person_ends_it_at_once(town: Town) -> None:
     assert await anna.take() == 1
 
 
+async def test_a_word_to_one_that_follows_is_heard_by_the_one_that_leads(town: Town) -> None:
+    anna, ben = await led(town), town.neighbour("ben")
+    await ben.start()
+    await pass_time(seconds=2 * RENEW_S)
+    town.memory = MemoryStore()
+    await until_noticed(anna)
+    await pass_time(seconds=2.5)
+    assert town.acting() == []
+    (follower,) = (one for one in (anna, ben) if not one.house.tenure.leads)
+
+    await follower.house.operator.resume(ANNA)
+
+    assert await town.until(["anna" if follower is ben else "ben"], within=2) <= 2
+
+
+async def test_a_word_of_long_ago_ends_no_new_doubt(town: Town) -> None:
+    anna = await led(town)
+    await anna.house.operator.resume(ANNA)
+    await pass_time(seconds=2 * RENEW_S)
+
+    anna.house.tenure.hold("something odd")
+
+    await pass_time(seconds=10)
+    assert not anna.house.tenure.may_claim
+
+
 @pytest.mark.parametrize("how", ["emptied", "older"])
 async def test_pause_holds_and_charges_are_told_again(town: Town, how: str) -> None:
     anna = await led(town)

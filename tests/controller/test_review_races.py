@@ -13,7 +13,7 @@ from app.domain.alert import Alert, AlertStatus
 from app.domain.casefile import CaseFile
 from app.domain.container import Container, EngineEvent, RunState
 from app.domain.control import OrderKind
-from app.domain.decision import Verdict
+from app.domain.decision import Outcome, Verdict
 from app.domain.remediation import State
 from app.errors import EngineRefused, EngineSilent, StoreUnavailable
 from app.policies.spec import (
@@ -540,16 +540,20 @@ async def test_a_person_who_resumes_is_not_overruled_by_a_pull_that_has_begun(
 ) -> None:
     store = house.store
     real = store.failures.failing_targets
+    counted, resumed = asyncio.Event(), asyncio.Event()
+    await house.tenure.beat()  # only who leads minds the brake
 
     async def slow(**more: object) -> int:
         found = await real(**more)  # type: ignore[arg-type]
-        await asyncio.sleep(0.2)
+        counted.set()
+        await resumed.wait()
         return max(found, 5)  # as many as engage it
 
     store.failures.failing_targets = slow  # type: ignore[method-assign]
     pulling = asyncio.create_task(house.resync.pull())
-    await pass_time(seconds=0.1)
+    await counted.wait()
     await house.operator.resume(BOB)
+    resumed.set()
     await pulling
     brake = await store.controls.brake()
 
@@ -647,6 +651,29 @@ async def test_the_alert_of_a_clone_that_is_gone_is_none_of_its_source(
 
     assert engine.acts == []
     assert story.is_closed, story.reason
+
+
+async def test_the_alert_of_a_clone_that_is_gone_is_not_that_of_the_next_of_its_name(
+    clock: VirtualClock, engine: Awkward
+) -> None:
+    """No API, and the story goes on meanwhile: its end, skipped, is never told again."""
+    labels = {"relevo.enable": "true", "relevo.clone-of": "web", "relevo.attempt": "x"}
+    engine.run(container("web_new", 2, labels=labels))
+    house = build(make_store(), clock, engine, rulebook=Rulebook(defaults=NO_CLONES))
+    async with working(house, pulling=True):
+        await house.take(ill("web"), ill("web_new"))
+        await pass_time(seconds=10)
+        engine.remove("web_new")
+        await house.take(ill("web_new", status=AlertStatus.RESOLVED))
+        await pass_time(seconds=10)
+        engine.run(container("web_new", 3, labels=labels, created_at=clock.now()))
+        await pass_time(seconds=10)
+        await house.take(ill("web", status=AlertStatus.RESOLVED))
+        await pass_time(hours=1)
+        story = await house.story()
+
+    assert engine.acts == []
+    assert (story.is_closed, story.outcome) == (True, Outcome.CANCELLED)
 
 
 async def test_what_was_opted_out_while_down_by_our_hand_is_started_first(

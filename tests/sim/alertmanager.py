@@ -40,9 +40,14 @@ class Notifying:
 
 @dataclass(slots=True)
 class Log:
-    """What the pair has told its receiver; its members share it, most of the time."""
+    """
+    What the receiver was told, as each of the pair knows it.
 
-    told: dict[str, tuple[str, float, float]] = field(default_factory=dict)
+    Gossip that is lost keeps the other from knowing, never the one who told: that one tells
+    the end of what it told.
+    """
+
+    of: dict[int, dict[str, tuple[str, float, float]]] = field(default_factory=dict)
 
 
 #: Hands a notification to some live controller; answers an HTTP status, 0 for none.
@@ -60,6 +65,7 @@ class Alertmanager:
         self._random = random
         self._trace = trace
         self._log = log
+        self._told = log.of.setdefault(number, {})
         self._post = post
         self.manner = Notifying()
         self.down = False
@@ -152,7 +158,7 @@ class Alertmanager:
                 continue
             firing = entry.sent.firing and entry.sent.ends_at > now
             state = "firing" if firing else "resolved"
-            told = self._log.told.get(fingerprint)
+            told = self._told.get(fingerprint)
             if not firing and (told is None or told[0] == "resolved"):
                 continue
             batch.append((fingerprint, state, entry))
@@ -177,9 +183,11 @@ class Alertmanager:
             status = 202
         else:
             status = await self._until_taken(alerts, truncated)
-        if status // 100 == 2 and life == self._life and random.random() >= manner.gossip_lost:
-            for fingerprint, state, entry in batch:
-                self._log.told[fingerprint] = (state, entry.sent.starts_at, self._loop.now)
+        if status // 100 == 2 and life == self._life:
+            is_heard = random.random() >= manner.gossip_lost
+            for told in self._log.of.values() if is_heard else (self._told,):
+                for fingerprint, state, entry in batch:
+                    told[fingerprint] = (state, entry.sent.starts_at, self._loop.now)
         if random.random() < manner.twice:
             await asyncio.sleep(random.uniform(0, 20))
             await self._post(alerts, truncated)

@@ -97,6 +97,9 @@ class Audit:
             since = self._prometheus.firing_since(name)
             if name in UNTOUCHABLE[:2] or since is None or self._daemon.named(name) is None:
                 continue
+            told = self._watch.told
+            if told is not None and told.ill_since(name) is None:
+                continue  # it was left out of a notification, and nobody can ask
             # While it had another name, or was being created anew, nobody could be at it.
             since = max(since, self._chaos.troubled_at, self._daemon.named_at[name])
             long = self._loop.now - since > _UNSEEN_S
@@ -119,9 +122,12 @@ class Audit:
                 self._fail("I9", f"{target} waits for the budget and nothing is done")
 
     async def end(self) -> None:
-        """Check that everything has come to its end."""
+        """Check that everything has come to its end, but for what is ill by all that was told."""
         open_ones = sync(self._watch.truth.history.remediations(_OPEN))
+        told = self._watch.told
         for one in open_ones:
+            if told is not None and told.over_since(one.target.rpartition(":")[2]) is None:
+                continue
             self._fail("I9", f"{one.id} is still {one.state} ({one.reason}) at the end")
         if self._daemon.under_way:
             self._fail("I9", "the daemon is still at work at the end")

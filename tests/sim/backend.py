@@ -4,6 +4,7 @@ import copy
 import inspect
 from collections.abc import Awaitable, Callable
 from dataclasses import fields
+from functools import partial
 from typing import Any, Protocol
 
 from app.errors import StoreUnavailable
@@ -118,25 +119,27 @@ class _Faulty:
         self._wire = wire
         self._once = once
 
+    @property
+    def heard(self) -> Any:
+        """As of `tests.sim.process.Port`."""
+        return self._part.heard
+
     def __getattr__(self, method: str) -> Any:
         found = getattr(self._part, method)
         if isinstance(self._part, MemoryLeadership) and not inspect.iscoroutinefunction(found):
             if inspect.ismethod(found):
                 setattr(self, method, found)
             return found  # of what the process itself believes
-        through = self._claim if method == "claim" else self._through
+        through = self._claim if method == "claim" else self._wire.carry
 
         async def call(*args: Any, **more: Any) -> Any:
             try:
-                return await through(lambda: found(*args, **more))
+                return await through(partial(found, *args, **more))
             except Failed as exc:
                 raise StoreUnavailable(f"Redis: {exc.word}") from exc
 
         setattr(self, method, call)
         return call
-
-    async def _through(self, apply: Callable[[], Awaitable[Any]]) -> Any:
-        return await self._wire.carry(apply)
 
     async def _claim(self, apply: Callable[[], Awaitable[Claimed]]) -> Claimed:
         heard: list[Claimed] = []

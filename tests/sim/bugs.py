@@ -56,6 +56,8 @@ class Mutant:
     point: str | None = None
     what: str = "kill"
     seconds: float = 0.0
+    #: How long one run is: what shows at the end alone shows sooner in short ones.
+    hours: float = 10.0
     #: What it breaks, as the checker numbers it: caught by another rule is not caught.
     rules: tuple[str, ...] = ()
 
@@ -89,5 +91,18 @@ NO_NOTE_FENCE: Final = Lua(
 )
 NO_LEASE: Final = Lua("claim", "if not lease then", "if true then")
 NO_FRAME: Final = Lua("frame", "if epoch ~= '' then", "if false then")
+#: Whoever holds still because the server is another one need not notice that it is older.
+NO_RUN_ID: Final = Py(f"{TENURE}:Tenure.beat", 'self.hold("Redis was restarted")', "pass")
+#: One process has one step of a target under way, whatever its store says.
+NO_ONE_AT_IT: Final = Py(
+    "app.controller.worker:Worker._guarded", "if claim.target in self._at:", "if False:"
+)
+#: A step outlives its lease, which nobody renews: what fences are for.
+SHORT_LEASE: Final = Py(
+    "app.controller.worker:Worker.__init__",
+    "self._lease = lease",
+    "self._lease = timedelta(seconds=1)",
+)
+NO_RENEWAL: Final = Py("app.controller.worker:Worker._renew", "while True:", "while False:")
 #: What an intent is good for, which ends before a seat does.
 NO_HASTE: Final = Value("app.controller.hand:BEGINS_WITHIN", "BEGINS_WITHIN * 100")

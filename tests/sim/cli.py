@@ -15,7 +15,7 @@ from tests.sim.plan import Plan, Result
 from tests.sim.points import KILLS
 from tests.sim.pool import run_all
 from tests.sim.process import Ambush
-from tests.sim.profiles import PROFILES
+from tests.sim.profiles_rough import PROFILES
 from tests.sim.report import say, table
 from tests.sim.simulation import simulate
 

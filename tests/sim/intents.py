@@ -17,6 +17,7 @@ from tests.sim.ladder import Ladder
 from tests.sim.loop import VirtualLoop
 from tests.sim.process import Dead, Process
 from tests.sim.prometheus import Prometheus
+from tests.sim.told import Told
 from tests.sim.trace import Trace
 
 #: Containers that nobody may touch.
@@ -44,6 +45,8 @@ class Intent:
     sent: int = 0
     #: When it was written last: again, by whoever resumes it.
     last_at: float = 0.0
+    #: When that was decided: what was told by then was known.
+    read_at: float = 0.0
 
 
 class Intents:
@@ -60,6 +63,7 @@ class Intents:
         rulebook: Rulebook,
         slack: float,
         fail: Callable[[str, str], None],
+        told: Told | None = None,
     ) -> None:
         self._loop = loop
         self._trace = trace
@@ -70,7 +74,9 @@ class Intents:
         #: Clocks run this much apart: 0 for the same.
         self._slack = slack
         self.fail = fail
-        self.ladder = Ladder(truth, daemon, prometheus, rulebook, fail)
+        #: Where notices are all that the controllers have.
+        self.told = told
+        self.ladder = Ladder(truth, daemon, prometheus, rulebook, fail, told)
         self.intents: dict[str, Intent] = {}
         #: Attempt -> starts of containers that it made.
         self.starts: dict[str, int] = {}
@@ -81,9 +87,14 @@ class Intents:
         self.accepted = 0
         #: From when to when nobody may act.
         self.held: list[tuple[float, float]] = []
-        #: How long after an alert ended somebody may still believe in it.
-        self.believed_s = 420.0
+        #: Target -> when its records were read last.
+        self.read_at: dict[str, float] = {}
         self.members: list[Alertmanager] = []
+
+    @property
+    def now(self) -> float:
+        """The true time."""
+        return self._loop.now
 
     def records(self, process: Process, _raw: object, port: Any) -> Any:
         """Return the records of a process, watched."""
@@ -109,6 +120,7 @@ class Intents:
             known.at if known else self._loop.now,
             known.sent if known else 0,
             self._loop.now,
+            self.read_at.get(record.target, self._loop.now),
         )
 
         def back() -> None:
@@ -143,7 +155,8 @@ class Intents:
     def noted(self, process: Process, record: Remediation | None) -> None:
         """See what a step has left behind."""
         if record is not None:
-            self.ladder.noted(record, process.label, now=self._loop.now)
+            read_at = self.read_at.get(record.target, self._loop.now)
+            self.ladder.noted(record, process.label, now=self._loop.now, read_at=read_at)
 
     # ------------------------------------------------------------ what is accepted
 
@@ -183,6 +196,13 @@ class WatchedRecords:
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._port, name)
+
+    async def read(self, target: str, **more: Any) -> Any:
+        """Note when that was: what is told later need not be known."""
+        at = self._watch.now
+        dossier = await self._port.read(target, **more)
+        self._watch.read_at[target] = at
+        return dossier
 
     async def intend(self, claim: Any, remediation: Remediation, **more: Any) -> None:
         """Watch an intent."""

@@ -11,12 +11,15 @@ from app.policies.spec import Rulebook
 from app.ports import RemediationFilter, Store
 from tests.sim.daemon import Daemon
 from tests.sim.prometheus import Prometheus
+from tests.sim.told import Told
 
 #: Steps begin a little after the moment that they were decided for.
 _ROUNDING = timedelta(seconds=5)
 _HOUR = timedelta(hours=1)
 #: An alert is quiet in Alertmanager up to an evaluation later than in Prometheus.
 _SETTLE_SLACK_S = 45.0
+#: A new alert is known to Relevo within this time.
+_HEARD_WITHIN_S = 45.0
 
 
 def _sync(coro: Any) -> Any:
@@ -37,12 +40,14 @@ class Ladder:
         prometheus: Prometheus,
         rulebook: Rulebook,
         fail: Callable[[str, str], None],
+        told: Told | None,
     ) -> None:
         self._truth = truth
         self._daemon = daemon
         self._prometheus = prometheus
         self._policy = rulebook.defaults
         self._fail = fail
+        self._told = told
         #: Clocks run this much apart.
         self.slack = 0.0
         #: Attempts whose verdict was seen.
@@ -51,8 +56,6 @@ class Ladder:
         #: Targets -> when a person had their failures forgotten.
         self.reset_at: dict[str, datetime] = {}
         self.lost_at = -1e9
-        #: A new alert is known to Relevo within this time.
-        self.heard_within_s = 45.0
 
     def fires(self, name: str) -> bool:
         """Whether the alert of a container fires, and has for a while."""
@@ -74,9 +77,12 @@ class Ladder:
         for record in records:
             if record.target != target or record.incarnation != incarnation:
                 continue
-            for one in record.attempts:
+            for number, one in enumerate(record.attempts):
                 if not one.is_failed_restart or one.finished_at is None:
                     continue
+                later = record.attempts[number + 1 :]
+                if record.scaled_out_at and any(a.action is Action.SCALE_OUT for a in later):
+                    continue  # consumed, whatever a clock that was set back says of the order
                 at = one.finished_at
                 if one.verdict is Verdict.RELAPSED:
                     at = relapses.get(record.id, at)
@@ -149,8 +155,8 @@ class Ladder:
         """See a clone come up."""
         self._scaled[group] = (now, attempt_id)
 
-    def noted(self, record: Remediation, who: str, *, now: float) -> None:
-        """Check the verdict that a step has given."""
+    def noted(self, record: Remediation, who: str, *, now: float, read_at: float) -> None:
+        """Check the verdict that a step has given, by what it has read."""
         attempt = record.last_attempt
         if attempt is None or attempt.verdict is None:
             return
@@ -159,13 +165,25 @@ class Ladder:
         known, self.verdicts[attempt.id] = self.verdicts.get(attempt.id), attempt.verdict
         if known is not None and attempt.verdict is not Verdict.RELAPSED:
             self._fail("V0", f"{who} turns the verdict of {attempt.id} from {known}")
-        if attempt.verdict is Verdict.RECOVERED:
-            fired = self._prometheus.fired_at.get(record.container, -1e9)
-            settle = self._policy.verify.settle.total_seconds() * (1 - self.slack)
-            since = self._prometheus.firing_since(record.container)
-            if since is not None and now - since < self.heard_within_s:
-                return  # ill again, and nobody could have heard of it yet
-            if now - fired < settle - _SETTLE_SLACK_S:
-                self._fail(
-                    "V1", f"{record.container} has recovered {now - fired:.0f} s after it was ill"
-                )
+        if attempt.verdict is not Verdict.RECOVERED:
+            return
+        settle = self._policy.verify.settle.total_seconds() * (1 - self.slack)
+        if self._told is not None:
+            self._check_told(self._told, record.container, settle, read_at)
+            return
+        fired = self._prometheus.fired_at.get(record.container, -1e9)
+        since = self._prometheus.firing_since(record.container)
+        if since is not None and now - since < _HEARD_WITHIN_S:
+            return  # ill again, and nobody could have heard of it yet
+        if now - fired < settle - _SETTLE_SLACK_S:
+            self._fail(
+                "V1", f"{record.container} has recovered {now - fired:.0f} s after it was ill"
+            )
+
+    def _check_told(self, told: Told, name: str, settle: float, read_at: float) -> None:
+        ill_since, over_since = told.ill_since(name), told.over_since(name)
+        if ill_since is not None and ill_since < read_at:
+            self._fail("V1", f"{name} has recovered {read_at - ill_since:.0f} s after it fell ill")
+        if over_since is not None and over_since <= read_at < over_since + settle - 1:
+            after = read_at - over_since
+            self._fail("V1", f"{name} has recovered {after:.0f} s after its end was told")

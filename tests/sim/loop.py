@@ -8,9 +8,10 @@ by while the process is frozen, and counts towards the step at which the process
 import asyncio
 import heapq
 import itertools
-from asyncio.events import Handle, TimerHandle
+from asyncio.events import Handle
+from asyncio.format_helpers import _format_callback_source
 from collections.abc import Callable
-from contextvars import Context, ContextVar
+from contextvars import Context, ContextVar, copy_context
 from typing import Any, Protocol
 
 
@@ -40,6 +41,47 @@ PROCESS: ContextVar[Host | None] = ContextVar("process", default=None)
 _TIDY_AT = 500
 
 
+class Turn(Handle):
+    """A handle that never asks whether somebody debugs: millions of them are made."""
+
+    __slots__ = ()
+
+    def __init__(self, callback: Callable[..., Any], args: Any, context: Context | None) -> None:
+        self._context = copy_context() if context is None else context
+        self._callback: Callable[..., Any] | None = callback
+        self._args = args
+        self._cancelled = False
+
+    __repr__ = object.__repr__
+
+    def cancel(self) -> None:
+        """Have it not run."""
+        self._cancelled = True
+        self._callback, self._args = None, ()
+
+
+class Timer(Turn):
+    """One that waits for its time."""
+
+    __slots__ = ("_owner",)
+
+    def __init__(
+        self,
+        callback: Callable[..., Any],
+        args: Any,
+        context: Context | None,
+        owner: "VirtualLoop",
+    ) -> None:
+        super().__init__(callback, args, context)
+        self._owner = owner
+
+    def cancel(self) -> None:
+        """Have it not run."""
+        if not self._cancelled:
+            self._owner.count_dead_timer()
+        super().cancel()
+
+
 class Deadlock(Exception):
     """Nothing is ready, and nothing ever will be."""
 
@@ -64,12 +106,13 @@ class VirtualLoop(asyncio.BaseEventLoop):
     """See the module."""
 
     _ready: Any
+    _stopping: bool
 
     def __init__(self) -> None:
         super().__init__()
         self.now = 0.0
         self._serials = itertools.count(1)
-        self._timers: list[tuple[float, int, TimerHandle]] = []
+        self._timers: list[tuple[float, int, Timer]] = []
         self._dead_timers = 0
         #: Handles that were run.
         self.steps = 0
@@ -98,7 +141,7 @@ class VirtualLoop(asyncio.BaseEventLoop):
         self, callback: Callable[..., Any], *args: Any, context: Context | None = None
     ) -> Handle:
         """Run it in this moment."""
-        handle = Handle(callback, args, self, context)
+        handle = Turn(callback, args, context)
         self._ready.append(handle)
         return handle
 
@@ -114,14 +157,14 @@ class VirtualLoop(asyncio.BaseEventLoop):
         callback: Callable[..., Any],
         *args: Any,
         context: Context | None = None,
-    ) -> TimerHandle:
+    ) -> Timer:
         """Run it after a time by the caller's clock."""
         host = PROCESS.get()
         if host is not None:
             delay = delay / host.rate
         return self._at(self.now + max(delay, 0.0), callback, args, context)
 
-    def later(self, delay: float, callback: Callable[..., Any], *args: Any) -> TimerHandle:
+    def later(self, delay: float, callback: Callable[..., Any], *args: Any) -> Timer:
         """Run it after a time, in nobody's name: the world's."""
         return self._at(self.now + max(delay, 0.0), callback, args, Context())
 
@@ -131,7 +174,7 @@ class VirtualLoop(asyncio.BaseEventLoop):
         callback: Callable[..., Any],
         *args: Any,
         context: Context | None = None,
-    ) -> TimerHandle:
+    ) -> Timer:
         """Run it at a time of the caller's clock."""
         host = PROCESS.get()
         if host is not None:
@@ -140,13 +183,13 @@ class VirtualLoop(asyncio.BaseEventLoop):
 
     def _at(
         self, when: float, callback: Callable[..., Any], args: Any, context: Context | None
-    ) -> TimerHandle:
-        timer = TimerHandle(when, callback, args, self, context)
+    ) -> Timer:
+        timer = Timer(callback, args, context, self)
         heapq.heappush(self._timers, (when, next(self._serials), timer))
-        timer._scheduled = True  # type: ignore[attr-defined]
         return timer
 
-    def _timer_handle_cancelled(self, _handle: TimerHandle) -> None:
+    def count_dead_timer(self) -> None:
+        """Count a timer that was cancelled before its time; tidy up where there are many."""
         self._dead_timers += 1
         if self._dead_timers > _TIDY_AT and 2 * self._dead_timers > len(self._timers):
             self._timers = [entry for entry in self._timers if not entry[2]._cancelled]
@@ -154,6 +197,41 @@ class VirtualLoop(asyncio.BaseEventLoop):
             self._dead_timers = 0
 
     def _run_once(self) -> None:
+        # Round after round, without a return to asyncio's own loop in between.
+        is_running = self.is_running()
+        ready = self._ready
+        while True:
+            self._gather()
+            for _ in range(len(ready)):
+                handle = ready.popleft()
+                callback = handle._callback
+                if callback is None:
+                    continue  # cancelled
+                context = handle._context
+                host = context.get(PROCESS)
+                if host is not None:
+                    if host.frozen:
+                        host.parked.append(handle)
+                        continue
+                    if host.fuse:
+                        host.fuse -= 1
+                        if not host.fuse:
+                            host.burnt()
+                self.steps += 1
+                try:
+                    context.run(callback, *handle._args)
+                except (SystemExit, KeyboardInterrupt):
+                    raise
+                except BaseException as exc:  # noqa: BLE001 - as `Handle._run`
+                    said = _format_callback_source(callback, handle._args)
+                    self.call_exception_handler(
+                        {"message": f"Exception in callback {said}", "exception": exc}
+                    )
+            if self._stopping or not is_running:
+                return
+
+    def _gather(self) -> None:
+        """Have the timers run whose time it is; where nothing else would, the next ones."""
         ready, timers = self._ready, self._timers
         while timers and timers[0][2]._cancelled:
             heapq.heappop(timers)
@@ -164,24 +242,8 @@ class VirtualLoop(asyncio.BaseEventLoop):
             self.now = max(self.now, timers[0][0])
         while timers and timers[0][0] <= self.now:
             timer = heapq.heappop(timers)[2]
-            timer._scheduled = False  # type: ignore[attr-defined]
             if not timer._cancelled:
                 ready.append(timer)
-        for _ in range(len(ready)):
-            handle = ready.popleft()
-            if handle._cancelled:
-                continue
-            host = handle._context.get(PROCESS)
-            if host is not None:
-                if host.frozen:
-                    host.parked.append(handle)
-                    continue
-                if host.fuse:
-                    host.fuse -= 1
-                    if not host.fuse:
-                        host.burnt()
-            self.steps += 1
-            handle._run()
 
     def _process_events(self, _events: Any) -> None:
         """There is no selector."""

@@ -13,8 +13,6 @@ from tests.sim.pool import begin
 from tests.sim.process import Ambush
 from tests.sim.simulation import simulate
 
-_EACH_H = 10.0
-
 
 @dataclass(frozen=True, slots=True)
 class Fate:
@@ -41,7 +39,7 @@ def plan_of(name: str, seed: int) -> Plan:
         ambush = Ambush(mutant.point, mutant.what, mutant.seconds, seed % 2)
     return Plan(
         seed=seed,
-        hours=_EACH_H,
+        hours=mutant.hours,
         profile=mutant.profile,
         backend=mutant.backend,
         ambush=ambush,

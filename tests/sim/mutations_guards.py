@@ -41,7 +41,7 @@ GUARD_BUGS: Final[dict[str, Mutant]] = {
             ),
             NO_LAST_HOLD,
         ),
-        "people",
+        "held",
         rules=("I11",),
     ),
     "restarts_what_a_person_stopped": Mutant(
@@ -51,7 +51,7 @@ GUARD_BUGS: Final[dict[str, Mutant]] = {
             Py(LOOK, "observed.is_running and container.state is RunState.PAUSED", "False"),
             NO_DECISION,
         ),
-        "people",
+        "stopped",
         rules=("I8",),
     ),
     "opt_in_ignored": Mutant(
@@ -164,7 +164,7 @@ GUARD_BUGS: Final[dict[str, Mutant]] = {
                 "spacing=timedelta(0),",
             ),
         ),
-        "storm",
+        "crowd",
         rules=("I6",),
     ),
     "accepts_before_the_write": Mutant(
@@ -188,7 +188,7 @@ GUARD_BUGS: Final[dict[str, Mutant]] = {
                 "return (Taken.ACCEPTED,) * len(notices)",
             ),
         ),
-        "store",
+        "torn",
         rules=("I1",),
     ),
     "intent_after_action": Mutant(
@@ -209,10 +209,20 @@ GUARD_BUGS: Final[dict[str, Mutant]] = {
         rules=("I12",),
     ),
     "no_dedup": Mutant(
-        (Lua("accept", "if status == 'firing' and known_ms >= starts_ms then", "if false then"),),
-        "late",
+        # Left out altogether it does no harm: what is written anew is the same. So a second notice
+        # of an alert is kept as a second alert, whose end nobody will tell.
+        # Who can ask is told by that; so here nobody can.
+        (
+            Lua(
+                "accept",
+                "if status == 'firing' and known_ms >= starts_ms then",
+                "if status == 'firing' and known_ms >= starts_ms then"
+                " fingerprint = fingerprint .. '+' end if false then",
+            ),
+        ),
+        "hearsay",
         "redis",
-        rules=("H1", "I2", "L2"),
+        rules=("H1",),
     ),
     "no_requeue": Mutant(
         (
@@ -227,13 +237,14 @@ GUARD_BUGS: Final[dict[str, Mutant]] = {
                 "lost = {} or redis.call('ZRANGEBYSCORE', running",
             ),
         ),
-        "engine",
+        "torn",
         "redis",
+        hours=1.0,
         rules=("I9",),
     ),
     "pull_ignored": Mutant(
         (Py("app.controller.resync:Resync.pull", "if notices:", "if False:"),),
-        "chain",
+        "deaf",
         rules=("I9",),
     ),
     "lost_steps_are_forgotten": Mutant(
@@ -247,6 +258,17 @@ GUARD_BUGS: Final[dict[str, Mutant]] = {
         "deaths",
         "redis",
         rules=("I9",),
+    ),
+    "poison_is_never_buried": Mutant(
+        (
+            Py(
+                "app.controller.worker:Worker._is_poison",
+                "return claim.lost >= MOST_LOST or",
+                "return False and",
+            ),
+        ),
+        "poison",
+        rules=("P1",),
     ),
     "claims_while_another_leads": Mutant(
         (NO_SEAT, ANY_LEADS, NO_DEADLINE), "deaths", "redis", rules=("I7",)

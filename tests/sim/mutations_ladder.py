@@ -51,7 +51,7 @@ LADDER_BUGS: Final[dict[str, Mutant]] = {
             ),
             Lua("note", "redis.call('ZREMRANGEBYSCORE', failures, '-inf', edge)", "edge = edge"),
         ),
-        "engine",
+        "held",
         "redis",
         rules=("L3",),
     ),
@@ -63,7 +63,7 @@ LADDER_BUGS: Final[dict[str, Mutant]] = {
                 "now_ms - span_ms(window) // 2,",
             ),
         ),
-        "engine",
+        "tried",
         "redis",
         rules=(
             "L1",
@@ -79,7 +79,7 @@ LADDER_BUGS: Final[dict[str, Mutant]] = {
                 " failed_attempt .. '+') == 2",
             ),
         ),
-        "storm",
+        "stubborn",
         "redis",
         rules=("L3",),
     ),
@@ -100,9 +100,9 @@ LADDER_BUGS: Final[dict[str, Mutant]] = {
     ),
     "failures_not_consumed": Mutant(
         (Lua("note", "for i = key, #KEYS do", "for i = #KEYS + 1, #KEYS do"),),
-        "storm",
+        "stubborn",
         "redis",
-        rules=("L3",),
+        rules=("L3", "L5"),
     ),
     "no_cooldown": Mutant(
         (
@@ -113,7 +113,7 @@ LADDER_BUGS: Final[dict[str, Mutant]] = {
             ),
             Lua("intend", "if attempt ~= '' and until_at ~= '' then", "if false then"),
         ),
-        "storm",
+        "stubborn",
         "redis",
         rules=("L4",),
     ),
@@ -145,9 +145,15 @@ LADDER_BUGS: Final[dict[str, Mutant]] = {
                 "if asks_api and isinstance(pulled, Pulled) and pulled.dead is not None:",
                 "if False:",
             ),
+            # A Prometheus that is down tells nobody how old its samples are, either.
+            Py(
+                "app.policies.symptom:_judge",
+                "if evidence.stale is not None and told_by_api and not by_notice:",
+                "if False:",
+            ),
         ),
-        "chain",
-        rules=("V1",),
+        "mute",
+        rules=("V2",),
     ),
     "forgotten_is_absent": Mutant(
         (
@@ -157,8 +163,8 @@ LADDER_BUGS: Final[dict[str, Mutant]] = {
                 "if False:",
             ),
         ),
-        "chain",
-        rules=("V1",),
+        "blank",
+        rules=("V2",),
     ),
     "acts_although_resolved": Mutant(
         (
@@ -190,7 +196,7 @@ LADDER_BUGS: Final[dict[str, Mutant]] = {
                 "elseif false then",
             ),
         ),
-        "late",
+        "echo",
         "redis",
         rules=("H1",),
     ),

@@ -2,11 +2,13 @@
 
 import asyncio
 import inspect
+import types
 from asyncio.events import Handle
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Generator
 from contextvars import copy_context
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Any
 
 from tests.builders import START
@@ -14,6 +16,24 @@ from tests.sim.loop import PROCESS, SimTask, VirtualLoop
 from tests.sim.trace import Trace
 
 _FORGET_TASKS_AT = 2000
+_NOTHING = timedelta(0)
+#: Points of which `told` has something to say: most calls are others.
+_TOLD = frozenset(
+    f"{part}.{method}"
+    for part, methods in (
+        ("schedule", ("claim", "renew", "requeue", "nudge")),
+        ("records", ("intend", "read", "note")),
+        ("inbox", ("accept",)),
+        ("leadership", ("lead", "look", "found")),
+    )
+    for method in methods
+)
+
+
+@types.coroutine
+def _turn() -> Generator[None, None, None]:
+    """As ``asyncio.sleep(0)``, for less: every call of a port passes here twice."""
+    yield
 
 
 class Dead(BaseException):
@@ -38,6 +58,8 @@ class Process:
     def __init__(self, name: str, life: int, loop: VirtualLoop, trace: Trace) -> None:
         self.name = name
         self.life = life
+        #: Its name in the trace.
+        self.label = f"{name}/{life}"
         self.rate = 1.0
         self.skew = 0.0
         self.frozen = False
@@ -58,11 +80,6 @@ class Process:
         self.context = copy_context()
         self.context.run(PROCESS.set, self)
 
-    @property
-    def label(self) -> str:
-        """Its name in the trace."""
-        return f"{self.name}/{self.life}"
-
     def adopt(self, task: Any) -> None:
         """Keep a new task of its."""
         self._tasks.append(task)
@@ -82,11 +99,14 @@ class Process:
         self.alive = self.listening = False
         self.trace.add(self.label, "killed", why)
         self.frozen = False
-        self.parked.clear()
         for task in self._tasks:
             if not task.done():
                 task.cancel()
         self._tasks.clear()
+        # A task that was about to be woken is cancelled only when it runs: without that it would
+        # be closed with the garbage, and its troubles said in the name of whoever runs then.
+        parked, self.parked = self.parked, []
+        self.loop._ready.extend(parked)
         self.on_death(self, why)
 
     def burnt(self) -> None:
@@ -116,7 +136,10 @@ class Process:
         self, point: str, invoke: Callable[[], Awaitable[Any]], args: tuple[Any, ...] = ()
     ) -> Any:
         """Call a port: both sides of it are named points; nothing leaves a dead process."""
-        await self.at(f"{point}<")
+        self._pass(f"{point}<")
+        await _turn()
+        if not self.alive:
+            raise Dead
         answer: Any = None
         failure: Exception | None = None
         try:
@@ -128,23 +151,29 @@ class Process:
         self.trace.add(
             self.label, point, told(point, args, answer) if failure is None else _said(failure)
         )
-        await self.at(f"{point}>")
+        self._pass(f"{point}>")
+        await _turn()
+        if not self.alive:
+            raise Dead
         if failure is not None:
             raise failure
         return answer
 
     async def at(self, point: str) -> None:
         """Pass a named point: here it may die, or fall asleep."""
+        self._pass(point)
+        await _turn()  # whoever is frozen stays here
+        if not self.alive:
+            raise Dead
+
+    def _pass(self, point: str) -> None:
         if not self.alive:
             raise Dead
         self.passed[point] = self.passed.get(point, 0) + 1
         if self.ambushes:
             self.spring(point)
-        if not self.alive:
-            raise Dead
-        await asyncio.sleep(0)  # whoever is frozen stays here
-        if not self.alive:
-            raise Dead
+            if not self.alive:
+                raise Dead
 
     def spring(self, point: str) -> None:
         """Have happen what is planned for a point."""
@@ -169,6 +198,11 @@ class Port:
         self._part = part
         self._name = name
 
+    @property
+    def heard(self) -> Any:
+        """Of the seat: asked with every beat, and never kept, it changes."""
+        return self._part.heard  # type: ignore[attr-defined]
+
     def __getattr__(self, method: str) -> Any:
         found = getattr(self._part, method)
         if not inspect.iscoroutinefunction(found):
@@ -177,8 +211,8 @@ class Port:
             return found  # what touches only what the process itself believes
         process, point = self._process, f"{self._name}.{method}"
 
-        async def call(*args: Any, **more: Any) -> Any:
-            return await process.call(point, lambda: found(*args, **more), args)
+        def call(*args: Any, **more: Any) -> Awaitable[Any]:
+            return process.call(point, partial(found, *args, **more), args)
 
         setattr(self, method, call)
         return call
@@ -190,6 +224,8 @@ def _said(failure: Exception) -> str:
 
 def told(point: str, args: tuple[Any, ...], answer: Any) -> str:
     """Tell in a few words what a call was about."""
+    if point not in _TOLD:
+        return ""
     match point:
         case "schedule.claim":
             return " ".join(f"{one.target}#{one.fence}" for one in answer.claims)
@@ -223,11 +259,16 @@ class SimClock:
         #: Of the host's own clock.
         self._wall_off = off
         self._slept = 0.0
+        #: What was answered last, and for which time: asked several times in every moment.
+        self._last = (-1.0, START)
 
     def now(self) -> datetime:
         """The time that this process believes."""
-        local = self._process.loop.now * self._process.rate + self._process.skew
-        return START + timedelta(seconds=local + self._off)
+        process = self._process
+        at = process.loop.now * process.rate + process.skew + self._off
+        if at != self._last[0]:
+            self._last = (at, START + timedelta(seconds=at))
+        return self._last[1]
 
     def set_to(self, at: datetime) -> None:
         """See `app.ports.SettableClock`."""
@@ -240,7 +281,7 @@ class SimClock:
     def slept(self) -> timedelta:
         """See `app.ports.SettableClock`."""
         slept, self._slept = self._slept, 0.0
-        return timedelta(seconds=slept)
+        return timedelta(seconds=slept) if slept else _NOTHING
 
     def step(self, seconds: float) -> None:
         """Have somebody set the host's clock."""

@@ -144,6 +144,6 @@ PROFILES = {
         Profile(name="restarts", server_restarts=12.0, illnesses=8.0),
         Profile(name="late", blind=True, notifying=4.0, illnesses=6.0, controllers=(1, 1)),
         Profile(name="ruins", rollbacks=15.0, illnesses=20.0, controllers=(1, 2)),
-        Profile(name="points", controllers=(2, 2), illnesses=2.0),
+        Profile(name="points", controllers=(2, 2), illnesses=6.0),
     )
 }

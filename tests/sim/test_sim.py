@@ -34,7 +34,7 @@ def said(result: Result) -> str:
     return f"{result.violation}\n{result.command}\n" + "\n".join(result.last[-20:])
 
 
-@pytest.mark.parametrize("profile", ["pair", "deaths", "store", "people"])
+@pytest.mark.parametrize("profile", ["pair", "deaths", "store", "people", "late"])
 def test_no_rule_is_broken(profile: str) -> None:
     result = simulate(Plan(seed=1, hours=2.0, profile=profile))
 

@@ -5,6 +5,8 @@ from collections import deque
 from collections.abc import Callable
 
 _KEPT = 400
+#: Hashing many lines at once costs less than one by one; the hash is the same.
+_HASHED_AT = 500
 
 
 class Trace:
@@ -15,12 +17,20 @@ class Trace:
         self._hash = hashlib.blake2b(digest_size=16)
         self._last: deque[str] = deque(maxlen=_KEPT)
         self._tell = tell
+        #: Lines that are not in the hash yet.
+        self._fresh: list[str] = []
+        self._at, self._written = -1.0, ""
         self.lines = 0
 
     def add(self, who: str, what: str, detail: object = "") -> None:
         """Write one line."""
-        line = f"{self._now():.3f} {who} {what} {detail}"
-        self._hash.update(line.encode())
+        now = self._now()
+        if now != self._at:
+            self._at, self._written = now, f"{now:.3f}"
+        line = f"{self._written} {who} {what} {detail}"
+        self._fresh.append(line)
+        if len(self._fresh) >= _HASHED_AT:
+            self._absorb()
         self._last.append(line)
         self.lines += 1
         if self._tell is not None:
@@ -30,7 +40,12 @@ class Trace:
         """The last lines."""
         return list(self._last)[-number:]
 
+    def _absorb(self) -> None:
+        self._hash.update("".join(self._fresh).encode())
+        self._fresh.clear()
+
     @property
     def digest(self) -> str:
         """Of all lines so far."""
+        self._absorb()
         return self._hash.hexdigest()

@@ -12,6 +12,8 @@ from tests.sim.process import Process
 _PAUSE_S = 4.0
 #: What was lost is noticed by the next renewal; nothing begins until the hold is over.
 _NOTICED_S, _HELD_S = 6.0, 14.0
+#: How long after an alert ended somebody who can ask may still believe in it.
+_BELIEVED_S = 420.0
 
 
 class Watch(Intents):
@@ -41,7 +43,7 @@ class Watch(Intents):
         self._check_stops(process, intent, what, one)
         self._check_held(intent, what, one)
         if intent.attempt.trigger is Trigger.AUTOMATIC and what != "start":
-            self._check_need(what, one)
+            self._check_need(intent, what, one)
         if what == "restart":
             self._check_restart(intent, one)
         if intent.attempt.trigger is Trigger.AUTOMATIC and intent.sent == 0:
@@ -87,7 +89,7 @@ class Watch(Intents):
             if begins < intent.last_at < ends:
                 self.fail("I10", f"{what} of {one.name} while everybody holds still")
 
-    def _check_need(self, what: str, one: Container) -> None:
+    def _check_need(self, intent: Intent, what: str, one: Container) -> None:
         """Nobody is treated who is well, silenced, or was stopped by a person."""
         if one.state is RunState.EXITED and one.id not in self._daemon.stopped:
             return  # it went down after our restart, and has no alert while it is down
@@ -97,9 +99,16 @@ class Watch(Intents):
             for other in self._daemon.inside.values()
             if other.labels.get("relevo.clone-of", "") in names
         }
-        fired = max(self._prometheus.fired_at.get(name, -1e9) for name in sorted(names))
-        if now - fired > self.believed_s:
-            self.fail("H1", f"{what} of {one.name}, {now - fired:.0f} s after its last alert")
+        if self.told is not None:
+            over = self.told.over_since(intent.record.target.rpartition(":")[2])
+            # What was decided before that was told may still be done.
+            if over is not None and over < intent.read_at:
+                after = intent.read_at - over
+                self.fail("H1", f"{what} of {one.name}, decided {after:.0f} s after it was over")
+        else:
+            fired = max(self._prometheus.fired_at.get(name, -1e9) for name in sorted(names))
+            if now - fired > _BELIEVED_S:
+                self.fail("H1", f"{what} of {one.name}, {now - fired:.0f} s after its last alert")
         stopped = self._daemon.stopped.get(one.id)
         if what == "restart" and stopped is not None and now - stopped > 10:
             self.fail("I8", f"{what} of {one.name}, which a person stopped")

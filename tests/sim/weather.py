@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from random import Random
+from types import CoroutineType
 from typing import Any, Final
 
 from tests.sim.loop import VirtualLoop
@@ -87,7 +88,9 @@ class Wire:
         """
         match self._fate():
             case "":
-                return await _done(apply())
+                answer = apply()
+                # Asked first: whether just anything may be awaited is dear to ask.
+                return await answer if type(answer) is CoroutineType else await _done(answer)
             case "down":
                 # Refused at once, or silent until the caller gives up.
                 if self._random.random() < 0.5:

@@ -2,25 +2,45 @@
 
 from collections.abc import AsyncIterator, Mapping
 from datetime import datetime
-from typing import cast
+from typing import Final, cast
+
+import structlog
 
 from app.adapters.store.client import Line
-from app.adapters.store.codec import ACTIVITY, ASIDE, REMEDIATION, text, to_ms, unreadable
+from app.adapters.store.codec import (
+    ACTIVITY,
+    ASIDE,
+    REMEDIATION,
+    Codec,
+    T,
+    text,
+    to_ms,
+    unreadable,
+)
 from app.domain.activity import Activity
 from app.domain.remediation import Remediation, State
+from app.errors import StoreUnavailable
 from app.ports import Aside, RemediationFilter
+
+log: Final = structlog.get_logger("relevo.history")
 
 #: Records read at once.
 _PAGE = 100
 
 
 class RedisHistory:
-    """See `app.ports.History`; ``lua/intend.lua`` and ``lua/note.lua`` write it."""
+    """
+    See `app.ports.History`; ``lua/intend.lua`` and ``lua/note.lua`` write it.
+
+    A list leaves out what cannot be read: one bad record must not hide, or hold up, the others.
+    """
 
     def __init__(self, line: Line) -> None:
         self._line = line
         self._redis = line.redis
         self._keys = line.keys
+        #: What could not be read: said once.
+        self._unread: set[str] = set()
 
     async def remediation(self, remediation_id: str) -> Remediation | None:
         """See `app.ports.History`."""
@@ -67,8 +87,9 @@ class RedisHistory:
             names = [keys.activity(text(one, key=index)) for one in ids]
             raws = await self._redis.mget(names) if names else []
         for key, raw in zip(names, raws, strict=True):
-            if raw is not None:
-                found.append(ACTIVITY.load(raw, key=key))
+            one = self._readable(ACTIVITY, raw, key=key)
+            if one is not None:
+                found.append(one)
         return tuple(found)
 
     async def activity(self, activity_id: str) -> Activity | None:
@@ -95,9 +116,11 @@ class RedisHistory:
         key = self._keys.asides
         async with self._line.answering():
             members = cast("list[bytes]", await self._redis.zrevrange(key, 0, limit - 1))
-        return tuple(
-            ASIDE.load(text(member, key=key).partition("|")[2], key=key) for member in members
+        found = (
+            self._readable(ASIDE, member.partition(b"|")[2], key=key, name=repr(member))
+            for member in members
         )
+        return tuple(one for one in found if one is not None)
 
     async def _listed(self, index: str, since: datetime | None) -> AsyncIterator[Remediation]:
         """Yield the remediations of a list, newest first, a page at a time."""
@@ -112,9 +135,23 @@ class RedisHistory:
                 names = [self._keys.remediation(text(one, key=index)) for one in ids]
                 raws = await self._redis.mget(names) if names else []
             for key, raw in zip(names, raws, strict=True):
-                # Its record may have ended its 30 days before it left the list.
-                if raw is not None:
-                    yield REMEDIATION.load(raw, key=key)
+                one = self._readable(REMEDIATION, raw, key=key)
+                if one is not None:
+                    yield one
             if len(ids) < _PAGE:
                 return
             start += _PAGE
+
+    def _readable(
+        self, codec: Codec[T], raw: bytes | str | None, *, key: str, name: str | None = None
+    ) -> T | None:
+        """Read one of a list; None for one that is gone (its 30 days are over), or is no record."""
+        if raw is None:
+            return None
+        try:
+            return codec.load(raw, key=key)
+        except StoreUnavailable as exc:
+            if (name or key) not in self._unread:
+                self._unread.add(name or key)
+                log.error("left out of a list", error=str(exc))
+            return None

@@ -1,10 +1,12 @@
 """Following the events of the real engine, through a proxy that cuts."""
 
 import asyncio
+import secrets
 from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import aclosing
 from datetime import timedelta
+from functools import partial
 
 import pytest
 from aiodocker import Docker
@@ -71,17 +73,25 @@ async def follower(proxy: CuttingProxy, lab: EngineLab) -> AsyncIterator[Followe
     async with DockerEngine(proxy.url, bounds=bounds) as engine:
         follower = Follower(engine, lab)
         task = asyncio.create_task(follower.run())
-        # "From now on" begins with the engine's clock, which is asked for.
-        await until(lambda: _is_through(proxy))
-        await asyncio.sleep(0.2)
+        await _listens(follower, lab)
         yield follower
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
             await task
 
 
-async def _is_through(proxy: CuttingProxy) -> bool:
-    return proxy.open > 0
+async def _listens(follower: Follower, lab: EngineLab) -> None:
+    """Wait until what happens is told: "from now on" begins once the engine's clock was asked."""
+    canary = lab.create(name="canary")
+
+    async def it_sings() -> bool:
+        lab.do("rename", canary, lab.name(f"canary{secrets.token_hex(4)}"))
+        return bool(follower.actions(canary))
+
+    await until(it_sings)
+    lab.do("rm", canary)
+    await follower.heard(canary, "destroy")
+    follower.found.clear()
 
 
 async def test_tells_what_a_restart_does(
@@ -125,9 +135,14 @@ async def test_cuts_in_the_middle_of_restarts_lose_nothing_and_double_nothing(
         for _ in range(3):
             await restart(engine, container_id, grace=timedelta(seconds=10))
 
+    async def in_the_middle(cut: int) -> bool:
+        ends = sum(follower.actions(one).count("die") for one in ids)
+        return follower.cuts >= cut and proxy.open > 0 and ends > 2 * cut
+
     restarting = asyncio.gather(*map(restarts, ids))
-    for _ in range(4):
-        await asyncio.sleep(0.3)
+    for cut in range(4):
+        # Told of the end of a container, and not yet of its start.
+        await until(partial(in_the_middle, cut), within=20)
         proxy.cut()
     # In the middle of a line.
     proxy.cut_after = 500
@@ -158,11 +173,17 @@ async def test_cuts_in_a_burst_lose_nothing_and_double_nothing(
                 async with client._query(path, "POST", params={"name": name}) as answer:
                     answer.release()
                 # The engine remembers 256 events: leave the follower the time to come back.
-                await asyncio.sleep(0.02)
+                await until(partial(is_near, container_id, turn))
+
+        async def is_near(container_id: str, turn: int) -> bool:
+            return turn - follower.actions(container_id).count("rename") < 20
+
+        async def went_on(before: int) -> bool:
+            return renaming.done() or len(follower.found) > before + 20
 
         renaming = asyncio.gather(*map(rename, ids))
         while not renaming.done():
-            await asyncio.sleep(0.1)
+            await until(partial(went_on, len(follower.found)), within=20)
             proxy.cut()
         await renaming
 

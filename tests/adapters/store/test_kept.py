@@ -6,6 +6,7 @@ from hashlib import sha256
 
 import pytest
 from redis.asyncio import Redis
+from structlog.testing import capture_logs
 
 from app.adapters.store import open_store
 from app.domain.decision import Reason, Verdict
@@ -58,7 +59,7 @@ async def test_what_a_newer_relevo_wrote_is_left_alone(server: RedisServer, admi
     ("key", "value", "call"),
     [
         ("{relevo}:remediation:r1", "{not json", "remediation"),
-        ("{relevo}:remediation:r1", '{"id": "r1"}', "remediations"),
+        ("{relevo}:remediation:r1", '{"id": "r1"}', "remediation"),
         ("{relevo}:remediation:r1", b"\xff\xfe", "remediation_of"),
         ("{relevo}:remediation:r1", "[]", "read"),
         ("{relevo}:alerts:host:web", ("f1", "firing|1|2"), "read"),
@@ -67,7 +68,6 @@ async def test_what_a_newer_relevo_wrote_is_left_alone(server: RedisServer, admi
         ("{relevo}:activity:a1", "null", "activity"),
         ("{relevo}:activity:in1", "{}", "begin"),
         ("{relevo}:leaving", ("host:web-group", b"\xff"), "under_way"),
-        ("{relevo}:asides", (1, "no aside"), "asides"),
         ("{relevo}:facts", ("fact", b"\xff"), "get"),
         ("{relevo}:control", ("pause", "{}"), "pause"),
         ("{relevo}:control", ("pause", "{}"), "read"),
@@ -107,6 +107,44 @@ async def test_what_cannot_be_read_is_named(
         await CALLS[call](own_store)
 
     assert key in str(unreadable.value)
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("{relevo}:remediation:r1", '{"id": "r1", "state": "of a newer version"}'),
+        ("{relevo}:activity:a1", "null"),
+    ],
+)
+async def test_one_that_cannot_be_read_keeps_no_list_from_being_told(
+    own_store: Store, admin: Redis, key: str, value: str
+) -> None:
+    claim = await claimed(own_store)
+    entry = Entry(remediation=remediation(), due=at(60), activity=activity())
+    await own_store.records.note(claim, entry, now=START)
+    other = await claimed(own_store, target="host:other")
+    another = remediation("r2", target="host:other")
+    await own_store.records.note(
+        other, Entry(remediation=another, due=at(60), activity=activity("a2")), now=START
+    )
+    await admin.set(key, value)
+
+    with capture_logs() as said:
+        for _ in range(2):
+            listed = await own_store.history.remediations(RemediationFilter(open_only=True))
+            activities = await own_store.history.activities()
+
+    whole = [one.id for one in listed], [one.id for one in activities]
+    missing = key.rpartition(":")[2]
+    assert sorted(whole[0] + whole[1]) == sorted({"r1", "r2", "a1", "a2"} - {missing})
+    assert [key in line["error"] for line in said] == [True]  # once
+
+
+async def test_an_aside_that_cannot_be_read_hides_no_other(own_store: Store, admin: Redis) -> None:
+    await own_store.inbox.accept([], [aside()], now=START)
+    await admin.zadd("{relevo}:asides", {"no aside": 1})
+
+    assert await own_store.history.asides() == (aside(),)
 
 
 async def test_an_alert_that_cannot_be_read_is_replaced_by_the_next_notice(
