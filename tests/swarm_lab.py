@@ -28,6 +28,9 @@ _STARTS_WITHIN = 60.0
 #: Its own orderly end: the containers get one second each.
 _ENDS_WITHIN = 20.0
 
+# If the test run itself is killed, the kernel takes the engine along, and all that it started.
+_ORPHANS_DIE = (path, "--pdeathsig", "KILL") if (path := shutil.which("setpriv")) else ()
+
 # Another engine's containerd, where there is one at the usual place, must not be found: it would
 # start our containers in namespaces of its own.
 _SCRIPT = """
@@ -81,6 +84,7 @@ def swarm_lab() -> Iterator[SwarmLab]:
     home = Path(tempfile.mkdtemp(prefix="relevo-swarm-"))
     socket = f"unix://{home}/docker.sock"
     argv = [
+        *_ORPHANS_DIE,
         *("unshare", "--net", "--mount", "--pid", "--fork", "--kill-child=KILL", "--mount-proc"),
         *("sh", "-c", _SCRIPT, "sh", busybox),
         *(dockerd, "--host", socket, "--data-root", f"{home}/data", "--exec-root", f"{home}/exec"),

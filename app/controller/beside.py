@@ -1,15 +1,39 @@
-"""What a source and its fresh clone have used: measured only where the answer can matter."""
+"""The fresh clone beside its source: found, and both measured where the answer can matter."""
 
 import asyncio
 from datetime import datetime
 
 from app.domain.container import Container
-from app.domain.remediation import Remediation
+from app.domain.remediation import Action, Remediation
 from app.domain.usage import SideBySide, Used
 from app.errors import ContainerGone, EngineRefused, EngineUnavailable
 from app.policies import traffic
+from app.policies.roster import Roster
 from app.policies.spec import Policy
 from app.ports import ContainerEngine
+
+
+async def fresh_clone(
+    engine: ContainerEngine, remediation: Remediation | None, roster: Roster, *, prefix: str
+) -> Container | None:
+    """
+    Look at the clone of the open scale-out; None where none is open, or it is gone.
+
+    :raises EngineUnavailable:
+    """
+    attempt = remediation.open_attempt if remediation is not None else None
+    if attempt is None or attempt.action is not Action.SCALE_OUT:
+        return None
+    clone_id = attempt.clone_id
+    if clone_id is None:
+        made = roster.made_by(attempt.id, prefix)
+        clone_id = made.listed.id if made is not None else None
+    if clone_id is None:
+        return None
+    try:
+        return await engine.inspect(clone_id)
+    except ContainerGone:
+        return None
 
 
 async def measure(

@@ -4,7 +4,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Final
 
-from app.controller.beside import measure
+from app.controller.beside import fresh_clone, measure
 from app.controller.freshness import Freshness
 from app.controller.picture import Picture, Pictures
 from app.controller.readiness import Readiness
@@ -25,7 +25,6 @@ from app.domain.observation import (
     Symptom,
 )
 from app.domain.reason import Reason
-from app.domain.remediation import Action, Remediation
 from app.domain.target import TargetId
 from app.errors import ContainerGone, EngineRefused, EngineUnavailable
 from app.policies import story
@@ -121,7 +120,9 @@ class Observer:
         if len(members) > 1:
             return self._without_container(look, dossier, EngineView.AMBIGUOUS)
         container = await self._engine.inspect(member.listed.id)
-        clone = await self._fresh_clone(dossier.remediation, picture.roster)
+        clone = await fresh_clone(
+            self._engine, dossier.remediation, picture.roster, prefix=self._prefix
+        )
 
         pulled = picture.of(target)
         known, on_clones = self._told_apart(look, dossier.alerts, picture.roster)
@@ -268,35 +269,6 @@ class Observer:
                 continue  # that of a clone that has left: its source is here
             kept.append(one)
         return tuple(kept), frozenset(on_clones)
-
-    async def _fresh_clone(
-        self, remediation: Remediation | None, roster: Roster
-    ) -> Container | None:
-        attempt = remediation.open_attempt if remediation is not None else None
-        if attempt is None or attempt.action is not Action.SCALE_OUT:
-            return None
-        clone_id = attempt.clone_id
-        if clone_id is None:
-            made = roster.made_by(attempt.id, self._prefix)
-            clone_id = made.listed.id if made is not None else None
-        if clone_id is None:
-            return None
-        try:
-            return await self._engine.inspect(clone_id)
-        except ContainerGone:
-            return None
-
-
-def _is_of_a_namesake(known: KnownAlert, about: Found) -> bool:
-    """
-    Tell whether an alert is about a clone that has left, and another has its name by now.
-
-    Its end is skipped while nobody has that name. What the API lists is the API's to tell.
-    """
-    created_at = about.member.listed.created_at
-    if about.on_source or known.listed or created_at is None:
-        return False
-    return known.notified_at < created_at
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
