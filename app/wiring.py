@@ -1,9 +1,7 @@
 """The controller, wired over whatever implements the ports: real parts in main, fakes in tests."""
 
 from collections.abc import Callable, Coroutine
-from dataclasses import dataclass, field
-from datetime import timedelta
-from uuid import uuid4
+from dataclasses import dataclass
 
 from app.controller.act import Actor
 from app.controller.casefile import Clerk
@@ -15,6 +13,7 @@ from app.controller.dismiss import Dismissal
 from app.controller.freshness import Freshness
 from app.controller.gauges import Gauges
 from app.controller.hand import Hand
+from app.controller.headcount import Counting
 from app.controller.intake import Intake
 from app.controller.last_look import LastLook
 from app.controller.lookout import Lookout
@@ -22,6 +21,8 @@ from app.controller.memory import Memory
 from app.controller.note import Notebook
 from app.controller.observe import Observer
 from app.controller.operate import Operator
+from app.controller.outside import Habits as Habits  # what whoever wires has to give
+from app.controller.outside import Outside as Outside
 from app.controller.overview import Overview
 from app.controller.picture import Census, Pictures
 from app.controller.poison import Gravedigger
@@ -38,56 +39,9 @@ from app.controller.tenure import Tenure
 from app.controller.witness import Witness
 from app.controller.worker import Step, Worker
 from app.policies.backoff import longest_wait
-from app.policies.protect import Ourselves
-from app.policies.spec import Mode, Patience, Rulebook
-from app.ports import (
-    AlertSink,
-    AlertSource,
-    ContainerEngine,
-    Keepsake,
-    MessageSink,
-    SampleSource,
-    SettableClock,
-    Store,
-)
+from app.policies.spec import Rulebook
 
 Loop = Callable[[], Coroutine[None, None, None]]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Outside:
-    """What the controller needs of the outside."""
-
-    store: Store
-    engine: ContainerEngine
-    clock: SettableClock
-    keepsake: Keepsake
-    #: None: there is no Alertmanager to ask.
-    alerts: AlertSource | None = None
-    #: None: there is none to tell.
-    sink: AlertSink | None = None
-    #: None: there is no Prometheus to ask.
-    samples: SampleSource | None = None
-    #: None: nobody takes annotations.
-    messages: MessageSink | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Habits:
-    """How it is set up, besides its policies."""
-
-    engine_name: str | None = None
-    prefix: str = "relevo"
-    mode: Mode = Mode.ENFORCE
-    patience: Patience = field(default_factory=Patience)
-    ourselves: Ourselves = field(default_factory=Ourselves)
-    external_url: str | None = None
-    #: How long Alertmanager believes an alert of ours that is not posted again.
-    believed: timedelta = timedelta(minutes=5)
-    #: The store is a child of ours.
-    own_server: bool = False
-    #: Name of this process, used once.
-    life: str = field(default_factory=lambda: uuid4().hex)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -255,7 +209,8 @@ def wire(
     )
     resync = Resync(pictures, store, clock, rules=rules, wake=worker.wake, tenure=tenure)
     overview = Overview(store, census, clock, rules=rules, mode=mode, tenure=tenure)
-    desk = Desk(store, census, readiness, clock, rules=rules, prefix=prefix, mode=mode)
+    counting = Counting(store.history, prefix=prefix, stays=lambda: departures.stays)
+    desk = Desk(store, census, readiness, counting, clock, rules=rules, prefix=prefix, mode=mode)
     return Controller(
         rules=rules,
         telemetry=telemetry,

@@ -8,6 +8,7 @@ import os
 import shutil
 import subprocess
 from functools import cache
+from typing import NoReturn
 
 import pytest
 
@@ -22,6 +23,7 @@ _PROGRAMS = {
     "amtool": ("amtool",),
     "node-exporter": ("prometheus-node-exporter", "node_exporter"),
     "busybox": ("busybox",),
+    "wrk": ("wrk",),
 }
 #: Where Debian puts servers, which is not on everybody's PATH.
 _PATH = os.pathsep.join((os.environ.get("PATH", os.defpath), "/usr/sbin", "/sbin"))
@@ -50,10 +52,16 @@ def require(part: str) -> str:
     """Return the path of a part's program; skip the test by the part's name where it is missing."""
     path = _found(part)
     if path is None:
-        required = os.environ.get("RELEVO_TEST_REQUIRE", "").split(",")
-        # promtool and amtool come with their servers, and are insisted on with them.
-        family = {"promtool": "prometheus", "amtool": "alertmanager", "docker-compose": "docker"}
-        if part in required or family.get(part) in required:
-            pytest.fail(f"missing part: {part} (RELEVO_TEST_REQUIRE insists on it)", pytrace=False)
-        pytest.skip(f"missing part: {part}")
+        missing(part)
     return path
+
+
+def missing(part: str, why: str = "") -> NoReturn:
+    """Skip the test by the name of what is missing; fail it where that is insisted on."""
+    required = os.environ.get("RELEVO_TEST_REQUIRE", "").split(",")
+    # promtool and amtool come with their servers, and are insisted on with them.
+    family = {"promtool": "prometheus", "amtool": "alertmanager", "docker-compose": "docker"}
+    said = f"missing part: {part}" + (f": {why}" if why else "")
+    if part in required or family.get(part) in required:
+        pytest.fail(f"{said} (RELEVO_TEST_REQUIRE insists on it)", pytrace=False)
+    pytest.skip(said)

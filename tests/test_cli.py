@@ -26,12 +26,14 @@ from app.api.app import create_app
 from app.api.deps import Scope
 from app.cli.command import cli
 from app.domain.activity import Activity
+from app.domain.container import Container
 from app.domain.decision import Action
 from app.domain.remediation import Remediation
 from app.ports import Entry, Notice, Store
 from tests.api.conftest import parts_of
 from tests.builders import START, alert, at, compose, container, remediation
 from tests.controller.house import House, build
+from tests.controller.test_scaling import made
 from tests.fakes import FakeEngine, web
 from tests.memory_store import MemoryStore, make_store
 
@@ -153,6 +155,15 @@ class Served:
 
         self.run(write())
 
+    def helped_by(self, one: Container, **more: Any) -> None:
+        """Have a clone that is written down."""
+
+        async def write() -> None:
+            self._memory.write_activity(made(one, **more))
+            self.engine.run(one)
+
+        self.run(write())
+
     def run(self, doing: Coroutine[Any, Any, Any]) -> Any:
         """Have something done in its loop."""
         return asyncio.run_coroutine_threadsafe(doing, self._loop).result(20)
@@ -260,8 +271,9 @@ def test_status_is_a_table_of_targets(served: Served) -> None:
         f"Relevo {__version__} on engine host1, mode enforce",
         "  budget left: 3 actions in a row, 30 within the hour; 0 failing within the hour",
         f"TARGET            STATE    REASON      {'NEXT':35}  FAILURES  INSTANCES",
-        f"host1:shop-api-1  ok       -           {'-':35}  0         1/3",
-        "host1:web         waiting  first_need  restart at 2026-11-22T10:01:00.000Z  0         1/3",
+        f"host1:shop-api-1  ok       -           {'-':35}  0         1 of 3",
+        "host1:web         waiting  first_need  restart at 2026-11-22T10:01:00.000Z  0         "
+        "1 of 3",
     ]
 
 

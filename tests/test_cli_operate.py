@@ -12,6 +12,7 @@ import pytest
 
 from app.api.deps import Scope
 from app.cli.asking import clean
+from app.cli.report import fidelity
 from app.cli.why import tell
 from app.cli.words import REASONS, STATES
 from app.domain.activity import Activity, ActivityKind, ActivityStatus
@@ -19,6 +20,7 @@ from app.domain.control import Brake, Halt, OrderKind
 from app.domain.decision import Action, Reason, Verdict
 from app.domain.remediation import LogEntry, State, Trigger
 from tests.builders import START, TARGET, at, attempt, container, remediation
+from tests.controller.test_scaling import clone
 from tests.fakes import REFUSED, web
 from tests.test_cli import Served, answering, bare_environment, bound, failed, quiet, relevo
 
@@ -115,7 +117,7 @@ def test_a_dry_run_of_a_restart(served: Served) -> None:
 
 def test_a_dry_run_of_a_scale_out_is_the_fidelity_report(served: Served) -> None:
     assert said(served, "scale-out", "web", *WHY, "--dry-run").startswith(
-        "A clone of web can be made; traffic reaches it by alias."
+        "A clone of web can be made; traffic reaches it by alias: "
     )
 
 
@@ -127,10 +129,87 @@ def test_a_dry_run_of_a_scale_out_that_cannot_be_is_a_finding(served: Served) ->
     assert result.exit_code == 1
     assert result.stdout.splitlines() == [
         "No faithful clone of web can be made:",
-        "  FIELD   FATE     DETAIL",
-        "  Mounts  refused  writes to volume data",
+        "  FATE     FIELD   DETAIL",
+        "  refused  Mounts  writes to volume data",
         "In the way now: writes to volume data",
     ]
+
+
+REPORT = {
+    "refused": False,
+    "traffic": "none",
+    "items": [
+        {"field": "Config.Cmd", "fate": "same", "detail": "unchanged", "reason": None},
+        {
+            "field": "Networks.shop",
+            "fate": "same",
+            "detail": "with the aliases web",
+            "reason": None,
+        },
+        {"field": "Config.Env", "fate": "same", "detail": "unchanged", "reason": None},
+        {
+            "field": "MacAddress",
+            "fate": "dropped",
+            "detail": "it \x1b[2Jis its own",
+            "reason": None,
+        },
+        {"field": "Name", "fate": "changed", "detail": "word " * 40, "reason": None},
+        {"field": "New", "fate": "bent", "detail": "a newer server", "reason": None},
+    ],
+}
+
+
+def test_a_report_is_read_from_what_matters_most() -> None:
+    lines = fidelity("web", {"report": REPORT, "in_the_way": None})
+
+    assert lines[0] == (
+        "A clone of web can be made; traffic reaches it by none: only what it fetches itself, such "
+        "as jobs from a queue, is shared."
+    )
+    assert [line.split()[0] for line in lines[1:] if line[2] != " "] == [
+        "FATE", "changed", "dropped", "same", "bent", "same",
+    ]  # fmt: skip
+    assert lines[-1] == "  same     Config.Cmd, Config.Env: unchanged"
+    assert max(len(line) for line in lines[1:]) <= 100
+    assert "\x1b" not in "".join(lines)
+
+
+def test_an_engine_that_cannot_say_what_a_clone_would_be() -> None:
+    lines = fidelity("web", {"report": None, "in_the_way": "it is held"})
+
+    assert lines == [
+        "What a clone of web would be, the engine cannot say now.",
+        "In the way now: it is held",
+    ]
+
+
+def test_scale_in(served: Served) -> None:
+    served.helped_by(clone())
+
+    assert said(served, "scale-in", "web", *WHY, "--dry-run") == (
+        "Nothing is in the way: web_new1 would leave.\n"
+    )
+    assert not served.run(served.store.scaling.under_way())
+    out = said(served, "scale-in", "web", *WHY)
+    (begun,) = served.run(served.store.scaling.under_way())
+    assert (begun.container, begun.ordered) == ("web_new1", "ana: stuck")
+    assert out.splitlines() == [
+        f"An instance of web leaves: activity {begun.id}.",
+        "relevo activities tells how it goes.",
+    ]
+    assert "leaving already" in refused(served, "scale-in", "web", *WHY)
+
+
+def test_a_scale_in_without_a_clone_says_what_to_do(served: Served) -> None:
+    told = refused(served, "scale-in", "web", *WHY)
+
+    assert "refused: no_clone; you can: stop containers of your own by hand" in told
+
+
+def test_an_order_for_a_clone_is_not_one_for_its_target(served: Served) -> None:
+    served.helped_by(clone())
+
+    assert "that is a clone of host1:web" in refused(served, "restart", "web_new1", *WHY)
 
 
 # ---------------------------------------------------------------- what goes wrong
@@ -354,11 +433,16 @@ def test_activities_are_listed(served: Served) -> None:
             container="web_new",
             started_at=START,
             finished_at=at(1),
+            reason=Reason.WINDOW_FULL,
+            ordered="ana: sale",
         ),
     )
 
     _, line = said(served, "activities", "--limit", "3").splitlines()
-    assert line.endswith("web_new    host1:web needed relief: window_full")
+    assert line.split()[1:6] == ["scale_out", "successful", TARGET, "web_new", "window_full"]
+    assert line.endswith("host1:web needed relief: window_full (ana: sale)")
+    assert said(served, "activities", "--group", "web") != "No scaling activity yet.\n"
+    assert said(served, "activities", "--group", "api") == "No scaling activity yet.\n"
 
 
 def test_status_says_what_stops_relevo(served: Served) -> None:
@@ -401,6 +485,56 @@ def test_why_is_the_story_in_one_screen(served: Served) -> None:
         assert words in text
 
 
+def test_why_tells_of_clones_and_of_what_has_left(served: Served) -> None:
+    served.helped_by(clone(1))
+    served.helped_by(clone(2), reason=Reason.COVER)
+    said(served, "scale-in", "web", *WHY)
+
+    out = said(served, "why", "web")
+
+    text = " ".join(out.split())
+    for words in (
+        "instances 3 of at most 3, soon 2; no other can be made: at_max",
+        "clones web_new2 since 10:00:00, is leaving (cover: an instance",
+        "web_new1 since 10:00:00 (window_full: enough restarts",
+        "scale_in web_new2: in_progress, a person has ordered it",
+        "you can relevo restart host1:web --reason … relevo scale-in host1:web --reason …",
+    ):
+        assert words in text
+
+
+def test_why_says_why_a_clone_stays(served: Served) -> None:
+    served.helped_by(clone())
+    target = json.loads(said(served, "targets", "--output", "json"))["targets"][0]
+    target |= {
+        "clones_stay": {"reason": "needed", "until": "2026-11-22T10:30:00.000Z", "detail": None},
+        "cooling_until": "2026-11-22T10:40:00.000Z",
+    }
+    status = json.loads(said(served, "status", "--output", "json"))["status"]
+    answer = {"status": status, "target": target, "remediation": None, "activities": []}
+
+    text = " ".join(" ".join(tell(answer, asked="host1:web")).split())
+
+    assert "none leaves: needed, its group has an alert, or had one lately, until 10:30:00" in text
+    assert "instances 2 of at most 3; cooldown until 10:40:00; another can be made" in text
+
+
+def test_why_of_a_clone_is_the_story_of_its_target(served: Served) -> None:
+    served.helped_by(clone())
+
+    first, second, *_ = said(served, "why", "web_new1").splitlines()
+
+    assert first == "web_new1 is a clone of this one:"
+    assert second.startswith("host1:web: ok, at ")
+
+
+def test_targets_say_how_many_there_are(served: Served) -> None:
+    served.helped_by(clone())
+
+    assert "2 of 3" in said(served, "targets")
+    assert "2 of 3" in said(served, "status")
+
+
 def test_why_of_a_well_target(served: Served) -> None:
     out = said(served, "why", "web")
 
@@ -414,7 +548,7 @@ def test_why_in_json_is_all_that_was_asked(served: Served) -> None:
 
     answer = json.loads(said(served, "why", "web", "--output", "json"))
 
-    assert set(answer) == {"status", "target", "remediation"}
+    assert set(answer) == {"status", "target", "remediation", "activities"}
     assert answer["remediation"]["id"] == "web-1"
 
 
@@ -462,12 +596,17 @@ def test_the_longest_story_fits_a_screen(served: Served) -> None:
     served.run(served.store.controls.set_hold(TARGET, halt))
     served.run(served.store.controls.set_brake(Brake(engaged_at=START, failing=5)))
     served.engine.report = REFUSED
+    for number in range(1, 6):
+        served.helped_by(clone(number), cause=long, ordered=long)
 
-    lines = said(served, "why", "web").splitlines()
+    lines = said(served, "why", "web_new3").splitlines()
 
     assert max(len(line) for line in lines) <= 80
     assert len(lines) <= 40
+    assert lines[0] == "web_new3 is a clone of this one:"
     assert any("relevo release host1:web" in line for line in lines)
+    assert any("… 3 older ones" in line for line in lines)
+    assert any("decisions" in line for line in lines)
 
 
 def test_every_reason_and_state_has_words() -> None:
@@ -498,13 +637,20 @@ def test_unknown_words_are_shown_as_they_are() -> None:
         "next_action": None,
         "next_action_at": None,
         "failures_in_window": 0,
+        "container": "web",
         "instances": 1,
+        "desired_instances": 1,
         "max_instances": 3,
+        "clones": [],
+        "clones_stay": None,
+        "cooling_until": None,
         "remediation": None,
         "hold": None,
         "readiness": None,
     }
 
-    lines = tell({"status": status, "target": target, "remediation": None})
+    answer = {"status": status, "target": target, "remediation": None, "activities": []}
+    lines = tell(answer, asked="web")
 
+    assert lines[0].startswith("host1:web: floating")
     assert "now        floating (tide: tide)" in lines

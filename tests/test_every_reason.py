@@ -18,6 +18,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from app.controller.operate import Wish
+from app.domain.activity import Activity
 from app.domain.alert import AlertStatus, ListedState
 from app.domain.audit import AuditEntry, AuditKind
 from app.domain.container import Container, EngineEvent, Health, HealthCheck, RunState
@@ -48,8 +49,9 @@ from tests.builders import (
     scaled_in,
 )
 from tests.controller.house import House, VirtualClock, build, pass_time, working
+from tests.controller.test_scaling import clone, made
 from tests.fakes import PLENTY, FakeAlertmanager, FakeEngine, FakePrometheus, web
-from tests.memory_store import make_store
+from tests.memory_store import MemoryStore, make_store
 
 pytestmark = [pytest.mark.looptime, pytest.mark.timeout(60)]
 
@@ -65,6 +67,7 @@ class Scene:
 
     clock: VirtualClock
     engine: FakeEngine
+    memory: MemoryStore
     store: Store
     alertmanager: FakeAlertmanager
     rulebook: Rulebook = field(default_factory=Rulebook)
@@ -105,10 +108,16 @@ class Scene:
         """Take an alert that is not taken on."""
         await self.house.take(alert(labels={"alertname": "X", "name": "web"} | labels))
 
-    async def goes_on(self, **span: float) -> None:
+    async def goes_on(self, *, leaving: bool = False, **span: float) -> None:
         """Let the controller work for a while longer."""
-        async with working(self.house, pulling=self.watched):
+        async with working(self.house, pulling=self.watched, leaving=leaving):
             await pass_time(**span)
+
+    async def helped_by(self, one: Container, *, record: Activity | None = None) -> None:
+        """Have a clone that is written down, and time for it to leave."""
+        self.memory.write_activity(record or made(one))
+        self.engine.run(one)
+        await self.goes_on(leaving=True, minutes=1)
 
 
 Story = Callable[[Scene], Awaitable[None]]
@@ -545,6 +554,38 @@ tells(Reason.NO_MEMORY_HEADROOM)(lacking(free_memory=0))
 tells(Reason.NO_CPU_HEADROOM)(lacking(free_cpus=0))
 
 
+@tells(Reason.NEEDED)
+async def a_clone_that_has_come_lately(scene: Scene) -> None:
+    await scene.helped_by(clone())
+
+
+@tells(Reason.QUIET)
+async def a_clone_that_nobody_needs(scene: Scene) -> None:
+    await scene.helped_by(clone())
+    await scene.goes_on(leaving=True, minutes=31)
+
+
+@tells(Reason.CLONE_DOWN)
+async def a_clone_that_has_stopped(scene: Scene) -> None:
+    await scene.helped_by(clone(state=RunState.EXITED))
+
+
+@tells(Reason.COVER_OVER)
+async def a_cover_that_is_not_needed_any_more(scene: Scene) -> None:
+    await scene.helped_by(clone(), record=made(clone(), reason=Reason.COVER))
+
+
+@tells(Reason.NO_CLONE)
+async def a_copy_of_a_clone(scene: Scene) -> None:
+    await scene.helped_by(clone(), record=made(clone(), container_id="f" * 64))
+
+
+@tells(Reason.LAST_INSTANCE)
+async def a_clone_that_serves_alone(scene: Scene) -> None:
+    scene.engine.run(web(health=Health.UNHEALTHY))
+    await scene.helped_by(clone())
+
+
 @tells(Reason.SCALE_OUT_DISABLED)
 async def scale_out_is_off(scene: Scene) -> None:
     off = replace(SCALE_FIRST, scale_out=ScaleOutRules(enabled=False))
@@ -585,7 +626,7 @@ async def told_by_api(scene: Scene) -> str:
     async with scene.http() as http:
         stories = (await http.get("/api/v1/remediations")).json().get("remediations", [])
         paths = [f"/api/v1/remediations/{story['id']}" for story in stories]
-        paths += ["/api/v1/targets", "/api/v1/status"]
+        paths += ["/api/v1/targets", "/api/v1/status", "/api/v1/activities"]
         texts = [*scene.answers, *[(await http.get(path)).text for path in paths]]
     return "\n".join(texts)
 
@@ -601,7 +642,14 @@ async def test_every_reason_is_produced_and_told_everywhere(reason: Reason) -> N
     engine = FakeEngine(clock)
     engine.run(web())
     alertmanager = FakeAlertmanager(up_since=START - timedelta(days=1))
-    scene = Scene(clock=clock, engine=engine, store=make_store(), alertmanager=alertmanager)
+    memory = MemoryStore()
+    scene = Scene(
+        clock=clock,
+        engine=engine,
+        memory=memory,
+        store=make_store(memory),
+        alertmanager=alertmanager,
+    )
 
     with capture_logs() as logs:
         await STORIES[reason](scene)

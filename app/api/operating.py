@@ -16,6 +16,7 @@ from app.api.orders import (
     PauseOut,
     PlacedOut,
     ReleasedOut,
+    ScaleInDryRunOut,
     ScaleOutDryRunOut,
 )
 from app.api.schemas import HaltOut
@@ -67,6 +68,32 @@ async def scale_out(target: str, order: OrderDep, write: WritingDep) -> Response
         report=FidelityOut.of(report) if report is not None else None, in_the_way=in_the_way
     )
     return Response(told.model_dump_json(), media_type="application/json")
+
+
+@router.post("/targets/{target}/scale-in", **taking(OrderIn, PlacedOut, 404, dry=ScaleInDryRunOut))
+async def scale_in(target: str, order: OrderDep, write: WritingDep) -> Response:
+    """
+    Let the newest clone of a target's group leave, quiet or not.
+
+    It is drained for a while, stopped with its own grace, and removed. A pause, the brake and an
+    alert do not stop it; a hold, another scale-in and a scale-out that has no verdict yet do (409).
+    Refused (422) where there is no clone of ours, for the last instance that serves, and by the
+    budget. Originals never leave. `attempt` names its activity, `remediation` the story that
+    made it, where that is known.
+    """
+
+    async def do() -> BaseModel:
+        desk, name = write.parts.desk, await write.target(target)
+        placed = await write.parts.operator.scale_in(name, write.wish(order))
+        made_in = await desk.remediation(placed.remediation)
+        told = PlacedOut(
+            remediation=made_in.id if made_in is not None else None, attempt=placed.attempt
+        )
+        if not placed.dry_run:
+            return told
+        return ScaleInDryRunOut(**told.model_dump(), container=placed.container)
+
+    return await write.answer("scale_in", target, order, do)
 
 
 @router.post("/targets/{target}/hold", **taking(HaltIn, HeldOut, 404))

@@ -100,6 +100,14 @@ class HaltIn(OrderIn):
 class PlacedOut(BaseModel):
     """An order that was taken: the target's next step, within a second, carries it out."""
 
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {"remediation": "shop-web-1-mwro18g0", "attempt": "shop-web-1-mwro18g0.4m"}
+            ]
+        }
+    )
+
     remediation: Annotated[
         str | None, Field(description="The story that it belongs to; it may only now begin.")
     ]
@@ -111,6 +119,26 @@ class PlacedOut(BaseModel):
     def of(cls, placed: Placed) -> Self:
         """Put an order on the wire."""
         return cls(remediation=placed.remediation, attempt=placed.attempt)
+
+
+class ScaleInDryRunOut(PlacedOut):
+    """Who would leave."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {
+                    "dry_run": True,
+                    "remediation": "shop-web-1-mwro18g0",
+                    "attempt": "shop-web-1-mwrpw2qo.in",
+                    "container": "shop-web-2",
+                }
+            ]
+        }
+    )
+
+    dry_run: Literal[True] = True
+    container: Annotated[str | None, Field(description="Name of the instance.")]
 
 
 class HeldOut(BaseModel):

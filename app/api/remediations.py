@@ -57,10 +57,20 @@ async def show_remediation(remediation_id: str, parts: PartsDep) -> RemediationD
 @router.get("/activities", responses=documented(401, 403, 422, 503))
 async def list_activities(
     parts: PartsDep,
-    group: Annotated[str | None, Query(description="Only those of this group.")] = None,
+    group: Annotated[
+        str | None,
+        Query(description="Only those of this group: ``engine:group``, or the group alone."),
+    ] = None,
     limit: Limit = 100,
 ) -> ActivitiesOut:
-    """List scaling activities, newest first."""
+    """
+    List scaling activities, newest first.
+
+    Each is one change of the number of instances of a group: an instance that came, or one that
+    went, with its cause. The last 1000 are kept, for 30 days.
+    """
+    with suppress(EngineUnavailable):  # as below
+        await parts.desk.engine_seen()
     found = await parts.desk.activities(group=group, limit=limit)
     return ActivitiesOut(activities=[ActivityOut.of(activity) for activity in found])
 
@@ -68,5 +78,5 @@ async def list_activities(
 async def _canonical(parts: Parts, target: str) -> str:
     """Complete a target's name, of one that is gone as well."""
     with suppress(EngineUnavailable):  # what happened can be told without an engine
-        await parts.desk.find(target)  # just started, the engine's name is not known before
+        await parts.desk.engine_seen()
     return parts.desk.canonical(target)

@@ -3,11 +3,13 @@
 from datetime import UTC, datetime
 from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, Field, PlainSerializer
+from pydantic import BaseModel, ConfigDict, Field, PlainSerializer
 
+from app.controller.headcount import CloneView
 from app.controller.intake import Counts
 from app.controller.tenure import TenureView
 from app.domain.control import Halt
+from app.policies.scale_in import Stay
 
 
 def _rfc3339(moment: datetime) -> str:
@@ -64,6 +66,72 @@ class ReadinessOut(BaseModel):
     details: Annotated[list[str], Field(description="For a refusal: what would change it.")]
 
 
+class CloneOut(BaseModel):
+    """An instance that a scale-out made."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {
+                    "container": "shop-web-2",
+                    "clone_of": "shop-web-1",
+                    "since": "2026-11-22T10:25:07.000Z",
+                    "reason": "window_full",
+                    "ordered": None,
+                    "attempt": "shop-web-1-mwro18g0.4",
+                    "leaving": None,
+                }
+            ]
+        }
+    )
+
+    container: str
+    clone_of: Annotated[str, Field(description="Name of the container that it was made from.")]
+    since: Annotated[Moment | None, Field(description="When it came up, as far as is known.")]
+    reason: Annotated[
+        str | None, Field(description="Why it was made; null where nobody remembers that.")
+    ]
+    ordered: Annotated[str | None, Field(description="Of a manual one: who ordered it, and why.")]
+    attempt: Annotated[str | None, Field(description="Id of the attempt that made it.")]
+    leaving: Annotated[
+        str | None, Field(description="Id of the activity by which it is leaving; null: it stays.")
+    ]
+
+    @classmethod
+    def of(cls, clone: CloneView) -> Self:
+        """Put a clone on the wire."""
+        return cls(
+            container=clone.container,
+            clone_of=clone.clone_of,
+            since=clone.since,
+            reason=clone.reason,
+            ordered=clone.ordered,
+            attempt=clone.attempt,
+            leaving=clone.leaving,
+        )
+
+
+class StayOut(BaseModel):
+    """Why no clone of a group leaves."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [{"reason": "needed", "until": "2026-11-22T11:25:07.000Z", "detail": None}]
+        }
+    )
+
+    reason: Annotated[str, Field(description="The word, as in docs/reasons.md.")]
+    until: Annotated[
+        Moment | None, Field(description="When that is over, where it can be told; then it leaves.")
+    ]
+    detail: str | None
+
+    @classmethod
+    def of(cls, stay: Stay) -> Self:
+        """Put it on the wire."""
+        return cls(reason=stay.reason, until=stay.until, detail=stay.detail)
+
+
 class TargetOut(BaseModel):
     """One opted-in container slot, and what is about to happen to it."""
 
@@ -76,8 +144,28 @@ class TargetOut(BaseModel):
     next_action: str | None
     next_action_at: Moment | None
     failures_in_window: int
-    instances: int
-    max_instances: int
+    instances: Annotated[
+        int, Field(description="Of its group: originals and clones, running or not.")
+    ]
+    min_instances: Annotated[int, Field(description="Of its group: the originals.")]
+    desired_instances: Annotated[
+        int,
+        Field(
+            description="As many as there will be when those being made or leaving have done so."
+        ),
+    ]
+    max_instances: Annotated[int, Field(description="No scale-out goes beyond it.")]
+    clones: Annotated[list[CloneOut], Field(description="Of its group, the oldest first.")]
+    clones_stay: Annotated[
+        StayOut | None,
+        Field(
+            description="Why none of the clones leaves, at the last look; null: one is leaving, "
+            "there is none, or this controller does not act."
+        ),
+    ]
+    cooling_until: Annotated[
+        Moment | None, Field(description="Its group is not scaled out again before; null: it may.")
+    ]
     remediation: Annotated[str | None, Field(description="Id of the open remediation.")]
     policy: Annotated[str, Field(description="Name of the policy that covers it, or would.")]
     hold: Annotated[HaltOut | None, Field(description="Who keeps Relevo away from it, and why.")]

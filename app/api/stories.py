@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, ConfigDict, Field
 
 from app.api.schemas import Moment
 from app.domain.activity import Activity
@@ -154,12 +154,37 @@ class RemediationsOut(BaseModel):
 class ActivityOut(BaseModel):
     """One change of the number of instances of a group."""
 
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {
+                    "id": "shop-web-1-mwrpw2qo.in",
+                    "group": "host1:shop/web",
+                    "kind": "scale_in",
+                    "cause": "no alert since 10:40:00 UTC, and all originals are healthy",
+                    "status": "successful",
+                    "container": "shop-web-2",
+                    "target": "host1:shop-web-1",
+                    "reason": "quiet",
+                    "ordered": None,
+                    "started_at": "2026-11-22T11:10:03.000Z",
+                    "finished_at": "2026-11-22T11:10:14.000Z",
+                }
+            ]
+        }
+    )
+
     id: str
     group: str
     kind: Literal["scale_out", "scale_in"]
     cause: str
     status: Literal["in_progress", "successful", "failed", "cancelled"]
-    container: str | None
+    container: Annotated[
+        str | None, Field(description="The instance that came or went; null before it has a name.")
+    ]
+    target: Annotated[str | None, Field(description="Whom it relieves, or relieved.")]
+    reason: Annotated[str | None, Field(description="Why, in one word.")]
+    ordered: Annotated[str | None, Field(description="Of a manual one: who ordered it, and why.")]
     started_at: Moment
     finished_at: Moment | None
 
@@ -173,6 +198,9 @@ class ActivityOut(BaseModel):
             cause=activity.cause,
             status=activity.status.value,
             container=activity.container,
+            target=activity.target,
+            reason=activity.reason,
+            ordered=activity.ordered,
             started_at=activity.started_at,
             finished_at=activity.finished_at,
         )

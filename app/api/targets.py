@@ -4,7 +4,7 @@ from fastapi import APIRouter, Depends, HTTPException
 
 from app.api.deps import PartsDep, Require, Scope
 from app.api.errors import documented
-from app.api.schemas import HaltOut, ReadinessOut, TargetOut, TargetsOut
+from app.api.schemas import CloneOut, HaltOut, ReadinessOut, StayOut, TargetOut, TargetsOut
 from app.controller.desk import TargetView
 
 router = APIRouter(
@@ -21,7 +21,11 @@ async def list_targets(parts: PartsDep) -> TargetsOut:
 
 @router.get("/{target}", responses=documented(401, 403, 404, 503))
 async def show_target(target: str, parts: PartsDep) -> TargetOut:
-    """Show one target, named ``engine:slot``, or by its slot alone."""
+    """
+    Show one target, named ``engine:slot``, or by its slot alone.
+
+    The name of a clone leads to the target that it belongs to.
+    """
     view = await parts.desk.target(target)
     if view is None:
         raise HTTPException(404, "no opted-in target of that name; GET /api/v1/targets lists them")
@@ -30,7 +34,7 @@ async def show_target(target: str, parts: PartsDep) -> TargetOut:
 
 def _out(view: TargetView) -> TargetOut:
     record = view.remediation
-    report = view.readiness
+    report, count = view.readiness, view.headcount
     return TargetOut(
         target=view.target,
         container=view.container,
@@ -43,8 +47,13 @@ def _out(view: TargetView) -> TargetOut:
             record.next_at if record is not None and record.next_action is not None else None
         ),
         failures_in_window=view.failures,
-        instances=view.instances,
+        instances=count.instances,
+        min_instances=count.least,
+        desired_instances=count.desired,
         max_instances=view.max_instances,
+        clones=[CloneOut.of(one) for one in count.clones],
+        clones_stay=StayOut.of(count.stays) if count.stays is not None else None,
+        cooling_until=view.cooling_until,
         remediation=record.id if record is not None else None,
         policy=view.policy,
         hold=HaltOut.of(view.hold) if view.hold is not None else None,

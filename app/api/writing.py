@@ -52,6 +52,9 @@ class Writing:
         """Complete a target's name, or answer 404."""
         found = await self.parts.desk.find(name)
         if found is None:
+            source = await self.parts.desk.source_of(name)
+            if source is not None:  # to restart another container than the one named helps nobody
+                raise HTTPException(404, f"that is a clone of {source}: name that target")
             raise HTTPException(404, _NO_TARGET)
         return found
 

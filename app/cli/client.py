@@ -12,6 +12,8 @@ import httpx
 _READING_S: Final = 10
 #: An order looks at the container first; a dry run of a clone takes a slow engine half a minute.
 _ORDERING_S: Final = 60
+#: Scaling activities told with a story.
+_LATELY: Final = 3
 
 Params = Mapping[str, str | int | None]
 
@@ -92,6 +94,7 @@ class RelevoClient:
             "status": await self.status(),
             "target": shown,
             "remediation": await self.remediation(newest) if newest is not None else None,
+            **await self.activities(group=shown["group"], limit=_LATELY),
         }
 
     async def order_target(self, target: str, what: str, body: Mapping[str, Any]) -> dict[str, Any]:

@@ -17,6 +17,7 @@ from app.cli.operate import (
     reset,
     restart,
     resume,
+    scale_in,
     scale_out,
 )
 from app.cli.policy import check, simulate_policies
@@ -38,7 +39,7 @@ def cli() -> None:
 for _command in (
     *(check, simulate_policies),
     *(status, targets, remediations, show_one, activities, why),
-    *(restart, scale_out, hold, release, reset, cancel, pause, resume),
+    *(restart, scale_out, scale_in, hold, release, reset, cancel, pause, resume),
 ):
     cli.add_command(_command)
 

@@ -8,8 +8,9 @@ from typing import Any, Final, TypeVar
 
 import click
 
-from app.cli.asking import FINDINGS, ask, clean, output_option, settings_or_fail, show, table
+from app.cli.asking import FINDINGS, ask, clean, output_option, settings_or_fail, show
 from app.cli.client import ApiError, RelevoClient
+from app.cli.report import fidelity
 from app.cli.words import fix
 from app.domain.duration import parse_duration
 
@@ -82,10 +83,21 @@ def scale_out(target: str, reason: str, author: str | None, output: str, dry_run
             lambda: _placed(f"Another instance of {target} is ordered", target, answer),
         )
         return
-    show(answer, output, lambda: _fidelity(target, answer))
+    show(answer, output, lambda: fidelity(target, answer))
     report = answer["report"]
     if report is None or report["refused"] or answer["in_the_way"] is not None:
         sys.exit(FINDINGS)
+
+
+@click.command("scale-in")
+@_TARGET
+@_why
+@_DRY_RUN
+def scale_in(target: str, reason: str, author: str | None, output: str, dry_run: bool) -> None:
+    """Have the newest clone of TARGET's group leave, quiet or not; an original never does."""
+    body = _body(reason, author, dry_run=dry_run)
+    answer = _order(lambda client: client.order_target(target, "scale-in", body))
+    show(answer, output, lambda: _leaving(target, answer))
 
 
 @click.command()
@@ -186,18 +198,14 @@ def _placed(what: str, target: str, answer: dict[str, Any]) -> list[str]:
     ]
 
 
-def _fidelity(target: str, answer: dict[str, Any]) -> list[str]:
-    report, in_the_way = answer["report"], answer["in_the_way"]
-    stopped = [f"In the way now: {in_the_way}"] if in_the_way is not None else []
-    if report is None:
-        return [f"What a clone of {target} would be, the engine cannot say now.", *stopped]
-    if report["refused"]:
-        lines = [f"No faithful clone of {target} can be made:"]
-    else:
-        lines = [f"A clone of {target} can be made; traffic reaches it by {report['traffic']}."]
-    rows = [["FIELD", "FATE", "DETAIL"]]
-    rows += [[item["field"], item["fate"], item["detail"]] for item in report["items"]]
-    return [*lines, *(table(rows, indent="  ") if report["items"] else []), *stopped]
+def _leaving(target: str, answer: dict[str, Any]) -> list[str]:
+    if answer.get("dry_run"):
+        who = answer.get("container") or "its newest clone"
+        return [f"Nothing is in the way: {who} would leave."]
+    return [
+        f"An instance of {target} leaves: activity {answer['attempt']}.",
+        "relevo activities tells how it goes.",
+    ]
 
 
 def _until(halt: dict[str, Any]) -> str:

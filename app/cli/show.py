@@ -51,7 +51,7 @@ def show_one(remediation_id: str, output: str) -> None:
 
 
 @click.command()
-@click.option("--group", help="Only those of this group.")
+@click.option("--group", help="Only those of this group, as the list names it.")
 @_LIMIT
 @output_option
 def activities(group: str | None, limit: int, output: str) -> None:
@@ -129,7 +129,7 @@ def _targets(targets: list[dict[str, Any]], *, wide: bool = False) -> list[str]:
             target["reason"] or "-",
             following,
             str(target["failures_in_window"]),
-            f"{target['instances']}/{target['max_instances']}",
+            f"{target['instances']} of {target['max_instances']}",
         ]
         rows.append([*row, target["mode"], _readiness(target["readiness"])] if wide else row)
     return table(rows)
@@ -221,7 +221,7 @@ def _attempt(attempt: dict[str, Any], file: dict[str, Any] | None) -> list[str]:
 def _activities(found: list[dict[str, Any]]) -> list[str]:
     if not found:
         return ["No scaling activity yet."]
-    rows = [["STARTED", "KIND", "STATUS", "GROUP", "CONTAINER", "CAUSE"]]
+    rows = [["STARTED", "KIND", "STATUS", "GROUP", "CONTAINER", "REASON", "CAUSE"]]
     rows += [
         [
             one["started_at"],
@@ -229,7 +229,8 @@ def _activities(found: list[dict[str, Any]]) -> list[str]:
             one["status"],
             one["group"],
             one["container"] or "-",
-            one["cause"],
+            one["reason"] or "-",
+            one["cause"] + (f" ({one['ordered']})" if one["ordered"] else ""),
         ]
         for one in found
     ]

@@ -18,6 +18,15 @@ REASONS: Final[Mapping[str, str]] = {word: ended.why for word, ended in ENDINGS.
     Reason.FOUND_STOPPED: "our restart left it stopped; it is started once",
     Reason.RELAPSED: "it had recovered, and is ill again",
     Reason.MANUAL: "a person has ordered it",
+    Reason.COVER: "an instance is to serve while it is restarted",
+    Reason.UNDER_COVER: "it is restarted once while a clone serves",
+    Reason.SCALED_IN_LATELY: "it needs help soon after an instance has left",
+    Reason.QUIET: "no alert for long enough, and all originals are healthy",
+    Reason.CLONE_DOWN: "the clone has stopped, or stays unhealthy",
+    Reason.COVER_OVER: "it was a cover for a restart that has helped",
+    Reason.NO_CLONE: "its group has no clone of ours",
+    Reason.LAST_INSTANCE: "nobody else of its group is healthy",
+    Reason.NEEDED: "its group has an alert, or had one lately",
     Reason.DEADLINE: "an action was taken; at the deadline its alert must be gone",
     Reason.SETTLING: "its alert is gone and must stay away",
     Reason.SETTLED: "its alert stayed away long enough",
@@ -62,6 +71,8 @@ _FIXES: Final[Mapping[str, str]] = {
     Reason.PAUSED_CONTAINER: "docker unpause it",
     Reason.NOT_RUNNING: "read its logs and exit code, then docker start it",
     Reason.HUMAN: "docker start it",
+    Reason.NO_CLONE: "stop containers of your own by hand",
+    Reason.LAST_INSTANCE: "heal another instance of its group first",
 }
 
 STATES: Final[Mapping[str, str]] = {

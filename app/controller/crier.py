@@ -31,11 +31,12 @@ from app.policies.announce_facts import (
     Subject,
     group_label,
     group_label_of,
+    left_clones,
 )
 from app.policies.match import policy_for, policy_named
 from app.policies.membership import Member
 from app.policies.roster import Roster
-from app.policies.spec import Policy, Rulebook
+from app.policies.spec import Rulebook
 from app.ports import AlertSink, Clock, RemediationFilter, Store
 
 log: Final = structlog.get_logger("relevo.crier")
@@ -179,6 +180,7 @@ class Crier:
             has_prometheus=self._has_prometheus,
             external_url=self._external_url,
             pause=await store.controls.pause(),
+            left=left_clones(ours, (one.listed.id for one in roster.members)),
             prefix=self._prefix,
         )
 
@@ -205,12 +207,9 @@ class Crier:
                 subjects[target] = Subject(
                     container=member.listed.name,
                     group=_group(member),
-                    policy=self._policy(book, member),
+                    policy=policy_for(book, member.listed.labels, "", prefix=self._prefix),
                 )
         return subjects
-
-    def _policy(self, book: Rulebook, member: Member) -> Policy:
-        return policy_for(book, member.listed.labels, "", prefix=self._prefix)
 
     # ------------------------------------------------------------ posting
 

@@ -1,10 +1,12 @@
 """What people and tools ask: the state of targets, what happened."""
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Final
 
+from app.controller.headcount import Counting, Headcount
 from app.controller.overview import holds_in_force
 from app.controller.picture import Census
 from app.controller.readiness import Readiness
@@ -17,9 +19,9 @@ from app.domain.remediation import Remediation, State
 from app.errors import EngineUnavailable
 from app.policies.match import max_instances, most_careful, policy_for, policy_named
 from app.policies.membership import Member
-from app.policies.roster import Roster
+from app.policies.roster import Found, Roster
 from app.policies.spec import Mode, Policy, Rulebook
-from app.ports import Clock, Orders, RemediationFilter, Store
+from app.ports import Clock, Dossier, Orders, RemediationFilter, Store
 
 #: Dry runs at once while a list of targets is made.
 _PARALLEL: Final = 8
@@ -39,9 +41,11 @@ class TargetView:
     policy: str
     failures: int
     hold: Halt | None
-    #: Of its group, originals and clones.
-    instances: int
+    #: Of its group, as what follows.
+    headcount: Headcount
     max_instances: int
+    #: No other scale-out before then; None: one may be made.
+    cooling_until: datetime | None
     readiness: FidelityReport | None
 
 
@@ -53,6 +57,7 @@ class Desk:
         store: Store,
         census: Census,
         readiness: Readiness,
+        counting: Counting,
         clock: Clock,
         *,
         rules: Rules,
@@ -62,6 +67,7 @@ class Desk:
         self._store = store
         self._census = census
         self._readiness = readiness
+        self._counting = counting
         self._clock = clock
         self._rules = rules
         self._prefix = prefix
@@ -75,18 +81,25 @@ class Desk:
         :raises StoreUnavailable:
         """
         roster = await self._roster()
-        slots = asyncio.Semaphore(_PARALLEL)
-        members = roster.targets()
-        holds = await self._holds()
-        return tuple(await asyncio.gather(*(self._view(roster, m, holds, slots) for m in members)))
+        return await self._views(roster, roster.targets())
 
     async def target(self, name: str) -> TargetView | None:
-        """Find one target by ``engine:slot`` or slot; None where no opted-in one is called so."""
+        """
+        Find one target by ``engine:slot`` or slot, or by the name of a clone of it.
+
+        None where no opted-in one is called so.
+        """
         roster = await self._roster()
         member = self._named(roster, name)
         if member is None:
-            return None
-        return await self._view(roster, member, await self._holds(), asyncio.Semaphore(1))
+            found = self._called(roster, name)
+            member = self._named(roster, str(found.root.target)) if found is not None else None
+        return None if member is None else (await self._views(roster, (member,)))[0]
+
+    async def source_of(self, name: str) -> str | None:
+        """Tell which target a clone of that name belongs to; None where there is no such clone."""
+        found = self._called(await self._roster(), name)
+        return None if found is None or found.on_source else str(found.root.target)
 
     async def find(self, name: str) -> str | None:
         """Find whom an order is for; held ones may be gone, None where several claim the slot."""
@@ -95,6 +108,11 @@ class Desk:
         if member is not None and len(roster.at(member.target)) == 1:
             return wanted
         return wanted if wanted in await self._holds() else None
+
+    async def engine_seen(self) -> None:
+        """Learn the engine's name: just started, it is not known. :raises EngineUnavailable:"""
+        if self._census.last is None:
+            await self._roster()
 
     def canonical(self, name: str) -> str:
         """Complete a bare slot with the engine's name, where that is known."""
@@ -111,7 +129,14 @@ class Desk:
         return await self._store.history.remediation(remediation_id)
 
     async def activities(self, *, group: str | None, limit: int) -> tuple[Activity, ...]:
-        """List scaling activities, newest first. :raises StoreUnavailable:"""
+        """
+        List scaling activities, newest first.
+
+        :param group: ``engine:group``, or the group alone; None: of all
+        :raises StoreUnavailable:
+        """
+        if group is not None:
+            group = self._with_engine(group)
         return await self._store.history.activities(group=group, limit=limit)
 
     def rulebook(self) -> Rulebook:
@@ -155,19 +180,69 @@ class Desk:
         wanted = self.canonical(name)
         return next((m for m in roster.targets() if str(m.target) == wanted), None)
 
+    def _called(self, roster: Roster, name: str) -> Found | None:
+        """Find whom a container's name is about: a target, or a clone of one."""
+        bare = name.removeprefix(f"{roster.engine}:")
+        found = roster.resolve({"name": bare}, target_labels=("name",))
+        return found if isinstance(found, Found) else None
+
+    def _with_engine(self, group: str) -> str:
+        last = self._census.last
+        if last is None or group.startswith(f"{last.engine}:"):
+            return group
+        return f"{last.engine}:{group}"
+
+    async def _views(self, roster: Roster, members: Iterable[Member]) -> tuple[TargetView, ...]:
+        members = tuple(members)
+        groups = {one.group for one in members}
+        # What is being made for a group is in the story of any of its originals.
+        asked = [one for one in roster.targets() if one.group in groups]
+        read = await asyncio.gather(*(self._read(one) for one in asked))
+        dossiers = {one.target: dossier for one, dossier in zip(asked, read, strict=True)}
+        stories = [one.remediation for one in read]
+        under_way = await self._store.scaling.under_way()
+        counted = await asyncio.gather(
+            *(self._counting.count(roster, group, stories, under_way) for group in groups)
+        )
+        counts = dict(zip(groups, counted, strict=True))
+        holds = await self._holds()
+        slots = asyncio.Semaphore(_PARALLEL)
+        return tuple(
+            await asyncio.gather(
+                *(
+                    self._view(one, dossiers[one.target], counts[one.group], holds, slots)
+                    for one in members
+                )
+            )
+        )
+
+    async def _read(self, member: Member) -> Dossier:
+        book = self._rules.book
+        return await self._store.records.read(
+            str(member.target),
+            group=str(member.group),
+            now=self._clock.now(),
+            window=book.defaults.restart.window,
+            brake_window=book.guards.brake.window,
+        )
+
     async def _view(
         self,
-        roster: Roster,
         member: Member,
+        dossier: Dossier,
+        headcount: Headcount,
         holds: Mapping[str, Halt],
         slots: asyncio.Semaphore,
     ) -> TargetView:
-        record = await self._store.records.remediation_of(str(member.target))
+        record = dossier.remediation
         policy = self._policy(member, record)
         async with slots:
             report = await self._readiness.report(
                 member.listed.id, policy.scale_out, now=self._clock.now()
             )
+        failures = dossier.failures
+        if policy.restart.window != self._rules.book.defaults.restart.window:
+            failures = await self._failures(member, policy)
         return TargetView(
             target=str(member.target),
             container=member.listed.name,
@@ -176,10 +251,11 @@ class Desk:
             state=record.state if record is not None else State.OK,
             remediation=record,
             policy=policy.name,
-            failures=await self._failures(member, policy),
+            failures=failures,
             hold=holds.get(str(member.target)),
-            instances=len(roster.group(member.group)),
+            headcount=headcount,
             max_instances=max_instances(policy, member.listed.labels, prefix=self._prefix),
+            cooling_until=dossier.cooling_until,
             readiness=report,
         )
 

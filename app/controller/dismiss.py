@@ -53,6 +53,7 @@ class Dismissal:
             remediation=_story_of(decision.clone, activity),
             attempt=activity.id,
             dry_run=wish.dry_run,
+            container=activity.container,
         )
         if wish.dry_run:
             return placed

@@ -271,6 +271,18 @@ class Observer:
         return tuple(kept), frozenset(on_clones)
 
 
+def _is_of_a_namesake(known: KnownAlert, about: Found) -> bool:
+    """
+    Tell whether an alert is about a clone that has left, and another has its name by now.
+
+    Its end is skipped while nobody has that name. What the API lists is the API's to tell.
+    """
+    created_at = about.member.listed.created_at
+    if about.on_source or known.listed or created_at is None:
+        return False
+    return known.notified_at < created_at
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Look:
     """What one observation is about, the same from its beginning to its end."""

@@ -31,6 +31,8 @@ class Placed:
     remediation: str
     attempt: str | None
     dry_run: bool = False
+    #: Name of the instance that leaves, where one does and that is not yet written down.
+    container: str | None = None
 
 
 def planned(target: str, record: Remediation | None, now: datetime, *, dry_run: bool) -> Placed:

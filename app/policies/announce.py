@@ -82,6 +82,8 @@ def _scaled_out(
         up_since = words.moment(record.scaled_out_at, now=now)
         attempt = _last_clone(record)
         clone = attempt.clone if attempt is not None and attempt.clone else "another instance"
+        has_left = attempt is not None and attempt.id in view.left
+        rest = format_duration(policy.scale_in.after)
         why = "it needed help"
         if attempt is not None:
             rules = policy.restart
@@ -95,20 +97,26 @@ def _scaled_out(
             subject,
             page=f"remediations/{quote(record.id, safe='')}",
             starts_at=record.scaled_out_at,
-            summary=f"{name} was scaled out: {clone} runs beside it",
+            summary=f"{name} was scaled out: {clone} "
+            + ("has left again" if has_left else "runs beside it"),
             description=(
                 f"{name} on {view.engine}: {why}{_alerts(record)}. "
-                f"{clone} has been up since {up_since}."
+                + (
+                    f"{clone} was up at {up_since}, and is gone."
+                    if has_left
+                    else f"{clone} has been up since {up_since}."
+                )
             ),
             relevo_did=words.did(record.attempts),
             relevo_next=words.paused(view.pause, now=now)
             or _called_off(record)
             or (
                 f"restarts {name} as often as it needs that; {clone} leaves when that has helped"
-                if attempt is not None and attempt.reason is Reason.COVER
+                if attempt is not None and attempt.reason is Reason.COVER and not has_left
                 else "watches whether the alerts of the group end within "
                 f"{format_duration(policy.scale_out.cooldown)}. If not: one more instance, as "
-                "far as its maximum allows, then a person is asked"
+                "far as its maximum allows, then a person is asked. Once they have been gone for "
+                f"{rest}, what was added leaves again"
             ),
         )
 

@@ -1,7 +1,7 @@
 """What announcements are made of, and what they are."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Final
@@ -49,6 +49,8 @@ class NewsView:
     has_prometheus: bool = False
     external_url: str | None = None
     pause: Halt | None = None
+    #: Ids of attempts whose clone has left again.
+    left: frozenset[str] = frozenset()
     #: Of our container labels.
     prefix: str = "relevo"
 
@@ -66,6 +68,23 @@ class Announcement:
     def key(self) -> str:
         """Its identity, which is Alertmanager's as well: all of its labels."""
         return " ".join(f"{name}={value}" for name, value in sorted(self.labels.items()))
+
+
+def left_clones(remediations: Iterable[Remediation], present: Iterable[str]) -> frozenset[str]:
+    """
+    Tell which attempts' clones have left again; one that is not warm yet may only be on its way.
+
+    :param present: ids of all containers
+    """
+    here = frozenset(present)
+    return frozenset(
+        attempt.id
+        for record in remediations
+        for attempt in record.attempts
+        if attempt.clone_id is not None and attempt.clone_id not in here
+        if attempt.acted_at is not None
+        if record.scaled_out_at is not None and attempt.acted_at <= record.scaled_out_at
+    )
 
 
 def group_label(container: str, labels: Mapping[str, str]) -> str:

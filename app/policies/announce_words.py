@@ -57,7 +57,7 @@ ENDINGS: Final[Mapping[str, Ended]] = {
     ),
     Reason.MAX_CLONES: Ended(
         "it still needs help, and the engine has as many clones as it may",
-        "remove clones that are not needed, or raise guards.max_clones",
+        "let clones go that are not needed (relevo scale-in), or raise guards.max_clones",
     ),
     Reason.ALREADY_SCALED: Ended(
         "it still needs help after a scale-out",
@@ -69,7 +69,8 @@ ENDINGS: Final[Mapping[str, Ended]] = {
     ),
     Reason.CLONE_SICK: Ended(
         "its clones are ill, it is not",
-        "look at the clones' logs; remove them",
+        "look at the clones' logs; one that stays down leaves by itself, for any other: "
+        "relevo scale-in",
     ),
     Reason.WINDOW_FULL: Ended(
         "no restart has helped",
@@ -126,7 +127,10 @@ ENDINGS: Final[Mapping[str, Ended]] = {
     Reason.SHARED_DEVICE: _no_clone(
         "both would use the same device", "set shared_devices: allow where they can share it"
     ),
-    Reason.SWARM_TASK: _no_clone("it is a task of a Swarm service", "scale the service"),
+    Reason.SWARM_TASK: _no_clone(
+        "it is a task of a Swarm service",
+        "scale the service; on a manager of the swarm Relevo drives it",
+    ),
     Reason.IMPLICIT_ROUTER: _no_clone(
         "Traefik would see one router with two services", "name the router's service in a label"
     ),

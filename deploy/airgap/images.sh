@@ -2,9 +2,11 @@
 # Makes every image of compose.yaml available: pulled where a registry can be reached, else made here
 # from Debian's own programs under the very same name, so that the very same compose.yaml runs.
 # Then builds Relevo's image.
-#   images.sh             all
-#   images.sh workload    only relevo-busybox:1 (the tests' sick containers)
-#   RELEVO_AIRGAP=1       do not even try to pull
+#   images.sh                   all of that
+#   images.sh workload          only relevo-busybox:1 (the tests' sick containers)
+#   images.sh python            only Python's
+#   images.sh examples/NAME     only those of one folder of examples/
+#   RELEVO_AIRGAP=1             do not even try to pull
 # What is there already is kept; the second run takes a second or two.
 set -euo pipefail
 here="$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)"
@@ -16,7 +18,7 @@ work="$(mktemp -d "${TMPDIR:-/var/tmp}/relevo-images.XXXXXX")"
 trap 'rm -rf "$work"' EXIT
 trap 'exit 130' INT TERM
 
-named() { grep -oE "image: $1:[^ ]+" "$compose" | sed -n 1p | cut -d' ' -f2; }
+named() { grep -hoE "image: $1:[^ ]+" "$compose" "$root"/examples/*/compose.yaml | sed -n 1p | cut -d' ' -f2; }
 python_image="${PYTHON_IMAGE:-$(sed -n 's/^ARG PYTHON_IMAGE=//p' "$root/deploy/Dockerfile")}"
 build_image=relevo-build-base:local
 
@@ -65,7 +67,7 @@ put() { # ROOT PROGRAM PATH
 }
 # What the real images have beside their program: a shell with its tools, users, CA certificates.
 furnish() { # ROOT
-    mkdir -p "$1/bin" "$1/etc/ssl/certs" "$1/tmp" "$1/root"
+    mkdir -p "$1/bin" "$1/etc/ssl/certs" "$1/tmp" "$1/root" "$1/run"
     chmod 1777 "$1/tmp"
     cp "$(command -v busybox)" "$1/bin/busybox"
     local applet
@@ -74,7 +76,7 @@ furnish() { # ROOT
     done
     printf '%s\n' 'root:x:0:0:root:/root:/bin/sh' 'redis:x:999:1000::/data:/bin/false' \
         'nobody:x:65534:65534:nobody:/:/bin/false' >"$1/etc/passwd"
-    printf '%s\n' 'root:x:0:' 'redis:x:1000:' 'nobody:x:65534:' >"$1/etc/group"
+    printf '%s\n' 'root:x:0:' 'redis:x:1000:' 'nobody:x:65534:' 'nogroup:x:65534:' >"$1/etc/group"
     if [ -r /etc/ssl/certs/ca-certificates.crt ]; then
         cp /etc/ssl/certs/ca-certificates.crt "$1/etc/ssl/certs/"
     fi
@@ -209,20 +211,45 @@ END
     say "built ${RELEVO_IMAGE:-relevo:dev}"
 }
 
+# (Functions named as a program would hide it from `command -v`.)
+redis_image() {
+    stand_in "$(named redis)" 999:1000 /data \
+        'redis-server:/usr/local/bin/redis-server redis-cli:/usr/local/bin/redis-cli' \
+        'ENV PATH=/usr/local/bin:/usr/bin:/bin' 'WORKDIR /data' 'VOLUME /data' 'CMD ["redis-server"]' 'EXPOSE 6379'
+}
+haproxy_image() {
+    stand_in "$(named haproxy)" 0:0 '' 'haproxy:/usr/local/sbin/haproxy' \
+        'ENV PATH=/usr/local/sbin:/usr/bin:/bin' 'USER nobody' \
+        'CMD ["haproxy", "-f", "/usr/local/etc/haproxy/haproxy.cfg"]'
+}
+nginx_image() {
+    stand_in "$(named nginx)" 0:0 /var/lib/nginx 'nginx:/usr/sbin/nginx' \
+        'ENV PATH=/usr/sbin:/usr/bin:/bin' \
+        'CMD ["nginx", "-e", "stderr", "-g", "daemon off;"]'
+}
+caddy_image() {
+    stand_in "$(named caddy)" 0:0 /data 'caddy:/usr/bin/caddy' \
+        'ENV PATH=/usr/bin:/bin' 'ENV XDG_CONFIG_HOME=/config' 'ENV XDG_DATA_HOME=/data' \
+        'CMD ["caddy", "run", "--config", "/etc/caddy/Caddyfile", "--adapter", "caddyfile"]'
+}
+
 engine_answers || die "no Docker engine answers (airgap/engine.sh)"
 case "${1:-all}" in
     workload) workload; exit ;;
+    python) python_base; exit ;;
+    examples/queue-worker) redis_image; exit ;;
+    examples/haproxy) python_base; haproxy_image; exit ;;
+    examples/nginx) python_base; nginx_image; exit ;;
+    examples/caddy) python_base; caddy_image; exit ;;
     all) ;;
-    *) die "usage: images.sh [workload]" ;;
+    *) die "usage: images.sh [workload | python | examples/NAME]" ;;
 esac
 
 workload
 stand_in "$(named prom/node-exporter)" 65534:65534 '' \
     'prometheus-node-exporter:/bin/node_exporter' \
     'ENTRYPOINT ["/bin/node_exporter"]' 'USER nobody' 'EXPOSE 9100'
-stand_in "$(named redis)" 999:1000 /data \
-    'redis-server:/usr/local/bin/redis-server redis-cli:/usr/local/bin/redis-cli' \
-    'ENV PATH=/usr/local/bin:/usr/bin:/bin' 'WORKDIR /data' 'VOLUME /data' 'CMD ["redis-server"]' 'EXPOSE 6379'
+redis_image
 stand_in "$(named prom/prometheus)" 65534:65534 /prometheus \
     'prometheus:/bin/prometheus promtool:/bin/promtool /usr/share/prometheus/web' \
     'ENTRYPOINT ["/bin/prometheus"]' 'USER nobody' 'WORKDIR /prometheus' 'VOLUME /prometheus' 'EXPOSE 9090'

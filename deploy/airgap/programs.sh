@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Installs what is missing of the programs that the tests run and that the stand-in images are made of.
-#   programs.sh [PROGRAM...]     (default: all but debootstrap, which only the base image needs)
+#   programs.sh [PROGRAM...]     (default: what nearly every test needs; debootstrap only the base
+#                                 image, the balancers and wrk only the tests of examples/)
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")"
 . ./common.sh
@@ -16,6 +17,10 @@ known=(
     redis-cli:redis-tools
     busybox:busybox-static
     debootstrap:debootstrap
+    haproxy:haproxy
+    nginx:nginx
+    caddy:caddy
+    wrk:wrk
 )
 wanted=("$@")
 if [ "${#wanted[@]}" -eq 0 ]; then

@@ -59,6 +59,9 @@ class Handler(BaseHTTPRequestHandler):
     instance = socket.gethostname()
     #: A client that sends nothing does not hold a thread for ever.
     timeout = 10
+    #: Head and body leave together: who is stopped in between has answered all of it, or nothing,
+    #: and nothing can be asked again elsewhere.
+    wbufsize = -1
 
     def do_GET(self) -> None:
         """Serve one request."""

@@ -108,6 +108,8 @@ async def test_a_target_has_its_names(http: httpx.AsyncClient, name: str) -> Non
     [
         "/api/v1/targets/nobody/restart",
         "/api/v1/targets/host2:web/scale-out",
+        "/api/v1/targets/nobody/scale-in",
+        "/api/v1/targets/web%0d%0a/scale-in",
         "/api/v1/targets/host1:/hold",
         "/api/v1/targets/%00/release",
         "/api/v1/targets/web%20/reset",
@@ -550,6 +552,7 @@ WRONG = (
 ROUTES = (
     RESTART,
     "/api/v1/targets/web/scale-out",
+    "/api/v1/targets/web/scale-in",
     "/api/v1/targets/web/hold",
     "/api/v1/targets/web/release",
     "/api/v1/targets/web/reset",
@@ -574,6 +577,7 @@ async def test_a_wrong_body_does_nothing(
     assert answer.headers["content-type"] == "application/problem+json"
     assert len(answer.text) < 400
     assert await house.store.orders.pending(TARGET) is None
+    assert not await house.store.scaling.under_way()
     assert await house.store.controls.holds() == {}
     assert await house.store.controls.pause() is None
 
@@ -685,7 +689,7 @@ async def test_an_engine_that_was_never_seen_is_a_503(store: Store) -> None:
     house = _house(store, Rulebook())
     house.engine.down = True
     async with _client(house) as http:
-        for path in ROUTES[:5]:
+        for path in ROUTES[:6]:
             answer = await http.post(path, json=WHY)
             assert answer.status_code == 503, path
 

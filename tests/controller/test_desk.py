@@ -109,7 +109,7 @@ async def test_a_target_without_a_story_is_ok(house: House, engine: FakeEngine) 
 
     assert (view.target, view.container, view.group) == ("host1:web", "web", "host1:web")
     assert (view.state, view.remediation, view.failures) == (State.OK, None, 0)
-    assert (view.instances, view.max_instances, view.mode) == (1, 3, Mode.ENFORCE)
+    assert (view.headcount.instances, view.max_instances, view.mode) == (1, 3, Mode.ENFORCE)
     assert view.readiness == FAITHFUL
 
 
@@ -143,7 +143,7 @@ async def test_targets_come_by_name_and_clones_count_as_instances(
 
     views = await house.desk.targets()
 
-    assert [(v.container, v.group, v.instances) for v in views] == [
+    assert [(v.container, v.group, v.headcount.instances) for v in views] == [
         ("api", "host1:api", 1),
         ("shop-web-1", "host1:shop/web", 2),
     ]

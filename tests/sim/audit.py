@@ -69,6 +69,7 @@ class Audit:
             now - intent.attempt.intent_at <= _HOUR + timedelta(minutes=2)
             for intent in self._watch.intents.values()
         )
+        intended += self._watch.departed(now - _HOUR - timedelta(minutes=2))
         calm = self._loop.now - self._watch.lost_at > 4000
         if len(charged) > intended and calm:
             self._fail("I5", f"{len(charged)} charges for {intended} attempts")

@@ -14,9 +14,12 @@ from app.errors import ContainerGone, EngineRefused
 from tests.builders import ENGINE, START, hex_id
 from tests.sim.loop import VirtualLoop
 from tests.sim.trace import Trace
+from tests.sim.traffic import Traffic
 
 _EPOCH_NS = int(START.timestamp()) * 1_000_000_000
 _REMEMBERED = 256
+_COMPOSE = "com.docker.compose."
+_NUMBER = f"{_COMPOSE}container-number"
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +60,7 @@ class Daemon:
         self._random = random
         self._trace = trace
         self.inside: dict[str, Container] = {}
+        self.traffic = Traffic()
         self.temper = Temper()
         self.starts: list[Start] = []
         #: Names -> since when their container has them.
@@ -65,6 +69,8 @@ class Daemon:
         self.stopped: dict[str, float] = {}
         #: Container -> attempt, of requests that write and are under way.
         self.under_way: dict[str, str] = {}
+        #: Containers that have left by our hand, and the attempt or departure that it was.
+        self.removed: dict[str, str] = {}
         self.on_started: Callable[[Container, bool], None] = lambda one, ours: None
         #: Called with every start for an attempt of ours: attempt, name, group of a new clone.
         self.on_began: Callable[[str, str, str], None] = lambda attempt, name, group: None
@@ -76,6 +82,11 @@ class Daemon:
         self._nanos = 0
 
     # ------------------------------------------------------------ looking
+
+    @property
+    def now(self) -> float:
+        """The true time, in seconds since the start."""
+        return self._loop.now
 
     def moment(self) -> datetime:
         """The daemon's clock."""
@@ -90,6 +101,13 @@ class Daemon:
         if container_id not in self.inside:
             raise ContainerGone(container_id)
         return self.inside[container_id]
+
+    def next_number(self, one: Container) -> dict[str, str]:
+        """Label the next instance of a container's compose service, if it has one."""
+        service = one.labels.get(f"{_COMPOSE}service")
+        others = [c for c in self.inside.values() if c.labels.get(f"{_COMPOSE}service") == service]
+        numbers = [int(other.labels.get(_NUMBER, 0)) for other in others]
+        return {_NUMBER: str(max(numbers) + 1)} if service else {}
 
     def listen(self, since_ns: int) -> "asyncio.Queue[EngineEvent | None]":
         """Follow the events; None in the queue is the end of the stream."""
@@ -199,13 +217,17 @@ class Daemon:
         """Whether the next request is done and not answered."""
         return self._random.random() < self.temper.silent
 
+    def may_refuse(self) -> None:
+        """Refuse what is asked for, or not. :raises EngineRefused:"""
+        if self._random.random() < self.temper.refuse:
+            raise EngineRefused(500, "driver failed")
+
     async def restart(
         self, container_id: str, attempt: str, stops_in: float, phase: Callable[[str], None]
     ) -> None:
         """Stop it, start it; as the daemon does, step by step."""
         one = self.look(container_id)
-        if self._random.random() < self.temper.refuse:
-            raise EngineRefused(500, "driver failed")
+        self.may_refuse()
         self.under_way[container_id] = attempt
         try:
             if self._random.random() < self.temper.slow:
@@ -234,8 +256,7 @@ class Daemon:
     async def start(self, container_id: str, attempt: str, phase: Callable[[str], None]) -> None:
         """Start what is stopped."""
         self.look(container_id)
-        if self._random.random() < self.temper.refuse:
-            raise EngineRefused(500, "driver failed")
+        self.may_refuse()
         await asyncio.sleep(0.2)
         if container_id in self.inside and self.inside[container_id].state is not RunState.RUNNING:
             self.begin(container_id, attempt, ours=True)

@@ -22,6 +22,7 @@ from app.policies.spec import ScaleOutRules
 from app.ports import NO_END, CloneResult, Deadline
 from tests.builders import ENGINE
 from tests.fakes import FAITHFUL, PLENTY
+from tests.sim import removal
 from tests.sim.daemon import Daemon
 from tests.sim.process import Dead, Process
 
@@ -29,6 +30,7 @@ from tests.sim.process import Dead, Process
 _READ_S = 5.0
 _STEP_S = 30.0
 _SLACK_S = 30.0
+_MEASURES_S = 1.2
 
 
 class EngineView:
@@ -40,6 +42,7 @@ class EngineView:
         #: The deadline at the request is asked about (a planted bug may leave that out).
         self.checks_deadline = True
         self.compares = True
+        self.checks_label = True
         #: Told of every request that writes, as it is sent.
         self.watch: Any = None
 
@@ -75,8 +78,17 @@ class EngineView:
         return answer
 
     async def used(self, container_id: str, *, at: datetime) -> Used | None:
-        await self._read("used", lambda: self._daemon.look(container_id))
-        return None
+        one: Container = await self._read("used", lambda: self._daemon.look(container_id))
+        await asyncio.sleep(_MEASURES_S)  # the engine counts twice
+        if one.state is not RunState.RUNNING:
+            return None
+        now, traffic = self._daemon.now, self._daemon.traffic
+        return Used(
+            at=at,
+            started_at=one.started_at,
+            cpu_seconds=traffic.cpu_seconds(one.id, now),
+            network_bytes=traffic.network_bytes(one.id, now),
+        )
 
     async def room(self, container_id: str) -> Room:
         await self._read("room", lambda: self._daemon.look(container_id))
@@ -157,6 +169,7 @@ class EngineView:
             if not made:
                 labels = {
                     **source.labels,
+                    **self._daemon.next_number(source),
                     "relevo.clone-of": source.name,
                     "relevo.attempt": attempt_id,
                     "relevo.created-at": at.isoformat(),
@@ -198,17 +211,7 @@ class EngineView:
     async def remove_clone(
         self, container_id: str, *, attempt_id: str, not_after: Deadline = NO_END
     ) -> None:
-        try:
-            one = await self.inspect(container_id)
-        except ContainerGone:
-            return
-        if "relevo.clone-of" not in one.labels:
-            raise EngineRefused(403, "not a clone of ours")
-        if self.checks_deadline:
-            in_time(not_after)
-        if self.watch is not None:
-            self.watch.sent(self._process, "remove", container_id, attempt_id)
-        await self._read("remove", lambda: self._daemon.remove(container_id))
+        await removal.remove(self, container_id, attempt_id=attempt_id, not_after=not_after)
 
     async def _write(
         self,

@@ -119,6 +119,7 @@ class Fleet:
         }
         if self.watch is not None:
             ported["records"] = self.watch.records(process, store.records, ported["records"])
+            ported["scaling"] = self.watch.scaling(process, ported["scaling"])
         view = EngineView(self._daemon, process)
         view.watch = self.watch
         node.process, node.clock, node.view = process, clock, view
@@ -149,7 +150,7 @@ class Fleet:
             node.controller = controller
             self.on_boot(node)
             loops: list[Any] = [controller.worker.run, controller.tenure.run]
-            loops += [controller.resync.run, controller.witness.run]
+            loops += [controller.resync.run, controller.witness.run, controller.departures.run]
             if controller.crier is not None:
                 loops.append(controller.crier.run)
             node.loops = tuple(process.spawn(run(), f"{process.label} {run}") for run in loops)

@@ -90,6 +90,8 @@ class Intents:
         #: Target -> when its records were read last.
         self.read_at: dict[str, float] = {}
         self.members: list[Alertmanager] = []
+        #: How many departures were charged later than a time, at most.
+        self.departed: Callable[[datetime], int] = lambda since: 0
 
     @property
     def now(self) -> float:

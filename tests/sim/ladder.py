@@ -7,7 +7,7 @@ from typing import Any
 from app.domain.container import Container
 from app.domain.decision import Reason, Verdict
 from app.domain.remediation import Action, Attempt, Remediation
-from app.policies.spec import Rulebook
+from app.policies.spec import Rulebook, Strategy
 from app.ports import RemediationFilter, Store
 from tests.sim.daemon import Daemon
 from tests.sim.prometheus import Prometheus
@@ -98,10 +98,22 @@ class Ladder:
                     count += 1
         return count, close
 
+    def scaled_in_lately(self, record: Remediation, now: datetime) -> bool:
+        """Tell whether an instance of the group left within the window, for it was not needed."""
+        span = self._policy.restart.window
+        dossier = _sync(
+            self._truth.records.read(
+                record.target, group=record.group, now=now, window=span, brake_window=span
+            )
+        )
+        return dossier.left_at is not None and now - dossier.left_at < span + _ROUNDING
+
     def check(self, record: Remediation, attempt: Attempt, one: Container, *, now: float) -> None:
         """Check an action that is about to begin."""
         if now - self.lost_at < 4000:
             return  # what the store has forgotten it cannot count
+        if self._policy.strategy is not Strategy.RESTART_FIRST:
+            return  # another order of steps
         failures, close = self.failures(record.target, record.group, attempt.intent_at)
         if close or record.relapse_of is not None:
             return
@@ -142,7 +154,9 @@ class Ladder:
             "relevo.clone-of" in other.labels and self.fires(other.name)
             for other in self._daemon.inside.values()
         )
-        by_clone = by_clone or attempt.reason in (Reason.CLONE_SICK, Reason.SCALED_IN_LATELY)
+        by_clone = by_clone or attempt.reason is Reason.CLONE_SICK
+        if attempt.reason is Reason.SCALED_IN_LATELY:
+            by_clone = by_clone or self.scaled_in_lately(record, attempt.intent_at)
         too_few = failures < self._policy.restart.max_failed and record.scaled_out_at is None
         if too_few and not by_clone:
             self._fail("L3", f"{one.name} is scaled out after {failures} failures")

@@ -145,7 +145,8 @@ class People:
         wish = Wish(reason="a person's", author="ann", key=f"key-{self._orders}")
         target = f"{ENGINE}:{self._random.choice(list(self._ward.patients))}"
         kind = self._random.choice(
-            ("restart", "restart", "scale_out", "pause", "hold", "cancel", "release", "reset")
+            ("restart",) * 2
+            + ("scale_out", "scale_in", "pause", "hold", "cancel", "release", "reset")
         )
         span = timedelta(seconds=self._random.uniform(60, 1500))
 
@@ -156,6 +157,8 @@ class People:
                     await operator.act(target, OrderKind.RESTART, wish)
                 case "scale_out":
                     await operator.act(target, OrderKind.SCALE_OUT, wish)
+                case "scale_in":
+                    await operator.scale_in(target, wish)
                 case "pause":
                     await operator.pause(wish, lasts=span)
                 case "hold":

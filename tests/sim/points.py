@@ -2,8 +2,22 @@
 
 from typing import Final
 
+#: Those at which a clone is leaving come after all others.
 #: ``<``: before the call leaves the process; ``>``: its answer has come, and nobody has seen it.
 #: Those of the engine in between happen while the daemon is at it.
+LEAVES: Final = (
+    "scaling.under_way>",
+    "scaling.begin<",
+    "scaling.begin>",
+    "engine.used>",
+    "engine.disconnect.send<",
+    "engine.disconnect.send>",
+    "engine.stop.send>",
+    "engine.remove.send<",
+    "engine.remove.send>",
+    "scaling.end<",
+    "scaling.end>",
+)
 KILLS: Final = (
     "webhook<",
     "inbox.accept<",
@@ -51,4 +65,5 @@ KILLS: Final = (
     "orders.place<",
     "orders.place>",
     "history.remediations>",
+    *LEAVES,
 )

@@ -1,7 +1,8 @@
 """Profiles whose faults strike where it hurts; and all profiles together."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+from app.policies.spec import Policy, Rulebook, Strategy
 from tests.sim.profiles import PROFILES as PLAIN
 from tests.sim.profiles import Profile
 from tests.sim.weather import Weather
@@ -31,7 +32,26 @@ class Rough(Profile):
     lag: float = 0.0
     #: Containers take their time to stop.
     stops_slowly: bool = False
+    #: People have groups scaled out; half as often, in.
+    tides: float = 0.0
+    #: Clones end, are stopped, paused, removed; a third as often, what they were made of.
+    clone_faults: float = 0.0
+    #: Somebody makes a container that says that it is a clone, or takes one away.
+    decoys: float = 0.0
+    #: A person holds a target that has a clone, or pauses everything.
+    halts: float = 0.0
+    strategy: Strategy = Strategy.RESTART_FIRST
 
+
+_TIDES = Rough(
+    name="tides",
+    controllers=(2, 2),
+    illnesses=0.6,
+    tides=8.0,
+    clone_faults=4.0,
+    decoys=1.5,
+    halts=1.0,
+)
 
 ROUGH = {
     one.name: one
@@ -54,8 +74,22 @@ ROUGH = {
             background=Weather(lost_request=0.01, lost_reply=0.01),
         ),
         Rough(name="lag", lag=3.0, illnesses=4.0, storms=1.5),
+        _TIDES,
+        replace(_TIDES, name="ebb", tides=4.0, clone_faults=0.0, decoys=0.0, halts=2.0),
+        replace(_TIDES, name="surf", kills=6.0, pauses=5.0, stops=1.0, loses_data=0.2),
+        replace(_TIDES, name="wreck", rollbacks=1.0, emptied=0.5, spells=2.0, server_restarts=1.0),
+        replace(_TIDES, name="shoal", tempers=3.0, daemon_down=1.0, stream_cuts=2.0),
+        Rough(name="surge", strategy=Strategy.SCALE_FIRST, illnesses=3.0, people=0.5),
+        Rough(name="cover", strategy=Strategy.RELIEVE_FIRST, illnesses=3.0, people=0.5, kills=1.0),
         Rough(name="sluggish", stops_slowly=True, illnesses=6.0, controllers=(2, 2)),
     )
 }
 
 PROFILES: dict[str, Profile] = {**PLAIN, **ROUGH}
+
+
+def rulebook_of(profile: Profile) -> Rulebook:
+    """What all controllers go by: all that is shipped, but for how ill ones are helped."""
+    if not isinstance(profile, Rough):
+        return Rulebook()
+    return Rulebook(defaults=Policy(strategy=profile.strategy))

@@ -3,7 +3,10 @@
 import asyncio
 from typing import Any
 
+from tests.sim.crowd import Crowds
 from tests.sim.daemon import Temper
+from tests.sim.departing import Departing
+from tests.sim.departing_audit import DepartingAudit
 from tests.sim.fleet import Node
 from tests.sim.meddling import Meddling
 from tests.sim.poison import Poison, PoisonedRecords
@@ -11,6 +14,7 @@ from tests.sim.process import Process
 from tests.sim.profiles_rough import PROFILES, Rough
 from tests.sim.proxy import Proxy
 from tests.sim.rules_more import MoreRules
+from tests.sim.tides import Tides
 
 __all__ = ["PROFILES", "roughen"]
 
@@ -18,9 +22,10 @@ __all__ = ["PROFILES", "roughen"]
 class Watching:
     """The checker at every step, and the rules that came after it."""
 
-    def __init__(self, watch: Any, rules: MoreRules, poison: Poison) -> None:
+    def __init__(self, watch: Any, rules: MoreRules, departing: Departing, poison: Poison) -> None:
         self._watch = watch
         self._rules = rules
+        self._departing = departing
         self._poison = poison
 
     def __getattr__(self, name: str) -> Any:
@@ -31,8 +36,15 @@ class Watching:
         watched = self._watch.records(process, raw, port)
         return PoisonedRecords(self._poison, process, watched, self._rules.noted)
 
+    def scaling(self, process: Process, port: Any) -> Any:
+        """Return the scale-ins of a process, watched."""
+        return self._departing.scaling(process, port)
+
     def sent(self, process: Process, what: str, container_id: str, attempt_id: str) -> None:
         """Check a request that writes, as it leaves."""
+        if attempt_id in self._departing.known:
+            self._departing.sent(process, what, container_id, attempt_id)
+            return
         self._watch.sent(process, what, container_id, attempt_id)
         self._rules.sent(what, container_id)
 
@@ -40,7 +52,10 @@ class Watching:
 def roughen(sim: Any) -> None:
     """Join what was made and has not begun yet; `sim` is a `tests.sim.simulation.Simulation`."""
     poison, rules = Poison(sim.loop, sim.fail), MoreRules(sim)
-    sim.fleet.watch = Watching(sim.watch, rules, poison)
+    crowds = Crowds(sim)
+    departing = Departing(sim, crowds, rules.listed_since)
+    sim.fleet.watch = Watching(sim.watch, rules, departing, poison)
+    _have_all_leave(sim, DepartingAudit(sim, crowds, departing))
     answered = sim.fleet.on_answer
 
     def on_answer(*told: Any) -> None:
@@ -53,6 +68,7 @@ def roughen(sim: Any) -> None:
         return
     random = sim._random("rough")
     meddling = Meddling(sim, profile, random, poison)
+    tides = Tides(sim, profile, random) if profile.tides else None
     proxies = []
     if profile.loses or profile.repeats:
         for member in sim.chaos._members:
@@ -67,6 +83,8 @@ def roughen(sim: Any) -> None:
     def ended() -> None:
         end()
         meddling.end()
+        if tides is not None:
+            tides.end()
         for proxy in proxies:
             proxy.is_over = True
 
@@ -90,3 +108,16 @@ def _have_looks_take_time(sim: Any, longest: float) -> None:
         view._read = slowly
 
     sim.fleet.on_boot = on_boot
+
+
+def _have_all_leave(sim: Any, audit: DepartingAudit) -> None:
+    """Have a run go on, when all is well and has ended, until nobody is needed any more."""
+    end = sim._end
+
+    def ended() -> None:
+        end()
+        sim._go(audit.lasts())
+        if sim.violation is None:
+            sim.loop.run_until_complete(audit.end())
+
+    sim._end = ended

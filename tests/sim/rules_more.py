@@ -6,6 +6,7 @@ from typing import Any
 from app.domain.alert import Alert, AlertStatus
 from app.domain.decision import Reason, Verdict
 from app.domain.remediation import Remediation
+from app.policies.spec import Strategy
 from tests.builders import ENGINE
 from tests.sim.intents import UNTOUCHABLE, sync
 from tests.sim.process import Process
@@ -68,6 +69,10 @@ class MoreRules:
         elif self._dead_since is None:
             self._dead_since = now
 
+    def listed_since(self, name: str) -> float | None:
+        """Tell since when the alert of a container is listed as active; None: it is not."""
+        return self._since.get(name)
+
     # ------------------------------------------------------------ what is noted
 
     def noted(self, process: Process, record: Remediation | None) -> None:
@@ -95,12 +100,16 @@ class MoreRules:
         ladder = self._sim.watch.ladder
         if record.reason not in _NO_RELIEF or record.scaled_out_at is not None:
             return
+        if self._policy.strategy is not Strategy.RESTART_FIRST:
+            return  # another order of steps
         if self._loop.now - ladder.lost_at < _COUNTS_S or record.relapse_of is not None:
             return
         if record.container in UNTOUCHABLE:
             return  # one that is only observed counts what it would have done
         if any(self._loop.now - at < 600 for n, at in self._fired() if "_new" in n):
             return  # a clone that is ill is relieved at once
+        if ladder.scaled_in_lately(record, process.now()):
+            return  # what has left is needed again
         failures, close = ladder.failures(record.target, record.group, process.now())
         if not close and failures < self._policy.restart.max_failed:
             self._sim.fail("L5", f"{record.id}: {failures} failures, and {record.reason}")

@@ -12,7 +12,6 @@ from typing import Any
 
 import structlog
 
-from app.policies.spec import Rulebook
 from tests.sim.alertmanager import Alertmanager, Log
 from tests.sim.audit import Audit
 from tests.sim.backend import Backend, MemoryBackend
@@ -27,6 +26,7 @@ from tests.sim.people import People
 from tests.sim.plan import Plan, Result
 from tests.sim.planting import planted
 from tests.sim.process import Ambush, Dead
+from tests.sim.profiles_rough import rulebook_of
 from tests.sim.prometheus import Prometheus
 from tests.sim.rough import PROFILES, roughen
 from tests.sim.told import Told
@@ -160,7 +160,7 @@ class Simulation:
 
     async def _begin(self, backend: Backend) -> None:
         loop, profile, trace = self.loop, self.profile, self.trace
-        rulebook = Rulebook()
+        rulebook = rulebook_of(profile)
         members: list[Alertmanager] = []
         self.listing = Alertmanagers(members)
         self.fleet = fleet = Fleet(

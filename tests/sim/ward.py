@@ -27,6 +27,8 @@ class Patient:
     changed_at: float = -1000.0
     #: Number of its illness: timers of an earlier one do nothing.
     illness: int = 0
+    #: Of a clone: its container. The next one of its name is another patient.
+    container_id: str = ""
 
 
 class Ward:
@@ -99,7 +101,12 @@ class Ward:
         """See what a start does: of a patient, or of somebody who relieves it."""
         source = one.labels.get("relevo.clone-of")
         if source is not None:
-            self.patients.setdefault(one.name, Patient(name=one.name))
+            before = self.patients.get(one.name)
+            if before is None or before.container_id != one.id:
+                number = before.illness + 1 if before is not None else 0
+                self.patients[one.name] = Patient(
+                    name=one.name, illness=number, container_id=one.id
+                )
             self._relieved(one)
             return
         patient = self.patients.get(one.name)
@@ -136,7 +143,9 @@ def population() -> list[Container]:
     """The containers of the simulated host."""
 
     def one(name: str, number: int, labels: Mapping[str, str], stops_in: str) -> Container:
-        return container(name, number, labels={**labels, "sim.stops-in": stops_in})
+        return container(
+            name, number, labels={**labels, "sim.stops-in": stops_in}, networks=("shop",)
+        )
 
     enable = {"relevo.enable": "true"}
     return [

@@ -37,7 +37,7 @@ class Watch(Intents):
             self.fail("I12", f"{what} of {one.name} for {attempt_id}, which nobody intended")
             return
         self._check_leader(process, what, one)
-        if what == "remove" or what == "clone_start":
+        if what in ("disconnect", "stop", "remove", "clone_start"):
             return
         self._check_intent(intent, what, one)
         self._check_stops(process, intent, what, one)

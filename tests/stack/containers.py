@@ -49,7 +49,7 @@ async def ensure_image() -> None:
         raise DockerFailed(f"{_MAKE_IMAGE.name} workload: {out.decode().strip()}")
 
 
-def _time(text: str) -> datetime:
+def moment(text: str) -> datetime:
     """Read the engine's times: RFC 3339 with up to nine digits, of which Python takes six."""
     head, _, fraction = text.rstrip("Z").partition(".")
     return datetime.fromisoformat(f"{head}.{fraction[:6]:0<6}+00:00")
@@ -150,7 +150,8 @@ class Ward:
 
     def __init__(self, *, label_prefix: str, events: Path) -> None:
         self._prefix = label_prefix
-        self._events = events
+        #: Where the engine's restart events are taken down.
+        self.events = events
         self._mine = f"{label_prefix}.lab"
         self._images: list[str] = []
 
@@ -203,8 +204,8 @@ class Ward:
         return Patient(
             name=full_name,
             id=container_id,
-            created=_time(created),
-            events=self._events,
+            created=moment(created),
+            events=self.events,
             place="-".join(part for part in place if part) if all(place) else None,
         )
 

@@ -1,0 +1,307 @@
+"""
+Load really moves: a service that costs CPU per request gets more of them than it can serve. The
+real rule fires, restarts do not help, a clone takes its share, both are below the rule, the alert
+ends; when fewer come the clone leaves, and nobody who asks twice notices.
+
+Once with clients that pick among all addresses of the name, once through each balancer of
+examples/, and once with its queue. All live side by side in one lab: they take the time of one.
+"""
+
+import asyncio
+import math
+import sys
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import mkdtemp
+
+import pytest
+import pytest_asyncio
+
+from tests.parts import missing, require
+from tests.stack.answers import Json
+from tests.stack.example import EXAMPLES, Counted, Example, hostname_of, make_images
+from tests.stack.lab import NO_BOUNDS, REPOSITORY, Lab
+from tests.stack.stories import comes_to
+from tests.stack.wait import eventually
+
+pytestmark = [
+    pytest.mark.stack,
+    pytest.mark.docker,
+    pytest.mark.asyncio(loop_scope="module"),
+    pytest.mark.timeout(400),
+]
+
+#: As written. Shorter waits than the shipped ones at this pace (3, 15, 30 s), since the demo shows
+#: those; and a quiet time that is over only after everything has been looked at.
+POLICY: Json = {
+    "name": "load",
+    "restart": {"delays": ["2s"]},
+    "scale_out": {"cooldown": "10s"},
+    "scale_in": {"after": "45s", "every": "2s"},
+}
+#: The host has room: what else runs on it is not the question here.
+GUARDS: Json = {**NO_BOUNDS, "reserve": {"memory": "0%", "cpus": 0}, "deploy_hold": "0s"}
+#: Alert, three restarts with their verdicts, the clone, its settling: 65 s on an idle machine.
+RELIEVED_WITHIN = 180.0
+#: The quiet time, and an engine that has much to do.
+LEFT_WITHIN = 120.0
+#: The rule's own threshold (deploy/prometheus/alert_rules.yml).
+RULE = 0.8
+#: A request costs 3 ms and some overhead: this rate asks for a little more than one instance has,
+#: and for 60 to 65% of two (measured).
+CPUS = 0.15
+RATE, LATER = 45, 10
+#: No request is under way for longer than this (customer.py: two tries).
+LAST_ANSWERS = 14
+
+ALIAS, QUEUE = "alias", "queue-worker"
+BALANCED = ("haproxy", "nginx", "caddy")
+WAYS = (ALIAS, *BALANCED, QUEUE)
+#: What each needs, in the words of deploy/airgap/images.sh.
+IMAGES = {ALIAS: "python", **{way: f"examples/{way}" for way in (*BALANCED, QUEUE)}}
+
+
+@dataclass(slots=True)
+class Scene:
+    """The lab, and what became of each way."""
+
+    lab: Lab
+    #: Way -> why it cannot be had.
+    missing: dict[str, str]
+    told: dict[str, asyncio.Task[str]]
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def scene(request: pytest.FixtureRequest) -> AsyncIterator[Scene]:
+    """All ways at once. A way whose parts are missing is skipped, by its own test."""
+    for part in ("docker", "docker-compose", "redis", "prometheus", "alertmanager", "busybox"):
+        require(part)
+    # One after the other: two that make the same image would be in each other's way.
+    complaints = {way: await make_images(images) for way, images in IMAGES.items()}
+    failed_before = request.session.testsfailed
+    home = Path(mkdtemp(prefix="relevo-lab-"))
+    async with Lab(home, policies=(POLICY,), guards=GUARDS) as lab:
+        told = {
+            way: asyncio.create_task(queue_moves(lab) if way == QUEUE else load_moves(lab, way))
+            for way in WAYS
+            if not complaints[way]
+        }
+        yield Scene(lab, complaints, told)
+        for task in told.values():
+            task.cancel()
+        await asyncio.gather(*told.values(), return_exceptions=True)
+    if request.session.testsfailed == failed_before:
+        lab.remove_traces()
+
+
+@pytest.mark.parametrize("way", WAYS)
+async def test_load_moves(scene: Scene, way: str) -> None:
+    if scene.missing[way]:
+        missing(way, scene.missing[way])
+    try:
+        said = await scene.told[way]
+    except AssertionError as exc:
+        exc.add_note(scene.lab.story())
+        raise
+    sys.stdout.write(f"\n{way}: {said}\n")
+
+
+def http_example(lab: Lab, way: str) -> Example:
+    """A service with its customers, straight to it or through a balancer."""
+    file = REPOSITORY / "deploy" / "demo" / "compose.yaml"
+    url = "http://web:8000"
+    if way != ALIAS:
+        file, url = EXAMPLES / way / "compose.yaml", "http://balancer:8080"
+    customers = {
+        "image": "${PYTHON_IMAGE:-python:3.11-slim}",
+        "command": [
+            *("python3", "/customer.py", url, "--rate", str(RATE), "--later", str(LATER)),
+        ],
+        "volumes": [f"{REPOSITORY}/tests/stack/customer.py:/customer.py:ro"],
+        "stop_grace_period": "1s",
+    }
+    services: dict[str, Json] = {
+        "web": {"cpus": CPUS, "stop_grace_period": "1s", "healthcheck": {"interval": "1s"}},
+        "customers": customers,
+    }
+    if way != ALIAS:
+        services["balancer"] = {}
+    return Example(lab, file, name=way, patient="web", services=services)
+
+
+async def load_moves(lab: Lab, way: str) -> str:
+    """The whole story of one HTTP service; return the numbers."""
+    async with http_example(lab, way) as example:
+        patient = example.patient
+        clone = await is_relieved(lab, example)
+        began = len(await example.log("customers"))
+        source_name, clone_name = await hostname_of(patient.id), await hostname_of(clone)
+
+        async def shared() -> Counted | None:
+            lines = (await example.log("customers"))[began:]
+            return Counted(lines) if len(lines) >= 6 else None
+
+        busy = await eventually(shared, within=30, what="the customers have counted")
+        used = await both_below_the_rule(lab, example, clone)
+        assert busy.answered.keys() == {source_name, clone_name}, str(busy)
+        # A random half of some 270: a quarter is never an accident.
+        assert 0.25 < busy.share(clone_name) < 0.75, str(busy)
+
+        await example.signal("customers", "USR1")
+        await leaves(lab, example)
+        left = len(await example.log("customers"))
+
+        async def all_told() -> list[str] | None:
+            lines = await example.log("customers")
+            return lines if len(lines) >= left + LAST_ANSWERS else None
+
+        lines = await eventually(all_told, within=60, what="the last requests have ended")
+        # From its relief on: under the whole load, while it ended, and while the clone left.
+        told = Counted(lines[began:])
+        assert (told.failed, told.shed) == (0, 0), str(told)
+        assert Counted(lines[left + 2 :]).answered.keys() == {source_name}
+        return (
+            f"clone {busy.share(clone_name):.0%} of {busy.answered.total()} requests, "
+            f"CPU {used[0]:.0%} and {used[1]:.0%}; until the clone was gone: {told}"
+        )
+
+
+async def is_relieved(lab: Lab, example: Example) -> str:
+    """Wait for three restarts in vain, and a clone that helped; return the clone's id."""
+    patient = example.patient
+    story = await comes_to(lab, patient, "closed", within=RELIEVED_WITHIN)
+    attempts = [f"{one['action']} {one['verdict']}" for one in story["attempts"]]
+    assert attempts == ["restart symptom_persists"] * 3 + ["scale_out relieved"], story
+    assert (story["outcome"], story["alerts"]) == ("relieved", ["ContainerHighCPU"])
+    assert len(await patient.restarts()) == 3
+    (clone,) = await example.clones()
+    return clone
+
+
+async def both_below_the_rule(lab: Lab, example: Example, clone: str) -> tuple[float, float]:
+    """Prometheus' word on the CPU of source and clone, Alertmanager's on their alerts."""
+    both = (example.patient, await example.as_patient(clone))
+
+    async def used(name: str) -> float:
+        found = await lab.query(
+            f'avg_over_time(relevo:container_cpu_utilisation:ratio_rate1m{{name="{name}"}}[8s])'
+        )
+        return float(found[0]["value"][1]) if found else math.nan
+
+    async def look() -> tuple[float, float] | None:
+        found = (await used(both[0].name), await used(both[1].name))
+        # (NaN is below nothing.)
+        return found if all(0.05 < one < RULE for one in found) else None
+
+    found = await eventually(look, within=20, what=f"{both[0].name} and its clone are below 80%")
+    for one in both:
+        assert await lab.alerts(one) == []
+    return found
+
+
+async def leaves(lab: Lab, example: Example) -> None:
+    """Wait until the clone is gone, and see that it left in good order."""
+
+    async def gone() -> bool:
+        return await example.clones() == []
+
+    await eventually(gone, within=LEFT_WITHIN, what=f"the clone of {example.patient.name} left")
+
+    async def ended() -> Json | None:
+        for one in (await lab.get("/api/v1/activities"))["activities"]:
+            ours = example.project in one["group"]
+            if ours and one["kind"] == "scale_in" and one["status"] != "in_progress":
+                return dict(one)
+        return None
+
+    activity = await eventually(ended, within=10, what="the scale-in is written down")
+    assert activity["status"] == "successful", activity
+    assert await lab.alerts(example.patient) == []
+
+
+# ------------------------------------------------------------------------ the queue
+
+
+async def queue_moves(lab: Lab) -> str:
+    """The whole story of a queue's worker; return the numbers."""
+    example = Example(
+        lab,
+        EXAMPLES / QUEUE / "compose.yaml",
+        name="queue",
+        patient="worker",
+        services={
+            "queue": {},
+            "feeder": {"environment": {"RATE": "0"}},
+            # A job whose worker was cut off from the queue goes back to it within the test.
+            "worker": {"cpus": CPUS, "environment": {"PATIENCE": "8"}},
+        },
+    )
+    async with example:
+        await overload(example)
+        clone = await is_relieved(lab, example)
+        names = await hostname_of(example.patient.id), await hostname_of(clone)
+        before = await done(example)
+
+        async def enough() -> dict[str, int] | None:
+            now = await done(example)
+            grown = {who: now.get(who, 0) - before.get(who, 0) for who in names}
+            return grown if sum(grown.values()) >= 30 else None
+
+        grown = await eventually(enough, within=60, what="both have worked")
+        share = grown[names[1]] / sum(grown.values())
+        assert 0.25 < share < 0.75, grown
+        used = await both_below_the_rule(lab, example, clone)
+
+        await ask_queue(example, "SET", "rate", "2")
+        await leaves(lab, example)
+        await ask_queue(example, "SET", "rate", "0")
+
+        async def all_done() -> tuple[int, int] | None:
+            made = int(await ask_queue(example, "GET", "made"))
+            finished = sum((await done(example)).values())
+            waiting = await ask_queue(example, "LLEN", "jobs")
+            doing = await ask_queue(example, "KEYS", "doing:*")
+            return (made, finished) if (waiting, doing) == ("0", "") else None
+
+        made, finished = await eventually(all_done, within=60, what="no job is left")
+        # Each at least once: those in the hand of a worker that was stopped may be done twice.
+        assert made <= finished <= made + 5, (made, finished)
+        return (
+            f"clone {share:.0%} of {sum(grown.values())} jobs, CPU {used[0]:.0%} and "
+            f"{used[1]:.0%}; {made} jobs, none lost, {finished - made} done twice"
+        )
+
+
+async def overload(example: Example) -> None:
+    """Find out how much one worker can do on this machine, and ask for a little more."""
+    await ask_queue(example, "SET", "rate", "150")
+
+    async def flooded() -> int | None:
+        finished = sum((await done(example)).values())
+        return finished if finished >= 20 else None
+
+    loop = asyncio.get_running_loop()
+    first = await eventually(flooded, within=30, what="the worker works")
+    since = loop.time()
+
+    async def measured() -> float | None:
+        finished, spent = sum((await done(example)).values()), loop.time() - since
+        return (finished - first) / spent if spent >= 4 else None
+
+    capacity = await eventually(measured, within=30, what="the worker's pace")
+    await ask_queue(example, "SET", "rate", str(math.ceil(capacity * 1.12)))
+    # What was only for measuring: taken out of the queue, and out of the books.
+    dropped = (await ask_queue(example, "LPOP", "jobs", "100000")).split()
+    await ask_queue(example, "DECRBY", "made", str(len(dropped)))
+
+
+async def done(example: Example) -> dict[str, int]:
+    """Finished jobs of each worker."""
+    lines = (await ask_queue(example, "HGETALL", "done")).split()
+    return dict(zip(lines[::2], map(int, lines[1::2]), strict=True))
+
+
+async def ask_queue(example: Example, *command: str) -> str:
+    """Give the queue a command."""
+    return await example.run_in("queue", "redis-cli", "--raw", *command)
