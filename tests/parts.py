@@ -23,6 +23,9 @@ _PROGRAMS = {
     "amtool": ("amtool",),
     "node-exporter": ("prometheus-node-exporter", "node_exporter"),
     "busybox": ("busybox",),
+    "haproxy": ("haproxy",),
+    "nginx": ("nginx",),
+    "caddy": ("caddy",),
     "wrk": ("wrk",),
 }
 #: Where Debian puts servers, which is not on everybody's PATH.

@@ -24,6 +24,7 @@ from app.policies.announce_facts import (
     Subject,
     group_label,
     group_label_of,
+    left_clones,
 )
 from app.policies.spec import BrakeRules, ChronicRules, Policy
 from tests.builders import START, TARGET, at, attempt, compose, remediation
@@ -248,8 +249,62 @@ def test_a_scale_out_says_why_and_what_comes_next() -> None:
     assert "3 restarts within 1h did not help (ContainerHighCPU)" in said["description"]
     assert "web_new has been up since 10:04 UTC" in said["description"]
     assert "within 10m" in said["relevo_next"]
-    assert "then a person is asked" in said["relevo_next"]
+    assert "then a person is asked. Once they have been gone for 30m" in said["relevo_next"]
     assert "relevo_decide" not in said
+
+
+def test_a_clone_that_has_left_runs_beside_nobody() -> None:
+    one = the_one(view(scaled_out(), left=frozenset({clone().id})), now=at(300))
+
+    said = one.annotations
+    assert said["summary"] == "web was scaled out: web_new has left again"
+    assert said["description"].endswith("web_new was up at 10:04 UTC, and is gone.")
+    assert one.key == the_one(view(scaled_out()), now=at(300)).key
+
+
+def test_a_cover_that_has_left_is_not_promised_to_leave() -> None:
+    record = scaled_out(attempts=(clone(reason=Reason.COVER),))
+
+    here = the_one(view(record)).annotations["relevo_next"]
+    gone = the_one(view(record, left=frozenset({clone().id}))).annotations["relevo_next"]
+
+    assert "web_new leaves when that has helped" in here
+    assert "web_new" not in gone
+
+
+@pytest.mark.parametrize(
+    ("record", "present", "left"),
+    [
+        pytest.param(scaled_out(), (), (), id="whose-id-nobody-knows"),
+        pytest.param(scaled_out(attempts=(clone(clone_id="c"),)), (), ("web-1.1",), id="gone"),
+        pytest.param(scaled_out(attempts=(clone(clone_id="c"),)), ("c",), (), id="here"),
+        pytest.param(
+            scaled_out(attempts=(clone(clone_id="c"),), scaled_out_at=None),
+            (),
+            (),
+            id="not-warm-yet",
+        ),
+        pytest.param(
+            scaled_out(
+                attempts=(
+                    clone(clone_id="c"),
+                    clone(id="web-1.2", clone_id="d", acted_at=at(241)),
+                )
+            ),
+            ("c",),
+            (),
+            id="the-next-one-is-not-listed-yet",
+        ),
+        pytest.param(failed(), (), (), id="restarts-are-no-clones"),
+    ],
+)
+def test_which_clones_have_left(
+    record: Remediation | Attempt, present: tuple[str, ...], left: tuple[str, ...]
+) -> None:
+    if isinstance(record, Attempt):
+        record = scaled_out(attempts=(record,))
+
+    assert left_clones([record], present) == set(left)
 
 
 @pytest.mark.parametrize("state", [s for s in State if s not in (State.OK, State.CLOSED)])

@@ -37,7 +37,7 @@ class Value:
 
 @dataclass(frozen=True, slots=True)
 class Adapter:
-    """A check of the engine's adapter is left out: ``compares`` or ``checks_deadline``."""
+    """A check of the engine's adapter is left out: ``checks_deadline``, for one."""
 
     flag: str
 
@@ -64,12 +64,16 @@ class Mutant:
 
 LADDER: Final = "app.policies.ladder"
 GUARDS: Final = "app.policies.guards"
+SCALE_IN: Final = "app.policies.scale_in"
+DEPARTURES: Final = "app.policies.departures"
+SCALING: Final = "app.controller.scaling:Departures"
 ACT: Final = "app.controller.act"
 TENURE: Final = "app.controller.tenure"
 SEAT: Final = "app.controller.seat"
 LOOK: Final = "app.controller.last_look:LastLook.changes"
 
 NO_COMPARE: Final = Adapter("compares")
+NO_LABEL: Final = Adapter("checks_label")
 NO_DEADLINE: Final = Adapter("checks_deadline")
 NO_DECISION: Final = Py(
     f"{LADDER}:_climb",

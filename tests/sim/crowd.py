@@ -33,8 +33,8 @@ class Crowds:
         def removing(container_id: str) -> None:
             self._mind(container_id, lambda: remove(container_id))
 
-        self._daemon.put = putting  # type: ignore[method-assign]
-        self._daemon.remove = removing  # type: ignore[method-assign]
+        self._daemon.put = putting
+        self._daemon.remove = removing
         self._loop.later(_LOOKS_EVERY_S, self._look)
 
     def _mind(self, container_id: str, do: Callable[[], object]) -> None:

@@ -24,7 +24,7 @@ from tests.stack.example import EXAMPLES, Example, address_of, hostname_of, make
 from tests.stack.lab import NO_BOUNDS, Lab
 from tests.stack.stories import comes_to, restarted
 from tests.stack.wait import always, eventually
-from tests.stack.wrk import CONNECTIONS, Sent, Wrk
+from tests.stack.wrk import CONNECTIONS, Sent, Wrk, make_wrk
 
 pytestmark = [
     pytest.mark.stack,
@@ -211,9 +211,7 @@ async def until_a_clone_serves(lab: Lab, example: Example, url: str) -> float:
     """Give notice; return after how many seconds another instance answers, through the balancer."""
     loop = asyncio.get_running_loop()
     noticed_at = loop.time()
-    await lab.notify(
-        example.patient, status="firing", starts_at=LoopClock().now(), alert=SCALED
-    )
+    await lab.notify(example.patient, status="firing", starts_at=LoopClock().now(), alert=SCALED)
     source = await hostname_of(example.patient.id)
 
     async def look() -> bool:
@@ -221,15 +219,3 @@ async def until_a_clone_serves(lab: Lab, example: Example, url: str) -> float:
 
     await eventually(look, within=SERVES_WITHIN + 30, what="a clone answers")
     return loop.time() - noticed_at
-
-
-async def make_wrk() -> None:
-    """Install wrk where that can be done; who cannot have it is skipped by name."""
-    from tests.stack.example import REPOSITORY
-
-    programs = REPOSITORY / "deploy" / "airgap" / "programs.sh"
-    process = await asyncio.create_subprocess_exec(
-        str(programs), "wrk", stdout=asyncio.subprocess.DEVNULL, stderr=asyncio.subprocess.DEVNULL
-    )
-    await process.wait()
-    require("wrk")

@@ -1,0 +1,167 @@
+"""Bugs of how clones leave: who, when, how many, and what becomes of a departure."""
+
+from typing import Final
+
+from tests.sim.bugs import DEPARTURES, NO_LABEL, SCALE_IN, SCALING, Mutant, Py, Value
+
+_LOOK: Final = "app.controller.lookout:Lookout"
+_DEPARTURE: Final = "app.controller.departure:Departure"
+
+#: Nobody may be left because of it, whatever else has gone wrong.
+_ANY_RECORD: Final = Py(
+    f"{SCALE_IN}:_is_ours", "clone.protected is not None or clone.recorded is None", "False"
+)
+_NO_GRACE: Final = Py(f"{SCALE_IN}:_is_ours", "now >= clone.known_since + GRACE", "True")
+_NOT_RUNNING: Final = Py(f"{SCALING}._start", "if group in self._running:", "if False:")
+_NO_REST: Final = Py(f"{SCALE_IN}:_calm", "if rests and now < max(rests):", "if False:")
+
+LEAVING_BUGS: Final[dict[str, Mutant]] = {
+    "last_that_serves_leaves": Mutant(
+        (Py(f"{SCALE_IN}:last_instance", "if any(", "if True or any("),),
+        "tides",
+        rules=("D2",),
+    ),
+    "originals_leave": Mutant(
+        (
+            Py(f"{_LOOK}.look", "if member.clone_of is not None:", "if True:"),
+            _NO_GRACE,
+            _ANY_RECORD,
+            NO_LABEL,
+        ),
+        "ebb",
+        rules=("D1",),
+    ),
+    "leaves_without_a_record": Mutant((_NO_GRACE,), "tides", rules=("D1",)),
+    "copies_leave": Mutant((_ANY_RECORD,), "tides", rules=("D1",)),
+    "oldest_leaves_first": Mutant(
+        (Py(f"{SCALE_IN}:_newest_first", "reverse=True", "reverse=False"),),
+        "ebb",
+        rules=("D6",),
+    ),
+    "quiet_is_not_waited_for": Mutant(
+        (Py(f"{SCALE_IN}:_calm", "if now < quiet_since + rules.after:", "if False:"),),
+        "ebb",
+        rules=("D4",),
+    ),
+    "leaves_although_needed": Mutant(
+        (Py(f"{SCALE_IN}:is_needed", "return crowd.is_open or any(", "return False and any("),),
+        "stubborn",
+        rules=("D4",),
+    ),
+    "leaves_beside_a_sick_original": Mutant(
+        (
+            Py(f"{SCALE_IN}:_calm", "if not one.is_serving", "if False"),
+            Py(f"{SCALE_IN}:last_instance", "if any(", "if True or any("),
+        ),
+        "tides",
+        rules=("D4", "D2"),
+    ),
+    "all_leave_in_a_row": Mutant((_NO_REST,), "ebb", rules=("D5",)),
+    "two_leave_at_once": Mutant(
+        (
+            Py("tests.memory_scaling:MemoryScaling.begin", "if other is not None:", "if False:"),
+            Py(f"{SCALE_IN}:_calm", "if now < quiet_since + rules.after:", "if False:"),
+            _NO_REST,
+            _NOT_RUNNING,
+            Py(f"{SCALING}._round", "and str(group) not in self._running", "and True"),
+            Py(
+                f"{SCALE_IN}:_newest_first",
+                "sorted(crowd.clones, key=lambda one: (one.made_at, one.listed.name), reverse=True)",
+                "sorted(crowd.clones, key=lambda one: hash((one.listed.id, one.made_at)) % 7)",
+            ),
+        ),
+        "ebb",
+        rules=("D3",),
+    ),
+    "leaves_while_paused": Mutant(
+        (
+            Py(
+                f"{SCALE_IN}:_guarded",
+                "((guard.hold, Reason.HOLD), (guard.pause, Reason.PAUSE))",
+                "((guard.hold, Reason.HOLD),)",
+            ),
+        ),
+        "ebb",
+        rules=("D7",),
+    ),
+    "leaves_on_hold": Mutant(
+        (
+            Py(
+                f"{SCALE_IN}:_guarded",
+                "((guard.hold, Reason.HOLD), (guard.pause, Reason.PAUSE))",
+                "((guard.pause, Reason.PAUSE),)",
+            ),
+        ),
+        "ebb",
+        rules=("D7",),
+    ),
+    "is_not_drained": Mutant(
+        (
+            Py(
+                f"{DEPARTURES}:is_drained",
+                "activity.reason is Reason.CLONE_DOWN or now - activity.started_at >= drain",
+                "True",
+            ),
+        ),
+        "ebb",
+        rules=("D8",),
+    ),
+    "drain_has_no_end": Mutant(
+        (
+            Py(f"{DEPARTURES}:is_drained", "now - activity.started_at >= drain", "False"),
+            Py(f"{DEPARTURES}:is_quiet", "if before is None", "if True"),
+        ),
+        "ebb",
+        rules=("D9",),
+    ),
+    "forgets_what_is_under_way": Mutant(
+        (
+            Py(f"{SCALING}._round", "for activity in under_way:", "for activity in ():"),
+            Py(
+                f"{SCALING}._ask",
+                "self._start(sight.crowd.id, self._carry_out(begun))",
+                "begun.id == activity.id and self._start(sight.crowd.id, self._carry_out(begun))",
+            ),
+        ),
+        "tides",
+        point="scaling.begin>",
+        rules=("D9",),
+    ),
+    "no_intent_to_leave": Mutant(
+        (
+            Py(
+                f"{_DEPARTURE}.begin",
+                "return await self._store.scaling.begin(",
+                "return activity if True else await self._store.scaling.begin(",
+            ),
+        ),
+        "ebb",
+        rules=("D0", "I12"),
+    ),
+    "refused_and_called_gone": Mutant(
+        (
+            Py(
+                f"{_DEPARTURE}._through",
+                "return self._ended(activity, ActivityStatus.FAILED, str(exc))",
+                "return self._ended(activity, ActivityStatus.SUCCESSFUL, str(exc))",
+            ),
+        ),
+        "shoal",
+        rules=("D10",),
+    ),
+    "what_has_ended_stays": Mutant((Value(f"{SCALE_IN}:_ENDED", "()"),), "tides", rules=("D11",)),
+    "nobody_leaves": Mutant(
+        (Py(f"{SCALE_IN}:_calm", "if is_needed(crowd):", "if True:"),), "ebb", rules=("D12",)
+    ),
+    "leaves_too_late": Mutant(
+        (
+            Py(
+                f"{SCALE_IN}:_calm",
+                "crowd.closed_at or clone.made_at",
+                "now if crowd.closed_at else clone.made_at",
+            ),
+        ),
+        "stubborn",
+        rules=("D12",),
+    ),
+}
