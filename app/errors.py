@@ -7,6 +7,7 @@ Our exceptions.
       . EngineSilent        no answer in time: what was asked for may still happen
     - StoreUnavailable      the store did not take or give what was asked of it
       . StoreRegressed      it answers, and is emptied or older than it was
+      . Unreadable          it answers, and what it keeps there cannot be read
     - SourceUnavailable     Alertmanager, Prometheus or Grafana did not answer
     - NotAccepting          shutting down, or the queue is full: send it again
   + Permanent               another call cannot help
@@ -59,6 +60,10 @@ class EngineSilent(EngineUnavailable):
 
 class StoreUnavailable(Transient):
     """The store did not take or give what was asked of it; nothing may be assumed done."""
+
+
+class Unreadable(StoreUnavailable):
+    """The store answers, and what it keeps under one key is nothing that we know."""
 
 
 class StoreRegressed(StoreUnavailable):

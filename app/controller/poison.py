@@ -11,7 +11,7 @@ from app.controller.teller import Teller
 from app.domain.container import RunState
 from app.domain.decision import Reason
 from app.domain.remediation import Action, Remediation
-from app.errors import StoreUnavailable
+from app.errors import Unreadable
 from app.policies import story
 from app.ports import Claim, ContainerEngine, Deadline, Entry, Records, Schedule
 
@@ -88,7 +88,7 @@ class Gravedigger:
     async def _record(self, target: str) -> Remediation | None:
         try:
             return await self._records.remediation_of(target)
-        except StoreUnavailable as exc:
+        except Unreadable as exc:
             # Maybe it is the record that is poison.
             log.error("its story cannot be read", target=target, error=str(exc))
             return None

@@ -94,8 +94,9 @@ class Worker:
         self._suspect: str | None = None
         #: How often in a row the step of a target has raised what nobody expected.
         self._raised: dict[str, int] = {}
-        #: Claims that could not be given back while the store was away.
-        self._owed: dict[str, Claim] = {}
+        #: Claims that could not be given back while the store was away, and whether what was lost
+        #: is forgotten with it.
+        self._owed: dict[str, tuple[Claim, bool]] = {}
         #: What each target's last step failed with: only a changed failure is news.
         self._failures: dict[str, str] = {}
 
@@ -231,14 +232,14 @@ class Worker:
         except LeaseLost as exc:
             log.debug("claim not given back", target=claim.target, error=str(exc))
         except Transient:
-            if forget_lost:
-                self._owed[claim.target] = claim
+            self._owed[claim.target] = claim, forget_lost
 
     async def _settle_debts(self) -> None:
         """Give back what ended while the store was away: nobody has died of it."""
         owed, self._owed = self._owed, {}
-        for claim in owed.values():
-            await self._give_back(claim, timedelta(0))
+        for claim, forget_lost in owed.values():
+            wait = timedelta(0) if forget_lost else AGAIN
+            await self._give_back(claim, wait, forget_lost=forget_lost)
 
     async def _renew(self, claim: Claim) -> None:
         """Hold the lease for as long as the step runs: an engine may take minutes to answer."""

@@ -241,6 +241,28 @@ async def test_news_of_it_wakes_it_sooner(grave: Grave) -> None:
     assert asked < at(200)
 
 
+async def test_a_store_that_is_away_for_a_moment_hides_no_poison(grave: Grave) -> None:
+    """It is asked for the story again, and not a quarter of an hour later."""
+    house = grave.house
+    real = house.store.records.remediation_of
+    asked: list[float] = []
+
+    async def remediation_of(target: str) -> object:
+        asked.append((house.clock.now() - START).total_seconds())
+        if len(asked) == 1:
+            raise StoreUnavailable("Redis gave no answer in time")
+        return await real(target)
+
+    house.store.records.remediation_of = remediation_of  # type: ignore[method-assign, assignment]
+    grave.engine.poison.add("web")
+    with capture_logs():
+        async with working(house):
+            await house.take(alert())
+            await pass_time(seconds=2 * LEASE_S + AGAIN_S + 3)
+
+    assert asked == [2 * LEASE_S, 2 * LEASE_S + AGAIN_S]
+
+
 async def test_failures_that_are_not_its_own_never_count(grave: Grave) -> None:
     """A store that is down for long has every step given back: nothing of that is poison."""
     house = grave.house

@@ -375,6 +375,45 @@ async def test_a_step_that_ends_its_worker_twice_is_buried() -> None:
     assert buried[0][1] == 2 * LEASE_S
 
 
+async def test_who_had_to_wait_while_the_store_was_away_is_no_more_suspect_than_before() -> None:
+    """Two whose leases ran out go one after the other: the second has done nothing yet."""
+    ward = Ward()
+    is_away = False
+    real = ward.schedule.requeue
+
+    async def requeue(claim: Claim, *, due: datetime, forget_lost: bool = True) -> None:
+        if is_away:
+            raise StoreUnavailable("down")
+        await real(claim, due=due, forget_lost=forget_lost)
+
+    async def slow(_: Claim) -> None:
+        await pass_time(seconds=1)
+
+    ward.schedule.requeue = requeue  # type: ignore[method-assign]
+    ward.within = slow
+    for target in ("a", "b"):
+        await ward.due(target, 0)
+    # Whoever had them has died.
+    await ward.store.claim(now=START, lease=LEASE, limit=9)
+    await pass_time(seconds=LEASE_S)
+    is_away = True
+    async with ward.working():
+        await pass_time(seconds=0.5)
+        ward.schedule.errors = [StoreUnavailable("down")] * 50
+        await pass_time(seconds=1.5 * LEASE_S)
+        is_away = False
+        seen: list[Claim] = []
+
+        async def look(claim: Claim) -> None:
+            seen.append(claim)
+
+        ward.within = look
+        ward.schedule.errors = []
+        await pass_time(seconds=10)
+
+    assert [(claim.target, claim.lost) for claim in seen] == [("b", 1)]
+
+
 async def test_only_who_may_claims() -> None:
     ward = Ward()
     may = False

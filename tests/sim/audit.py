@@ -12,6 +12,7 @@ from tests.sim.fleet import Fleet
 from tests.sim.intents import UNTOUCHABLE, sync
 from tests.sim.loop import VirtualLoop
 from tests.sim.prometheus import Prometheus
+from tests.sim.ward import Ward
 from tests.sim.watch import Watch
 
 EVERY = 60.0
@@ -121,6 +122,14 @@ class Audit:
         for target, since in self._stuck.items():
             if now - since > 1200 and lately == 0:
                 self._fail("I9", f"{target} waits for the budget and nothing is done")
+
+    async def is_over(self, ward: Ward) -> bool:
+        """Tell whether nobody is ill, nobody is said to be, and no story is open."""
+        is_ill = any(ward.symptom(name) for name in ward.patients)
+        is_said = any(self._prometheus.firing_since(name) for name in self._prometheus.fired_at)
+        return (
+            not is_ill and not is_said and not sync(self._watch.truth.history.remediations(_OPEN))
+        )
 
     async def end(self) -> None:
         """Check that everything has come to its end, but for what is ill by all that was told."""

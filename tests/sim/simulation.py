@@ -18,6 +18,7 @@ from tests.sim.backend import Backend, MemoryBackend
 from tests.sim.backend_redis import RedisBackend, server
 from tests.sim.chaos import Chaos
 from tests.sim.daemon import Daemon
+from tests.sim.ending import run_out
 from tests.sim.fleet import Fleet, Node
 from tests.sim.hearing import listen, where
 from tests.sim.listing import Alertmanagers
@@ -34,9 +35,6 @@ from tests.sim.trace import Trace
 from tests.sim.ward import Ward, population
 from tests.sim.watch import Watch
 from tests.sim.weather import Wire
-
-#: After the faults stop, everything comes to its end within this time.
-ENDING_S = 45 * 60.0
 
 
 class Simulation:
@@ -119,9 +117,10 @@ class Simulation:
         backend = self._backend()
         try:
             loop.run_until_complete(self._begin(backend))
-            self._go(self.plan.hours * 3600)
+            self.go(self.plan.hours * 3600)
             if self.violation is None:
-                self._end()
+                self.chaos.end()
+                run_out(self)
         finally:
             self.fleet.revives = False
             for node in self.fleet.nodes:
@@ -136,7 +135,7 @@ class Simulation:
             asyncio.set_event_loop(None)
             loop.close()
 
-    def _go(self, seconds: float) -> None:
+    def go(self, seconds: float) -> None:
         if self.violation is not None:
             return
         self.loop.later(seconds, self.loop.stop)
@@ -144,19 +143,6 @@ class Simulation:
             self.loop.run_forever()
         except Deadlock:
             self.fail("S0", "nothing will ever happen again")
-
-    def _end(self) -> None:
-        self.chaos.end()
-        self._go_and_look(ENDING_S)
-        # Without an API, an end that was never told is known when the notices have expired.
-        left = self.told.believed_until() - self.loop.now
-        if self.profile.blind and left > 0:
-            self._go_and_look(left + ENDING_S)
-
-    def _go_and_look(self, seconds: float) -> None:
-        self._go(seconds)
-        if self.violation is None:
-            self.loop.run_until_complete(self.audit.end())
 
     async def _begin(self, backend: Backend) -> None:
         loop, profile, trace = self.loop, self.profile, self.trace

@@ -17,7 +17,7 @@ from app.domain.casefile import CaseFile
 from app.domain.control import Brake, Halt, Order
 from app.domain.message import Message
 from app.domain.remediation import Remediation
-from app.errors import StoreUnavailable
+from app.errors import Unreadable
 from app.ports import Aside, Reply
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
@@ -46,14 +46,14 @@ def span_ms(span: timedelta) -> int:
     return span // _MS
 
 
-def unreadable(key: str, exc: Exception) -> StoreUnavailable:
+def unreadable(key: str, exc: Exception) -> Unreadable:
     """Say which key holds what we cannot read, and what a person can do about it."""
     what = str(exc)
     if isinstance(exc, ValidationError):
         first = exc.errors(include_url=False, include_input=False)[0]
         where = ".".join(str(part) for part in first["loc"])
         what = f"{where}: {first['msg']}" if where else first["msg"]
-    return StoreUnavailable(
+    return Unreadable(
         f"what Redis keeps under {key!r} cannot be read ({what}); "
         "delete the key to have it forgotten"
     )
@@ -86,7 +86,7 @@ class Codec(Generic[T]):
         Read a record.
 
         :param key: where it was found, for the error
-        :raises StoreUnavailable: it is not such a record
+        :raises Unreadable: it is not such a record
         """
         try:
             return self._adapter.validate_json(raw)
@@ -161,7 +161,7 @@ def text(raw: bytes | str, *, key: str) -> str:
     """
     Read a name or a value.
 
-    :raises StoreUnavailable: it is no UTF-8
+    :raises Unreadable: it is no UTF-8
     """
     try:
         return raw if isinstance(raw, str) else raw.decode()

@@ -19,7 +19,7 @@ from app.adapters.store.codec import (
 )
 from app.domain.activity import Activity
 from app.domain.remediation import Remediation, State
-from app.errors import StoreUnavailable
+from app.errors import Unreadable
 from app.ports import Aside, RemediationFilter
 
 log: Final = structlog.get_logger("relevo.history")
@@ -150,7 +150,7 @@ class RedisHistory:
             return None
         try:
             return codec.load(raw, key=key)
-        except StoreUnavailable as exc:
+        except Unreadable as exc:
             if (name or key) not in self._unread:
                 self._unread.add(name or key)
                 log.error("left out of a list", error=str(exc))
