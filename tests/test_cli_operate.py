@@ -629,7 +629,7 @@ def test_unknown_words_are_shown_as_they_are() -> None:
         "brake": {"engaged_at": None, "failing": 0},
         "budget_left": {"burst": 1, "hour": 1},
     }
-    target = {
+    target: dict[str, Any] = {
         "target": TARGET,
         "state": "floating",
         "reason": "tide",
@@ -649,7 +649,12 @@ def test_unknown_words_are_shown_as_they_are() -> None:
         "readiness": None,
     }
 
-    answer = {"status": status, "target": target, "remediation": None, "activities": []}
+    answer: dict[str, Any] = {
+        "status": status,
+        "target": target,
+        "remediation": None,
+        "activities": [],
+    }
     lines = tell(answer, asked="web")
 
     assert lines[0].startswith("host1:web: floating")

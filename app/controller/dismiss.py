@@ -53,7 +53,7 @@ class Dismissal:
             remediation=_story_of(decision.clone, activity),
             attempt=activity.id,
             dry_run=wish.dry_run,
-            container=activity.container,
+            container=activity.container if wish.dry_run else None,
         )
         if wish.dry_run:
             return placed

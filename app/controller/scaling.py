@@ -106,7 +106,7 @@ class Departures:
             return
         under_way = await self._scaling.under_way()
         for activity in under_way:
-            self._start(activity.group, self._carry_out(activity))
+            self._start(activity)
         roster = await self._lookout.roster()
         self._mind_old_ones(roster)
         groups = {one.group for one in roster.members if one.clone_of is not None}
@@ -132,7 +132,7 @@ class Departures:
             assert isinstance(begun, Activity)
             self._stays.pop(sight.crowd.id, None)
             self._telemetry.decisions.labels(decision="scale_in", reason=decision.reason).inc()
-            self._start(sight.crowd.id, self._carry_out(begun))
+            self._start(begun)
             return
         self._say(sight.crowd.id, decision)
 
@@ -149,18 +149,21 @@ class Departures:
             facts["detail"] = stay.detail
         log.info("decision", decision="stay", **facts)
 
-    async def _carry_out(self, activity: Activity) -> None:
-        await self._departure.carry_out(activity)
-        self._tell()
-
-    def _start(self, group: str, work: Coroutine[None, None, None]) -> None:
-        """Do something about a group beside all others, unless something is being done."""
+    def _start(self, activity: Activity) -> None:
+        """Have a clone leave beside those of all others, unless one of its group is leaving."""
+        group = activity.group
         if group in self._running:
-            work.close()
             return
-        task = asyncio.create_task(self._guarded(group, work), name=f"departure of {group}")
+        task = asyncio.create_task(self._carry_out(activity), name=f"departure of {group}")
         self._running[group] = task
         task.add_done_callback(lambda _: self._ended(group))
+
+    async def _carry_out(self, activity: Activity) -> None:
+        await self._guarded(activity.group, self._leave(activity))
+
+    async def _leave(self, activity: Activity) -> None:
+        await self._departure.carry_out(activity)
+        self._tell()
 
     def _ended(self, group: str) -> None:
         self._running.pop(group, None)

@@ -31,7 +31,7 @@ class Placed:
     remediation: str
     attempt: str | None
     dry_run: bool = False
-    #: Name of the instance that leaves, where one does and that is not yet written down.
+    #: Of the dry run of a scale-in: name of the instance that would leave.
     container: str | None = None
 
 

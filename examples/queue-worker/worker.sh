@@ -31,6 +31,9 @@ take_back() {
     done
 }
 
+# Forgotten and counted, or neither.
+finish="redis.call('DEL', KEYS[1]) redis.call('HINCRBY', KEYS[2], ARGV[1], 1)"
+
 # The work itself: your program here.
 do_job() {
     i=0
@@ -50,6 +53,5 @@ while [ -z "$ended" ]; do
     job="$(redis BLMOVE jobs "doing:$me" RIGHT LEFT 2)" || { sleep 1; continue; }
     if [ -z "$job" ]; then continue; fi
     do_job "$job"
-    # Both, or neither.
-    printf '%s\n' MULTI "DEL doing:$me" "HINCRBY done $me 1" EXEC | redis >/dev/null
+    redis EVAL "$finish" 2 "doing:$me" done "$me" >/dev/null
 done

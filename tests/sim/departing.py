@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from app.domain.activity import Activity, ActivityStatus
+from app.domain.activity import Activity, ActivityKind, ActivityStatus
 from app.domain.container import Container
 from app.domain.decision import Reason
 from app.errors import OutOfBudget
@@ -99,6 +99,11 @@ class Departing:
         self._sim.trace.add("watch", "leaving", f"{activity.container} {activity.reason}")
         if wrong is not None:
             self._sim.fail(*wrong)
+        found = sync(self._watch.truth.history.activities(group=activity.group))
+        for other in found:
+            is_under_way = other.status is ActivityStatus.IN_PROGRESS
+            if other.kind is ActivityKind.SCALE_IN and is_under_way and other.id != activity.id:
+                self._sim.fail("D3", f"{activity.id} is begun beside {other.id}")
 
     def not_begun(self, activity: Activity) -> None:
         """See that it was refused."""

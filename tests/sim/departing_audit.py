@@ -98,8 +98,8 @@ class DepartingAudit:
     def lasts(self) -> float:
         """Tell after how many seconds without any trouble nobody is left."""
         every = self._rules.every.total_seconds() + self._rules.drain.total_seconds()
-        after: float = self._rules.after.total_seconds()
-        return after + self.most_at_once() * every + _SLACK_S
+        after = self._rules.after.total_seconds()
+        return float(after + self.most_at_once() * every + _SLACK_S)
 
     async def end(self) -> None:
         """Check that nobody is left who is not needed, and that the books are right."""

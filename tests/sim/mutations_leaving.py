@@ -2,7 +2,16 @@
 
 from typing import Final
 
-from tests.sim.bugs import DEPARTURES, NO_LABEL, SCALE_IN, SCALING, Mutant, Py, Value
+from tests.sim.bugs import (
+    DEPARTURES,
+    NO_DEADLINE,
+    NO_LABEL,
+    SCALE_IN,
+    SCALING,
+    Lua,
+    Mutant,
+    Py,
+)
 
 _LOOK: Final = "app.controller.lookout:Lookout"
 _DEPARTURE: Final = "app.controller.departure:Departure"
@@ -12,7 +21,10 @@ _ANY_RECORD: Final = Py(
     f"{SCALE_IN}:_is_ours", "clone.protected is not None or clone.recorded is None", "False"
 )
 _NO_GRACE: Final = Py(f"{SCALE_IN}:_is_ours", "now >= clone.known_since + GRACE", "True")
-_NOT_RUNNING: Final = Py(f"{SCALING}._start", "if group in self._running:", "if False:")
+_AT_ONCE: Final = (
+    Py(f"{SCALING}._start", "if activity.group in self._running:", "if False:"),
+    Py(f"{SCALING}._round", "and str(group) not in self._running", "and True"),
+)
 _NO_REST: Final = Py(f"{SCALE_IN}:_calm", "if rests and now < max(rests):", "if False:")
 
 LEAVING_BUGS: Final[dict[str, Mutant]] = {
@@ -60,18 +72,13 @@ LEAVING_BUGS: Final[dict[str, Mutant]] = {
     "two_leave_at_once": Mutant(
         (
             Py("tests.memory_scaling:MemoryScaling.begin", "if other is not None:", "if False:"),
-            Py(f"{SCALE_IN}:_calm", "if now < quiet_since + rules.after:", "if False:"),
-            _NO_REST,
-            _NOT_RUNNING,
-            Py(f"{SCALING}._round", "and str(group) not in self._running", "and True"),
-            Py(
-                f"{SCALE_IN}:_newest_first",
-                "sorted(crowd.clones, key=lambda one: (one.made_at, one.listed.name), reverse=True)",
-                "sorted(crowd.clones, key=lambda one: hash((one.listed.id, one.made_at)) % 7)",
-            ),
+            *_AT_ONCE,
         ),
         "ebb",
         rules=("D3",),
+    ),
+    "two_leave_at_once_of_a_real_redis": Mutant(
+        (Lua("leave", "if other then", "if false then"), *_AT_ONCE), "ebb", "redis", rules=("D3",)
     ),
     "leaves_while_paused": Mutant(
         (
@@ -119,8 +126,8 @@ LEAVING_BUGS: Final[dict[str, Mutant]] = {
             Py(f"{SCALING}._round", "for activity in under_way:", "for activity in ():"),
             Py(
                 f"{SCALING}._ask",
-                "self._start(sight.crowd.id, self._carry_out(begun))",
-                "begun.id == activity.id and self._start(sight.crowd.id, self._carry_out(begun))",
+                "self._start(begun)",
+                "begun.id == activity.id and self._start(begun)",
             ),
         ),
         "tides",
@@ -149,7 +156,35 @@ LEAVING_BUGS: Final[dict[str, Mutant]] = {
         "shoal",
         rules=("D10",),
     ),
-    "what_has_ended_stays": Mutant((Value(f"{SCALE_IN}:_ENDED", "()"),), "tides", rules=("D11",)),
+    "its_end_is_not_told": Mutant(
+        (
+            Py(
+                "tests.memory_scaling:MemoryScaling.end",
+                "store.audit.write([told], now=now)",
+                "pass",
+            ),
+        ),
+        "ebb",
+        rules=("D10",),
+    ),
+    "removes_after_a_nap": Mutant(
+        (NO_DEADLINE,),
+        "tides",
+        point="engine.disconnect.send<",
+        what="pause",
+        seconds=45.0,
+        rules=("I7",),
+    ),
+    "what_has_ended_stays": Mutant(
+        (Py(f"{SCALE_IN}:_down", 'return f"it is {listed.state}"', "return None"),),
+        "tides",
+        rules=("D11",),
+    ),
+    "leaves_while_braked": Mutant(
+        (Py(f"{SCALE_IN}:_guarded", "if brake.freeze and", "if False and"),),
+        "spring",
+        rules=("D7",),
+    ),
     "nobody_leaves": Mutant(
         (Py(f"{SCALE_IN}:_calm", "if is_needed(crowd):", "if True:"),), "ebb", rules=("D12",)
     ),
@@ -161,7 +196,8 @@ LEAVING_BUGS: Final[dict[str, Mutant]] = {
                 "now if crowd.closed_at else clone.made_at",
             ),
         ),
-        "stubborn",
+        "surge",
+        hours=3.0,
         rules=("D12",),
     ),
 }

@@ -76,6 +76,7 @@ ROUGH = {
         Rough(name="lag", lag=3.0, illnesses=4.0, storms=1.5),
         _TIDES,
         replace(_TIDES, name="ebb", tides=4.0, clone_faults=0.0, decoys=0.0, halts=2.0),
+        replace(_TIDES, name="spring", storms=2.0, illnesses=4.0, halts=0.0),
         replace(_TIDES, name="surf", kills=6.0, pauses=5.0, stops=1.0, loses_data=0.2),
         replace(_TIDES, name="wreck", rollbacks=1.0, emptied=0.5, spells=2.0, server_restarts=1.0),
         replace(_TIDES, name="shoal", tempers=3.0, daemon_down=1.0, stream_cuts=2.0),

@@ -16,7 +16,7 @@ import signal
 import socket
 import sys
 from collections import Counter
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
 CONNECT_TIMEOUT = 1.0
@@ -133,7 +133,14 @@ class Customers:
         while True:
             await asyncio.sleep(1)
             second, self._second = self._second, Second()
-            sys.stdout.write(json.dumps(asdict(second)) + "\n")
+            line = {
+                "answered": dict(second.answered),
+                "retried": second.retried,
+                "failed": second.failed,
+                "shed": second.shed,
+                "why": dict(second.why),
+            }
+            sys.stdout.write(json.dumps(line) + "\n")
             sys.stdout.flush()
 
 
@@ -144,6 +151,8 @@ async def serve(customers: Customers) -> None:
     loop.add_signal_handler(signal.SIGTERM, task.cancel)
     loop.add_signal_handler(signal.SIGUSR1, customers.ease)
     await asyncio.wait({task})
+    if not task.cancelled():
+        task.result()
 
 
 def main() -> None:
