@@ -95,7 +95,7 @@ class DepartingAudit:
         groups = Counter(group_of(one) for one in self._crowds.clones() if self._is_to_leave(one))
         return max(groups.values(), default=0)
 
-    def lasts(self) -> float:
+    async def lasts(self) -> float:
         """Tell after how many seconds without any trouble nobody is left."""
         every = self._rules.every.total_seconds() + self._rules.drain.total_seconds()
         after = self._rules.after.total_seconds()

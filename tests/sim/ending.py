@@ -19,6 +19,12 @@ def run_out(simulation: "Simulation") -> None:
     left = simulation.told.believed_until() - simulation.loop.now
     if simulation.profile.blind and left > 0:
         _go_and_look(simulation, left + ENDING_S)
+    # Who is not needed any more has left after so much quiet.
+    loop, leaving = simulation.loop, simulation.leaving
+    if simulation.violation is None:
+        simulation.go(loop.run_until_complete(leaving.lasts()))
+    if simulation.violation is None:
+        loop.run_until_complete(leaving.end())
 
 
 def _go_and_look(simulation: "Simulation", seconds: float) -> None:

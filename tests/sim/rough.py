@@ -49,13 +49,17 @@ class Watching:
         self._rules.sent(what, container_id)
 
 
-def roughen(sim: Any) -> None:
-    """Join what was made and has not begun yet; `sim` is a `tests.sim.simulation.Simulation`."""
+def roughen(sim: Any) -> DepartingAudit:
+    """
+    Join what was made and has not begun yet; answer who looks whether clones leave.
+
+    :param sim: a `tests.sim.simulation.Simulation`
+    """
     poison, rules = Poison(sim.loop, sim.fail), MoreRules(sim)
     crowds = Crowds(sim)
     departing = Departing(sim, crowds, rules.listed_since)
     sim.fleet.watch = Watching(sim.watch, rules, departing, poison)
-    _have_all_leave(sim, DepartingAudit(sim, crowds, departing))
+    leaving = DepartingAudit(sim, crowds, departing)
     answered = sim.fleet.on_answer
 
     def on_answer(*told: Any) -> None:
@@ -65,7 +69,7 @@ def roughen(sim: Any) -> None:
     sim.fleet.on_answer = on_answer
     profile = sim.profile
     if not isinstance(profile, Rough):
-        return
+        return leaving
     random = sim._random("rough")
     meddling = Meddling(sim, profile, random, poison)
     tides = Tides(sim, profile, random) if profile.tides else None
@@ -89,6 +93,7 @@ def roughen(sim: Any) -> None:
             proxy.is_over = True
 
     sim.chaos.end = ended
+    return leaving
 
 
 def _have_looks_take_time(sim: Any, longest: float) -> None:
@@ -108,16 +113,3 @@ def _have_looks_take_time(sim: Any, longest: float) -> None:
         view._read = slowly
 
     sim.fleet.on_boot = on_boot
-
-
-def _have_all_leave(sim: Any, audit: DepartingAudit) -> None:
-    """Have a run go on, when all is well and has ended, until nobody is needed any more."""
-    end = sim._end
-
-    def ended() -> None:
-        end()
-        sim._go(audit.lasts())
-        if sim.violation is None:
-            sim.loop.run_until_complete(audit.end())
-
-    sim._end = ended

@@ -219,7 +219,7 @@ class Simulation:
             liveness=profile.drift < 0.05,
         )
         self.daemon.on_began = self._started
-        roughen(self)
+        self.leaving = roughen(self)
         drifts = self._random("drift")
         for node in fleet.nodes:
             node.rate = 1.0 + drifts.uniform(-profile.drift, profile.drift)

@@ -24,6 +24,8 @@ CONNECT_TIMEOUT = 1.0
 ANSWER_TIMEOUT = 12.0
 #: In flight all together; what would be more is shed. Bounds what a slow instance can pile up.
 MOST_IN_FLIGHT = 12
+#: Time between two lines of the report, in seconds.
+_REPORTS_EVERY = 1.0
 
 
 @dataclass(slots=True)
@@ -131,7 +133,7 @@ class Customers:
 
     async def _report(self) -> None:
         while True:
-            await asyncio.sleep(1)
+            await asyncio.sleep(_REPORTS_EVERY)
             second, self._second = self._second, Second()
             line = {
                 "answered": dict(second.answered),

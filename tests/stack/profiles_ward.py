@@ -60,7 +60,7 @@ class ProfileWard(Ward):
             name=full_name,
             id=id,
             created=datetime.fromisoformat(f"{created[:26].rstrip('Z')}+00:00"),
-            events=self._events,
+            events=self.events,
         )
 
 

@@ -29,7 +29,7 @@ pytestmark = [
     pytest.mark.stack,
     pytest.mark.docker,
     pytest.mark.asyncio(loop_scope="module"),
-    pytest.mark.timeout(400),
+    pytest.mark.timeout(540),
 ]
 
 #: As written. Shorter waits than the shipped ones at this pace (3, 15, 30 s), since the demo shows
@@ -43,7 +43,7 @@ POLICY: Json = {
 #: The host has room: what else runs on it is not the question here.
 GUARDS: Json = {**NO_BOUNDS, "reserve": {"memory": "0%", "cpus": 0}, "deploy_hold": "0s"}
 #: Alert, three restarts with their verdicts, the clone, its settling: 65 s on an idle machine.
-RELIEVED_WITHIN = 180.0
+RELIEVED_WITHIN = 240.0
 #: The quiet time, and an engine that has much to do.
 LEFT_WITHIN = 120.0
 #: The rule's own threshold (deploy/prometheus/alert_rules.yml).
