@@ -42,6 +42,8 @@ CASES: Final[dict[str, tuple[Case, float]]] = {
 }
 #: (case, figure) -> p99 at most, seconds.
 GOALS: Final = {
+    ("leader killed, alert waits", "takes the seat"): 20.0,
+    ("leader killed while acting", "takes the seat"): 20.0,
     ("leader killed, alert waits", "acts"): 20.0,
     # Between intent and request nobody can tell whether the engine heard: what it may take is
     # waited for (20 s, stop grace, 30 s) after the seat has passed on.

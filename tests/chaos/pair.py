@@ -120,15 +120,21 @@ class Pair:
         leader, _ = await self.at_rest()
         patient = self.patient()
         await self.fire(patient)
+        instance = leader.instance or ""
         leader.shoot()
         killed_at = time.monotonic()
-        acted_s = await self.acted_on(patient) - killed_at
+        seated, acted = await asyncio.gather(self.seated(not_by=instance), self.acted_on(patient))
         await self.again(leader)
-        return {"acts": acted_s, "doubled": self.doubled()}
+        return {
+            "takes the seat": seated - killed_at,
+            "acts": acted - killed_at,
+            "doubled": self.doubled(),
+        }
 
     async def killed_acting(self) -> Measured:
         """SIGKILL the leader while the engine is at it, and another alert waits."""
         leader, _ = await self.at_rest()
+        instance = leader.instance or ""
         stubborn, patient = self.patient(stubborn=True), self.patient()
         killed: list[float] = []
 
@@ -141,11 +147,16 @@ class Pair:
         await self.fire(stubborn)
         await asyncio.sleep(WAIT_S / 4)  # its turn comes later
         await self.fire(patient)
-        await self.acted_on(stubborn)
-        acted_at = await self.acted_on(patient)
+        seated, _, acted = await asyncio.gather(
+            self.seated(not_by=instance), self.acted_on(stubborn), self.acted_on(patient)
+        )
         assert killed, "the leader was not killed: it did not act"
         await self.again(leader)
-        return {"acts": acted_at - killed[0], "doubled": self.doubled()}
+        return {
+            "takes the seat": seated - killed[0],
+            "acts": acted - killed[0],
+            "doubled": self.doubled(),
+        }
 
     async def terminated(self) -> Measured:
         """SIGTERM the leader while an alert is about to be due."""
