@@ -6,7 +6,7 @@ PYTHON := $(VENV)/bin/python
 READY := $(VENV)/.ready
 
 .DEFAULT_GOAL := all
-.PHONY: all setup check test unit bench chaos failover storm sim demo up down lock clean help
+.PHONY: all setup check test load unit bench chaos failover storm sim demo up down lock clean help
 
 all: check test
 
@@ -17,6 +17,7 @@ help:
 	@echo "make up       the real stack; make down stops it"
 	@echo "make check    lint, types, layers, rules"
 	@echo "make test     the whole suite on real parts"
+	@echo "make load     load that moves through real balancers (needs a machine to itself)"
 	@echo "make unit     only what needs neither Docker nor Prometheus"
 	@echo "make bench    what one decision costs, and what a scale-out costs beside the engine's work"
 	@echo "make chaos    random faults on real processes (N=500 cycles, OUT=file for the figures)"
@@ -39,7 +40,10 @@ check: $(READY)
 	$(PYTHON) -m tests.rules
 
 test: $(READY)
-	deploy/airgap/with-lab.sh $(PYTHON) -m pytest $(TESTS)
+	deploy/airgap/with-lab.sh $(PYTHON) -m pytest -m "not load" $(TESTS)
+
+load: $(READY)
+	deploy/airgap/with-lab.sh $(PYTHON) -m pytest -m load $(TESTS)
 
 unit: $(READY)
 	$(PYTHON) -m pytest -m "not docker and not stack" $(TESTS)

@@ -7,7 +7,9 @@ The real parts that tests need: found, or skipped by name, or insisted on.
 import os
 import shutil
 import subprocess
+from contextlib import suppress
 from functools import cache
+from pathlib import Path
 from typing import NoReturn
 
 import pytest
@@ -28,6 +30,7 @@ _PROGRAMS = {
     "caddy": ("caddy",),
     "wrk": ("wrk",),
 }
+_INSTALL = Path(__file__).resolve().parents[1] / "deploy" / "airgap" / "programs.sh"
 #: Where Debian puts servers, which is not on everybody's PATH.
 _PATH = os.pathsep.join((os.environ.get("PATH", os.defpath), "/usr/sbin", "/sbin"))
 
@@ -57,6 +60,16 @@ def require(part: str) -> str:
     if path is None:
         missing(part)
     return path
+
+
+def obtain(part: str) -> str:
+    """Install a part's program where that can be done; then as `require`."""
+    if _found(part) is None:
+        # A root on Debian with a mirror gets it; all others are told by name what is missing.
+        with suppress(subprocess.TimeoutExpired):
+            subprocess.run([_INSTALL, part], capture_output=True, timeout=240, check=False)
+        _found.cache_clear()
+    return require(part)
 
 
 def missing(part: str, why: str = "") -> NoReturn:

@@ -133,12 +133,18 @@ class Departure:
             is_over = departures.is_drained(activity, drain, now=now)
             if stay is not None or is_over or not clone.listed.is_running or clone.is_cut_off:
                 return stay
-            used = await self._engine.used(container_id, at=now)
+            used = await self._used(container_id, now)
             if departures.is_quiet(before, used):
                 return None
             before = used
             left = drain - (now - activity.started_at)
             await asyncio.sleep(min(_MOMENT, left).total_seconds())
+
+    async def _used(self, container_id: str, now: datetime) -> Used | None:
+        try:
+            return await self._engine.used(container_id, at=now)
+        except EngineRefused:
+            return None  # it is not removed yet: what cannot be measured is waited for
 
 
 def _group_of(activity: Activity) -> GroupId:

@@ -141,9 +141,9 @@ class Lookout:
         recorded: bool | None = record is not None
         if record is not None and record.container_id not in (None, listed.id):
             recorded = None  # the label is a copy: somebody made it from a clone of ours
-        if recorded:
+        if recorded is not False:
             self._found.pop(listed.id, None)  # who is forgotten later is found later
-        known_since = now if recorded else self._since(self._found, listed.id, now)
+        known_since = now if recorded is not False else self._since(self._found, listed.id, now)
         is_well = listed.is_serving or listed.state is RunState.PAUSED
         if is_well:
             self._ill.pop(listed.id, None)

@@ -20,7 +20,7 @@ log: Final = structlog.get_logger("relevo.poison")
 #: What our own restart may have left behind.
 _STOPPED: Final = (RunState.EXITED, RunState.CREATED)
 #: How long it is left alone before it is tried once more.
-_LEFT_ALONE: Final = timedelta(minutes=15)
+LEFT_ALONE: Final = timedelta(minutes=15)
 
 
 class Gravedigger:
@@ -65,7 +65,7 @@ class Gravedigger:
             target=claim.target,
             lost=claim.lost,
         )
-        until = now + _LEFT_ALONE
+        until = now + LEFT_ALONE
         record = await self._record(claim.target)
         if record is None:
             await self._schedule.requeue(claim, due=until)

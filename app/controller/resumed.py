@@ -13,12 +13,18 @@ class Resumed:
         self._asked = False
         self._last: datetime | None = None
 
-    async def anew(self) -> bool:
+    async def since_it_began(self, *, is_held: bool) -> bool:
         """
-        Tell whether a person has resumed since this was asked last.
+        Tell whether a person has resumed since the present hold began.
+
+        Nothing is asked while there is none; the first look at one tells what was before. To be
+        asked before a new doubt is begun: that is not what was meant.
 
         :raises StoreUnavailable:
         """
+        if not is_held:
+            self._asked = False
+            return False
         at = (await self._controls.brake()).cleared_at
         before, self._last = self._last, at
         is_first, self._asked = not self._asked, True

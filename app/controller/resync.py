@@ -2,20 +2,21 @@
 
 import asyncio
 from collections.abc import Callable
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Final
 
 import structlog
 
 from app.controller.picture import Picture, Pictures
+from app.controller.poison import LEFT_ALONE
 from app.controller.rules import Rules
 from app.controller.tenure import Tenure
 from app.domain.alert import Alert, AlertStatus, ListedState
+from app.domain.decision import Reason
 from app.domain.remediation import Remediation, State
 from app.domain.target import TargetId
 from app.errors import Transient
 from app.policies import guards
-from app.policies.backoff import furthest_ahead
 from app.policies.symptom import Unreachable
 from app.ports import Clock, Notice, RemediationFilter, Store
 
@@ -23,6 +24,8 @@ log: Final = structlog.get_logger("relevo.resync")
 
 #: Open remediations looked through; a host has fewer containers.
 _MOST: Final = 10_000
+#: So long after the clock was set back everything is looked at: no step takes longer, by far.
+_LATELY: Final = timedelta(minutes=2)
 #: Of a label's value that is stored with its alert (as app/controller/intake.py).
 _LONGEST_VALUE: Final = 2048
 
@@ -55,6 +58,9 @@ class Resync:
         #: Fingerprints of each target at the last pull.
         self._seen: dict[str, frozenset[str]] = {}
         self._is_first = True
+        #: The time of the last pull; and when the clock was set back, by the loop's.
+        self._last: datetime | None = None
+        self._set_back_at: float | None = None
         self._said: str | None = None
         #: When the last complete pull was begun, by the loop's clock; None before the first.
         self.done_at: float | None = None
@@ -126,7 +132,8 @@ class Resync:
         """Have open stories looked at whose alerts, or whose container, changed since."""
         seen = {}
         changed = []
-        poll, furthest = self._rules.book.defaults.verify.poll, furthest_ahead(self._rules.book)
+        poll = self._rules.book.defaults.verify.poll
+        looks_at_all = self._is_first or self._was_set_back(now)
         for one in open_ones:
             target = TargetId.parse(one.target)
             pulled = picture.of(target)
@@ -136,14 +143,22 @@ class Resync:
             is_gone = not picture.roster.at(target)
             # Planned, and its time long past: its place in the schedule was lost.
             is_lost = one.next_at is not None and now - one.next_at > 2 * poll
-            # Planned by a clock that was set back since, in the middle of the step.
-            is_lost = is_lost or (one.next_at is not None and one.next_at - now > furthest)
-            if self._is_first or is_news or is_lost or (is_gone and one.state is State.WAITING):
+            if _is_left_alone(one, now):
+                continue
+            if looks_at_all or is_news or is_lost or (is_gone and one.state is State.WAITING):
                 changed.append(one.target)
         if changed:
             await self._store.schedule.nudge(changed, now=now)
         self._seen = seen
         self._is_first = False
+
+    def _was_set_back(self, now: datetime) -> bool:
+        """Tell whether the clock was, lately: a step under way then has planned by the old time."""
+        at = asyncio.get_running_loop().time()
+        if self._last is not None and now < self._last:
+            self._set_back_at = at
+        self._last = now
+        return self._set_back_at is not None and at - self._set_back_at < _LATELY.total_seconds()
 
     async def _mind_the_brake(self, picture: Picture, now: datetime) -> None:
         rules = self._rules.book.guards.brake
@@ -164,6 +179,13 @@ class Resync:
             failing=failing,
             targets=targets,
         )
+
+
+def _is_left_alone(one: Remediation, now: datetime) -> bool:
+    """Tell whether its step has ended its worker lately: a look at it may end us as well."""
+    if one.reason is not Reason.POISON or one.next_at is None:
+        return False
+    return now < one.next_at <= now + LEFT_ALONE
 
 
 def _notices(picture: Picture, known: set[str]) -> list[Notice]:

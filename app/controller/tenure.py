@@ -203,8 +203,8 @@ class Tenure:
         if self._seat.last is None:
             self._take_in(await self._known.meet())
         await self._soundness.ask(anew=self._down is not None)
-        if await self._resumed.anew():
-            self.resume()  # before a new doubt is begun: that is not what was meant
+        if await self._resumed.since_it_began(is_held=self._stillness.why is not None):
+            self.resume()
         # Before it is sent: others hear of newer marks while this is under way.
         sent_at, mark = self._loop.time(), self._leadership.heard
         deserted = self._seat.deserted(sent_at)

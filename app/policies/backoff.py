@@ -41,10 +41,3 @@ def longest_wait(book: Rulebook) -> timedelta:
         ),
         default=timedelta(0),
     )
-
-
-def furthest_ahead(book: Rulebook) -> timedelta:
-    """Tell how far ahead a step is planned at most; one beyond was planned by a wrong clock."""
-    policies = (book.defaults, *(policy for _, policy in book.policies))
-    rests = (max(one.scale_out.cooldown, one.verify.deadline) for one in policies)
-    return max(longest_wait(book), *rests) + timedelta(minutes=1)

@@ -124,6 +124,29 @@ async def test_it_is_tried_once_more_after_a_while_and_then_left_alone_again(
     assert len(asked) >= 4
 
 
+async def test_no_pull_digs_it_up_not_even_that_of_the_next_controller(grave: Grave) -> None:
+    engine = grave.engine
+    with capture_logs():
+        async with working(grave.house):
+            await grave.house.take(alert())
+            await pass_time(seconds=59)
+            engine.poison.add("web")
+            await pass_time(seconds=2 * LEASE_S + 3)
+            assert (await grave.house.story()).state is State.QUARANTINED
+            asked = len(engine.asked)
+        async with working(grave.house, pulling=True):
+            await pass_time(minutes=5)
+        assert len(engine.asked) == asked
+
+        successor = build(grave.house.store, grave.house.clock, engine, life="another-life")
+        async with working(successor, pulling=True):
+            await pass_time(minutes=5)
+            assert len(engine.asked) == asked
+            await pass_time(minutes=10)
+
+    assert len(engine.asked) > asked  # after a quarter of an hour
+
+
 async def test_what_is_no_poison_any_more_goes_on_by_itself(grave: Grave) -> None:
     house = grave.house
     with capture_logs():

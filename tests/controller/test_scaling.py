@@ -306,6 +306,21 @@ async def test_one_that_is_never_quiet_leaves_after_the_drain(stage: Stage, know
     assert ended.finished_at - ended.started_at == timedelta(seconds=DRAIN)
 
 
+async def test_one_that_the_engine_does_not_measure_leaves_after_the_drain(stage: Stage) -> None:
+    def refuses(one: Container) -> Used:
+        raise EngineRefused(500, "no stats")
+
+    one = stage.has(clone())
+    stage.engine.uses[one.name] = refuses
+
+    async with stage.works(seconds=AFTER + 120):
+        pass
+
+    ended = await only(stage)
+    assert (ended.status, ended.reason) == (SUCCESSFUL, Reason.QUIET)
+    assert stage.gone()[0] >= AFTER + DRAIN
+
+
 async def test_a_need_during_the_drain_calls_it_off(stage: Stage) -> None:
     stage.has(clone())
 
@@ -493,6 +508,20 @@ async def test_a_copy_of_our_label_is_nobody_of_ours(stage: Stage) -> None:
 
     assert stage.engine.acts == []
     assert stage.stays() is Reason.NO_CLONE
+
+
+async def test_a_copy_has_its_grace_from_when_nobody_can_tell_it_from_ours(stage: Stage) -> None:
+    one = stage.has(clone())
+    del stage.engine.inside[one.id]
+    stage.engine.run(replace(one, id="f" * 64, state=RunState.EXITED))
+
+    async with stage.works(hours=1):
+        del stage.memory._activities[one.labels["relevo.attempt"]]
+        await pass_time(minutes=9)
+        assert stage.engine.acts == []
+        await pass_time(minutes=2)
+
+    assert stage.engine.names() == {"web"}
 
 
 async def test_one_that_was_made_a_moment_ago_by_the_ladder_is_on_trial(stage: Stage) -> None:

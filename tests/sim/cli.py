@@ -12,14 +12,14 @@ from tests.sim.backend_redis import stop_server
 from tests.sim.mutants import Fate, hunt
 from tests.sim.mutations import MUTANTS
 from tests.sim.plan import Plan, Result
-from tests.sim.points import KILLS
+from tests.sim.points import KILLS, profile_of
 from tests.sim.pool import run_all
 from tests.sim.process import Ambush
 from tests.sim.profiles_rough import PROFILES
 from tests.sim.report import say, table
 from tests.sim.simulation import simulate
 
-#: Long enough for several incidents, also in the profile of the points.
+#: Long enough for several incidents, also in the profiles of the points.
 _POINT_HOURS = 3.0
 
 
@@ -103,7 +103,7 @@ def _matrix(args: argparse.Namespace) -> int:
         Plan(
             seed=args.seed + number,
             hours=args.hours,
-            profile="points",
+            profile=profile_of(point),
             backend=args.backend,
             ambush=Ambush(point, what, 5.0 + 13.0 * (number % 6), number % 3),
         )

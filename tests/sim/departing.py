@@ -136,6 +136,7 @@ class Departing:
     def sent(self, process: Process, what: str, container_id: str, activity_id: str) -> None:
         """Check a request of a departure as it leaves."""
         leaving, one = self.known[activity_id], self._sim.daemon.inside.get(container_id)
+        self._watch.check_leader(process, what, leaving.activity.container)
         if one is None:
             return
         sim, now = self._sim, self._loop.now
@@ -144,7 +145,6 @@ class Departing:
             sim.fail("I8", f"{what} of {one.name}, which nobody may touch")
         if not process.alive:
             sim.fail("I7", f"{what} of {one.name} by a dead process")
-        self._watch._check_leader(process, what, one)
         self._check_written(leaving, what, one)
         if leaving.activity.container_id != one.id:
             sim.fail("D1", f"{what} of {one.name} by the departure of another")

@@ -1,12 +1,15 @@
 """The rules of scale-in every minute, and at the end: what is begun ends, and all have left."""
 
 from collections import Counter
+from datetime import timedelta
 from typing import Any
 
 from app.domain.activity import Activity, ActivityStatus
 from app.domain.audit import AuditKind
 from app.domain.container import Container
-from app.domain.decision import Action
+from app.domain.decision import Action, Reason
+from app.policies.guards import budget_left
+from app.ports import RemediationFilter
 from tests.sim.crowd import Crowds, group_of, is_down, target_of
 from tests.sim.departing import Departing
 from tests.sim.intents import UNTOUCHABLE, sync
@@ -21,6 +24,7 @@ _DOWN_S = 900.0
 #: Beside what is waited for: polls, drains, the budget.
 _SLACK_S = 900.0
 _ALL = 100_000
+_HOUR = timedelta(hours=1)
 
 
 class DepartingAudit:
@@ -82,6 +86,13 @@ class DepartingAudit:
             return True
         if sync(truth.controls.brake()).engaged_at is not None or one.id in self._crowds.forgotten:
             return True
+        guards = self._sim.watch._rulebook.guards
+        charged = sync(truth.failures.charged(since=now - _HOUR))
+        open_ones = sync(truth.history.remediations(RemediationFilter(open_only=True, limit=_ALL)))
+        if 0 in budget_left(charged, guards, now=now) or any(
+            story.reason is Reason.BUDGET for story in open_ones
+        ):
+            return True  # whoever heals somebody goes first
         # The next step of its story gives a verdict on it; that one has a rule of its own.
         attempt_id = one.labels.get("relevo.attempt", "")
         record = sync(truth.history.remediation(attempt_id.rpartition(".")[0]))

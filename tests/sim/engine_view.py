@@ -80,6 +80,7 @@ class EngineView:
     async def used(self, container_id: str, *, at: datetime) -> Used | None:
         one: Container = await self._read("used", lambda: self._daemon.look(container_id))
         await asyncio.sleep(_MEASURES_S)  # the engine counts twice
+        self._daemon.may_refuse()
         if one.state is not RunState.RUNNING:
             return None
         now, traffic = self._daemon.now, self._daemon.traffic

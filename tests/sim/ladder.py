@@ -10,12 +10,13 @@ from app.domain.remediation import Action, Attempt, Remediation
 from app.policies.spec import Rulebook, Strategy
 from app.ports import RemediationFilter, Store
 from tests.sim.daemon import Daemon
-from tests.sim.prometheus import Prometheus
+from tests.sim.prometheus import Prometheus, moment
 from tests.sim.told import Told
 
 #: Steps begin a little after the moment that they were decided for.
 _ROUNDING = timedelta(seconds=5)
 _HOUR = timedelta(hours=1)
+_USELESS = (Verdict.NO_TRAFFIC, Verdict.NO_EFFECT)
 #: An alert is quiet in Alertmanager up to an evaluation later than in Prometheus.
 _SETTLE_SLACK_S = 45.0
 #: A new alert is known to Relevo within this time.
@@ -57,9 +58,10 @@ class Ladder:
         self.reset_at: dict[str, datetime] = {}
         self.lost_at = -1e9
 
-    def fires(self, name: str) -> bool:
-        """Whether the alert of a container fires, and has for a while."""
-        return self._prometheus.firing_since(name) is not None
+    def fires(self, name: str, *, told: datetime | None = None) -> bool:
+        """Whether the alert of a container fires; as one that began then, and not since."""
+        since = self._prometheus.firing_since(name)
+        return since is not None and (told is None or told >= moment(since))
 
     def failures(self, target: str, group: str, now: datetime) -> tuple[int, bool]:
         """Count failed restarts from the records; and whether one is about to age."""
@@ -162,6 +164,9 @@ class Ladder:
             self._fail("L3", f"{one.name} is scaled out after {failures} failures")
         last = self._scaled.get(record.group)
         cooldown = self._policy.scale_out.cooldown.total_seconds() * (1 - self.slack) - 5
+        # One that came to nothing has left again, and its cooldown with it.
+        if last is not None and last[1] in self._daemon.removed.values():
+            last = last if self.verdicts.get(last[1]) in _USELESS else None
         if last is not None and last[1] != attempt.id and now - last[0] < cooldown:
             self._fail("L4", f"{record.group} is scaled out {now - last[0]:.0f} s after the last")
 

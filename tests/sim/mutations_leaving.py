@@ -44,7 +44,9 @@ LEAVING_BUGS: Final[dict[str, Mutant]] = {
         rules=("D1",),
     ),
     "leaves_without_a_record": Mutant((_NO_GRACE,), "tides", rules=("D1",)),
-    "copies_leave": Mutant((_ANY_RECORD,), "tides", rules=("D1",)),
+    "copies_leave": Mutant(
+        (Py(f"{_LOOK}._clone", "recorded = None", "recorded = True"),), "tides", rules=("D1",)
+    ),
     "oldest_leaves_first": Mutant(
         (Py(f"{SCALE_IN}:_newest_first", "reverse=True", "reverse=False"),),
         "ebb",

@@ -67,3 +67,8 @@ KILLS: Final = (
     "history.remediations>",
     *LEAVES,
 )
+
+
+def profile_of(point: str) -> str:
+    """Name the profile that passes a point often."""
+    return "tides" if point in LEAVES else "points"

@@ -50,6 +50,8 @@ class Ambush:
     seconds: float = 0.0
     #: How many times it passes unharmed before.
     spare: int = 0
+    #: It has happened: to one of all that it was planned for.
+    is_over: bool = False
 
 
 class Process:
@@ -178,12 +180,13 @@ class Process:
     def spring(self, point: str) -> None:
         """Have happen what is planned for a point."""
         for ambush in list(self.ambushes):
-            if ambush.point != point:
+            if ambush.point != point or ambush.is_over:
                 continue
             if ambush.spare > 0:
                 ambush.spare -= 1
                 continue
             self.ambushes.remove(ambush)
+            ambush.is_over = True
             if ambush.what == "kill":
                 self.kill(f"at {point}")
                 return

@@ -46,7 +46,7 @@ class Rough(Profile):
 _TIDES = Rough(
     name="tides",
     controllers=(2, 2),
-    illnesses=0.6,
+    illnesses=1.5,
     tides=8.0,
     clone_faults=4.0,
     decoys=1.5,

@@ -7,6 +7,7 @@ import random as random_module
 import time
 from collections.abc import Callable
 from contextvars import Context
+from dataclasses import replace
 from random import Random
 from typing import Any
 
@@ -50,6 +51,7 @@ class Simulation:
         self.kills = 0
         self.passed: dict[str, int] = {}
         self._flags: frozenset[str] = frozenset()
+        self._ambush: Ambush | None = None
 
     def _random(self, what: str) -> Random:
         return Random(f"{self.plan.seed}/{what}")
@@ -233,10 +235,11 @@ class Simulation:
         assert node.view is not None
         for flag in self._flags:
             setattr(node.view, flag, False)
-        ambush = self.plan.ambush
-        if ambush is not None and node is self.fleet.nodes[0] and node.lives % 2:
-            again = Ambush(ambush.point, ambush.what, ambush.seconds, ambush.spare)
-            process.ambushes.append(again)
+        if self.plan.ambush is not None:
+            # Of whoever comes by first: nobody can tell who will lead.
+            if self._ambush is None or (self._ambush.is_over and node.lives % 2):
+                self._ambush = replace(self.plan.ambush)
+            process.ambushes.append(self._ambush)
         died = process.on_death
 
         def on_death(dying: Any, why: str) -> None:

@@ -14,7 +14,7 @@ from tests.sim.mutants import plan_of
 from tests.sim.mutations import MUTANTS
 from tests.sim.plan import Plan, Result
 from tests.sim.planting import planted
-from tests.sim.points import KILLS
+from tests.sim.points import KILLS, LEAVES, profile_of
 from tests.sim.process import Ambush
 from tests.sim.simulation import simulate
 
@@ -34,7 +34,7 @@ def said(result: Result) -> str:
     return f"{result.violation}\n{result.command}\n" + "\n".join(result.last[-20:])
 
 
-@pytest.mark.parametrize("profile", ["pair", "deaths", "store", "people", "late"])
+@pytest.mark.parametrize("profile", ["pair", "deaths", "store", "people", "late", "surf"])
 def test_no_rule_is_broken(profile: str) -> None:
     result = simulate(Plan(seed=1, hours=2.0, profile=profile))
 
@@ -43,7 +43,7 @@ def test_no_rule_is_broken(profile: str) -> None:
 
 
 @pytest.mark.redis
-@pytest.mark.parametrize("profile", ["pair", "store"])
+@pytest.mark.parametrize("profile", ["pair", "store", "wreck"])
 def test_no_rule_is_broken_with_a_real_redis(profile: str) -> None:
     require("redis")
     result = simulate(Plan(seed=2, hours=1.0, profile=profile, backend="redis"))
@@ -53,10 +53,12 @@ def test_no_rule_is_broken_with_a_real_redis(profile: str) -> None:
 
 @pytest.mark.parametrize("point", KILLS)
 def test_a_process_may_die_there(point: str) -> None:
-    plan = Plan(seed=1, hours=0.25, profile="points", ambush=Ambush(point, "kill"))
+    plan = Plan(seed=1, hours=0.25, profile=profile_of(point), ambush=Ambush(point, "kill"))
     result = simulate(plan)
 
     assert result.violation is None, said(result)
+    # The two that live until the end are counted, too.
+    assert result.kills > 2 or point not in LEAVES
 
 
 @pytest.mark.redis
@@ -115,7 +117,9 @@ def test_a_planted_bug_is_not_out_of_date(name: str) -> None:
     assert plan_of(name, 1).mutant == name
 
 
-@pytest.mark.parametrize("name", ["wait_skipped", "no_settle", "no_intent"])
+@pytest.mark.parametrize(
+    "name", ["wait_skipped", "no_settle", "no_intent", "copies_leave", "all_leave_in_a_row"]
+)
 def test_a_planted_bug_is_caught(name: str) -> None:
     assert any(simulate(plan_of(name, seed)).violation is not None for seed in range(1, 6))
 

@@ -164,7 +164,7 @@ class Tides:
         copy = replace(
             one,
             id=self._daemon.new_id(),
-            name=f"{one.name}-copy{random.randrange(1000)}",
+            name=f"{one.name}_newcopy{random.randrange(1000)}",
             labels=labels,
             state=RunState.CREATED,
             networks=("shop",),

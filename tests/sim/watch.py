@@ -36,7 +36,7 @@ class Watch(Intents):
         if intent is None:
             self.fail("I12", f"{what} of {one.name} for {attempt_id}, which nobody intended")
             return
-        self._check_leader(process, what, one)
+        self.check_leader(process, what, one.name)
         if what in ("disconnect", "stop", "remove", "clone_start"):
             return
         self._check_intent(intent, what, one)
@@ -53,11 +53,12 @@ class Watch(Intents):
             self.acted[attempt_id] = self._loop.now
             self._check_budget()
 
-    def _check_leader(self, process: Process, what: str, one: Container) -> None:
+    def check_leader(self, process: Process, what: str, name: str) -> None:
+        """Check that whoever sends something leads."""
         standing = sync(self.truth.leadership.look())
         life = f"{process.label}-life"
         if standing.life and standing.life != life and self._loop.now - self.lost_at > 60:
-            self.fail("I7", f"{what} of {one.name} by {life} while {standing.life} leads")
+            self.fail("I7", f"{what} of {name} by {life} while {standing.life} leads")
 
     def _check_intent(self, intent: Intent, what: str, one: Container) -> None:
         record = sync(self.truth.history.remediation(intent.record.id))

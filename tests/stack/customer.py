@@ -22,8 +22,9 @@ from urllib.parse import urlsplit
 CONNECT_TIMEOUT = 1.0
 #: Longer than any balancer's own: what it still tries to serve is not lost.
 ANSWER_TIMEOUT = 12.0
-#: In flight all together; what would be more is shed. Bounds what a slow instance can pile up.
-MOST_IN_FLIGHT = 12
+#: In flight all together; what would be more is shed. Bounds what a slow instance can pile up: with
+#: 0.1 cores and 6 ms each it needs 1.6 s for these, less than a balancer waits for an answer.
+MOST_IN_FLIGHT = 24
 #: Time between two lines of the report, in seconds.
 _REPORTS_EVERY = 1.0
 

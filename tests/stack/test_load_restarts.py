@@ -17,16 +17,17 @@ import pytest
 import pytest_asyncio
 
 from app.adapters.clock import LoopClock
-from tests.parts import missing, require
+from tests.parts import missing, obtain, require
 from tests.stack.answers import Json
 from tests.stack.containers import docker
 from tests.stack.example import EXAMPLES, Example, address_of, hostname_of, make_images
 from tests.stack.lab import NO_BOUNDS, Lab
 from tests.stack.stories import comes_to, restarted
 from tests.stack.wait import always, eventually
-from tests.stack.wrk import CONNECTIONS, Sent, Wrk, make_wrk
+from tests.stack.wrk import CONNECTIONS, Sent, Wrk
 
 pytestmark = [
+    pytest.mark.load,
     pytest.mark.stack,
     pytest.mark.docker,
     pytest.mark.asyncio(loop_scope="module"),
@@ -73,11 +74,15 @@ async def scene(request: pytest.FixtureRequest) -> AsyncIterator[Scene]:
     for part in ("docker", "docker-compose", "redis", "alertmanager", "busybox"):
         require(part)
     complaints = {way: await make_images(f"examples/{way}") for way in BALANCED}
-    await make_wrk()
+    obtain("wrk")
     failed_before = request.session.testsfailed
     home = Path(mkdtemp(prefix="relevo-lab-"))
     async with Lab(
-        home, policies=POLICIES, guards=GUARDS, without=("prometheus", "relevo-collect")
+        home,
+        policies=POLICIES,
+        guards=GUARDS,
+        without=("prometheus", "relevo-collect"),
+        roomy=True,
     ) as lab:
         told = {
             way: asyncio.create_task(restarts_of(lab, way))

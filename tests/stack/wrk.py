@@ -10,24 +10,13 @@ from typing import Self
 
 from tests.parts import require
 
-_HERE = Path(__file__).resolve().parent
-_SCRIPT = _HERE / "load.lua"
-_PROGRAMS = _HERE.parents[1] / "deploy" / "airgap" / "programs.sh"
+_SCRIPT = Path(__file__).with_name("load.lua")
 #: Each asks, waits 50 ms (load.lua), asks again: 120 requests a second at most.
 CONNECTIONS = 6
 #: It ends by itself after this, whatever becomes of the test.
 _AT_MOST_S = 150
 #: Longer than any balancer tries: what takes so long is lost.
 _PATIENCE_S = 20
-
-
-async def make_wrk() -> None:
-    """Install it where that can be done; where not, skip the test by its name."""
-    process = await asyncio.create_subprocess_exec(
-        *(str(_PROGRAMS), "wrk"), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-    )
-    await process.wait()
-    require("wrk")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -9,13 +9,6 @@ from app.adapters.engine.stats import allowance, usage
 from app.adapters.engine.translate import Json
 from app.domain.usage import Room
 
-# Of a line of /proc/stat: user, nice, system, idle, iowait, irq, softirq, steal. What follows
-# (guests) is part of the first two once more.
-_PARTS = 8
-_IDLE, _IOWAIT = 3, 4
-#: Fewer ticks (of 10 ms, all cores together) say nothing of how busy a host is.
-_FEWEST_TICKS = 20
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Present:
@@ -33,8 +26,6 @@ class Host:
 
     #: Bytes that can be had without swapping.
     available_memory: int
-    #: Cores that had nothing to do; None where the time was too short to tell.
-    idle_cpus: float | None
 
 
 def present(stats: Json) -> Present | None:
@@ -80,8 +71,6 @@ def room(
     free_cpus = max(cpus - sum(one.cpus for one in every), 0.0)
     if host is not None:
         free_memory = min(free_memory, host.available_memory)
-        if host.idle_cpus is not None:
-            free_cpus = min(free_cpus, host.idle_cpus)
     limits = allowance(source)
     return Room(
         memory=memory,
@@ -114,27 +103,6 @@ def memory_of(meminfo: str) -> tuple[int, int] | None:
     if "MemTotal" not in found or "MemAvailable" not in found:
         return None
     return found["MemTotal"], found["MemAvailable"]
-
-
-def idle_cpus(before: str, after: str) -> float | None:
-    """Tell from two looks at ``/proc/stat`` how many cores had nothing to do in between."""
-    first, second = _ticks(before), _ticks(after)
-    if first is None or second is None:
-        return None
-    spent = [late - early for early, late in zip(first, second, strict=True)]
-    cores = sum(line.startswith("cpu") for line in after.splitlines()) - 1
-    if sum(spent) < _FEWEST_TICKS or cores < 1:
-        return None
-    return max(spent[_IDLE] + spent[_IOWAIT], 0) / sum(spent) * cores
-
-
-def _ticks(stat: str) -> list[int] | None:
-    """Read the line of all cores together."""
-    first, _, _ = stat.partition("\n")
-    numbers = first.removeprefix("cpu ").split()[:_PARTS]
-    if len(numbers) < _PARTS or not all(one.isdecimal() for one in numbers):
-        return None
-    return [int(number) for number in numbers]
 
 
 def _seconds(since: object, until: object) -> float:

@@ -59,9 +59,8 @@ async def room(connection: EngineConnection, container_id: str, *, proc: Path) -
     who = translate.identity(told, api_version=connection.api_version)
     if who.memory_bytes <= 0 or who.cpus <= 0:
         raise EngineUnavailable("the engine does not say what its host has")
-    before = _read(proc / "stat")
     found = await _measured(connection, running)
-    host = _host(who.memory_bytes, before, proc) if connection.is_local else None
+    host = _host(who.memory_bytes, proc) if connection.is_local else None
 
     silent = [id for id in running if id not in found]
     if host is None and len(silent) > max(len(running) * _MOST_SILENT, 1):
@@ -130,14 +129,13 @@ async def _present(connection: EngineConnection, container_id: str) -> Present |
         return None if answer is None else headroom.present(answer)
 
 
-def _host(memory: int, before: str, proc: Path) -> Host | None:
+def _host(memory: int, proc: Path) -> Host | None:
     """Ask this host's kernel; None where the engine's host is another one (a machine in it)."""
     found = headroom.memory_of(_read(proc / "meminfo"))
     if found is None or found[0] != memory:
         return None
-    return Host(
-        available_memory=found[1], idle_cpus=headroom.idle_cpus(before, _read(proc / "stat"))
-    )
+    # Its processor is not asked: how idle that is in one second says nothing of the next minute.
+    return Host(available_memory=found[1])
 
 
 def _read(path: Path) -> str:

@@ -63,9 +63,10 @@ def _fields(seen: Seen) -> dict[str, Any]:
         key: value for key, value in (seen["Config"]["Labels"] or {}).items() if key not in _MARKS
     }
     # The container's own name is part of it: /db:/web/database.
-    found["HostConfig.Links"] = [
+    # The engine tells them in any order.
+    found["HostConfig.Links"] = sorted(
         link.replace(f":{seen['Name']}/", ":/own/") for link in seen["HostConfig"]["Links"] or ()
-    ]
+    )
     for field in ("Config.Volumes", "HostConfig.Binds", "HostConfig.Mounts"):
         found.pop(field, None)  # told mount by mount
     return found | dict(_mounts(seen)) | dict(_networks(seen))

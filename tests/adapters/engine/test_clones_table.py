@@ -219,9 +219,11 @@ def test_the_source_is_untouched(case: Case, became: Became) -> None:
 
 def _as_it_was(seen: Mapping[str, Any]) -> dict[str, Any]:
     kept = {key: seen[key] for key in _SEEN}
-    # Its health check goes on meanwhile, and the engine tells mounts in any order.
+    # Its health check goes on meanwhile, and the engine tells mounts and links in any order.
     kept["State"] = {key: one for key, one in seen["State"].items() if key != "Health"}
     kept["Mounts"] = sorted(seen["Mounts"], key=lambda mount: str(mount["Destination"]))
+    links = sorted(seen["HostConfig"]["Links"] or ())
+    kept["HostConfig"] = {**seen["HostConfig"], "Links": links}
     return kept
 
 

@@ -7,7 +7,6 @@ import pytest
 from app.adapters.engine.headroom import (
     Host,
     Present,
-    idle_cpus,
     is_limited,
     memory_of,
     present,
@@ -81,21 +80,8 @@ def measured(**changes: Any) -> Room:
         pytest.param({}, 750, 2.75, id="what-containers-leave"),
         pytest.param({"used": []}, 1000, 4.0, id="nothing-runs"),
         pytest.param({"used": [Present(cpus=9.0, memory=2000 * MB)]}, 0, 0.0, id="never-below-0"),
-        pytest.param(
-            {"host": Host(available_memory=300 * MB, idle_cpus=0.5)}, 300, 0.5, id="a-busy-host"
-        ),
-        pytest.param(
-            {"host": Host(available_memory=900 * MB, idle_cpus=3.9)},
-            750,
-            2.75,
-            id="a-host-that-sees-more",
-        ),
-        pytest.param(
-            {"host": Host(available_memory=900 * MB, idle_cpus=None)},
-            750,
-            2.75,
-            id="a-host-that-cannot-tell",
-        ),
+        pytest.param({"host": Host(available_memory=300 * MB)}, 300, 2.75, id="a-full-host"),
+        pytest.param({"host": Host(available_memory=900 * MB)}, 750, 2.75, id="one-that-sees-more"),
     ],
 )
 def test_says_what_is_free(changes: dict[str, Any], memory: int, cpus: float) -> None:
@@ -140,27 +126,3 @@ MEMINFO = "MemTotal:       24684544 kB\nMemFree:  1 kB\nMemAvailable:   20000000
 )
 def test_reads_the_hosts_memory(text: str, expected: tuple[int, int] | None) -> None:
     assert memory_of(text) == expected
-
-
-def stat(*ticks: int) -> str:
-    return f"cpu  {' '.join(map(str, ticks))} 7 7\ncpu0 1 2\ncpu1 1 2\nintr 5\n"
-
-
-BEFORE = stat(100, 0, 50, 1000, 10, 0, 0, 0)
-
-
-@pytest.mark.parametrize(
-    ("after", "expected"),
-    [
-        # 200 ticks of two cores went by.
-        pytest.param(stat(150, 0, 100, 1090, 20, 0, 0, 0), 1.0, id="half-of-two-cores"),
-        pytest.param(stat(100, 0, 50, 1200, 10, 0, 0, 0), 2.0, id="idle"),
-        pytest.param(stat(200, 0, 50, 1000, 10, 0, 0, 100), 0.0, id="stolen-is-not-idle"),
-        pytest.param(stat(105, 0, 50, 1014, 10, 0, 0, 0), None, id="too-short-to-tell"),
-        pytest.param("cpu  1 2 3\n", None, id="too-few-numbers"),
-        pytest.param("cpu  a b c d e f g h\n", None, id="no-numbers"),
-        pytest.param("", None, id="not-there"),
-    ],
-)
-def test_tells_how_many_cores_are_idle(after: str, expected: float | None) -> None:
-    assert idle_cpus(BEFORE, after) == expected
