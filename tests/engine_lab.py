@@ -202,7 +202,8 @@ async def until(is_so: Callable[[], Awaitable[bool]], *, within: float = 10) -> 
 
 def free_ports(count: int) -> int:
     """Return the first of so many neighbouring ports of loopback that are free at this moment."""
-    for first in range(47600, 48600, count):
+    # Below those that connections take for themselves.
+    for first in range(20000, 32000, count):
         with ExitStack() as stack:
             try:
                 for port in range(first, first + count):

