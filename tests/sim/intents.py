@@ -93,6 +93,9 @@ class Intents:
         #: How many departures were charged later than a time, at most.
         self.departed: Callable[[datetime], int] = lambda since: 0
 
+        #: Targets that nobody tries to help for a while.
+        self.left_alone: Callable[[str], bool] = lambda target: False
+
     @property
     def now(self) -> float:
         """The true time."""
