@@ -99,6 +99,8 @@ class Audit:
             since = self._prometheus.firing_since(name)
             if name in UNTOUCHABLE[:2] or since is None or self._daemon.named(name) is None:
                 continue
+            if self._watch.left_alone(f"{ENGINE}:{name}"):
+                continue  # it is taken for poison: one process after the other has died at it
             told = self._watch.told
             if told is not None and told.ill_since(name) is None:
                 continue  # it was left out of a notification, and nobody can ask

@@ -119,6 +119,7 @@ class Fleet:
         }
         if self.watch is not None:
             ported["records"] = self.watch.records(process, store.records, ported["records"])
+            ported["schedule"] = self.watch.schedule(ported["schedule"])
             ported["scaling"] = self.watch.scaling(process, ported["scaling"])
         view = EngineView(self._daemon, process)
         view.watch = self.watch

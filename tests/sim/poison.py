@@ -9,6 +9,8 @@ from tests.sim.process import Dead, Process
 
 #: As app/controller/worker.py: after so many times the story is taken out of the round.
 _MOST = 2
+#: As app/controller/poison.py: how long it is out of the round; and until its next step.
+_LEFT_ALONE_S = 15 * 60.0 + 60.0
 
 
 class Poison:
@@ -19,6 +21,7 @@ class Poison:
         self._fail = fail
         self.until: dict[str, float] = {}
         self._struck: dict[str, int] = {}
+        self._buried_at: dict[str, float] = {}
 
     def strikes(self, target: str) -> bool:
         """Whether reading this ends the reader; the rule counts."""
@@ -29,9 +32,36 @@ class Poison:
             self._fail("P1", f"the step of {target} has ended {count} processes in a row")
         return True
 
+    def is_left_alone(self, target: str) -> bool:
+        """Tell whether its steps were lost so often, for whatever cause, that nobody tries."""
+        return self._loop.now - self._buried_at.get(target, -1e9) < _LEFT_ALONE_S
+
+    def claimed(self, claim: Any) -> None:
+        """See a step that begins."""
+        if claim.lost >= _MOST:
+            self._buried_at[claim.target] = self._loop.now
+
     def noted(self, target: str) -> None:
         """See a step come to its end, or its story buried."""
         self._struck.pop(target, None)
+
+
+class CountedSchedule:
+    """`Schedule` of one process; told of each step that begins."""
+
+    def __init__(self, poison: Poison, schedule: Any) -> None:
+        self._poison = poison
+        self._schedule = schedule
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._schedule, name)
+
+    async def claim(self, **more: Any) -> Any:
+        """Claim, and tell of it."""
+        claimed = await self._schedule.claim(**more)
+        for claim in claimed.claims:
+            self._poison.claimed(claim)
+        return claimed
 
 
 class PoisonedRecords:

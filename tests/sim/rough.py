@@ -9,7 +9,7 @@ from tests.sim.departing import Departing
 from tests.sim.departing_audit import DepartingAudit
 from tests.sim.fleet import Node
 from tests.sim.meddling import Meddling
-from tests.sim.poison import Poison, PoisonedRecords
+from tests.sim.poison import CountedSchedule, Poison, PoisonedRecords
 from tests.sim.process import Process
 from tests.sim.profiles_rough import PROFILES, Rough
 from tests.sim.proxy import Proxy
@@ -36,6 +36,10 @@ class Watching:
         watched = self._watch.records(process, raw, port)
         return PoisonedRecords(self._poison, process, watched, self._rules.noted)
 
+    def schedule(self, port: Any) -> Any:
+        """Return the schedule of a process, watched."""
+        return CountedSchedule(self._poison, port)
+
     def scaling(self, process: Process, port: Any) -> Any:
         """Return the scale-ins of a process, watched."""
         return self._departing.scaling(process, port)
@@ -56,6 +60,7 @@ def roughen(sim: Any) -> DepartingAudit:
     :param sim: a `tests.sim.simulation.Simulation`
     """
     poison, rules = Poison(sim.loop, sim.fail), MoreRules(sim)
+    sim.watch.left_alone = poison.is_left_alone
     crowds = Crowds(sim)
     departing = Departing(sim, crowds, rules.listed_since)
     sim.fleet.watch = Watching(sim.watch, rules, departing, poison)
