@@ -288,7 +288,7 @@ class MemoryStore:
         self._open: dict[str, str] = {}
         #: Ids of those that are listed as open.
         self._listed_open: set[str] = set()
-        #: Target -> when its newest closed remediation was opened, and its id.
+        #: Target -> when the remediation that was closed last was opened, and its id.
         self._last: dict[str, tuple[int, str]] = {}
         #: Target -> the last note that was written.
         self._noted: dict[str, tuple[int, Entry]] = {}
@@ -518,10 +518,11 @@ class MemoryStore:
             self._listed_open.add(remediation.id)
             return
         self._listed_open.discard(remediation.id)
-        if self._open.get(target) == remediation.id:
+        ends = self._open.get(target) == remediation.id
+        if ends:
             del self._open[target]
         opened_ms = to_ms(remediation.opened_at)
-        if opened_ms >= self._last.get(target, (opened_ms, ""))[0]:
+        if ends or opened_ms >= self._last.get(target, (opened_ms, ""))[0]:
             self._last[target] = opened_ms, remediation.id
 
     def write_activity(self, activity: Activity | None) -> None:

@@ -140,7 +140,7 @@ class Observation:
     may_open: bool = True
     #: The container's owner still lets us act. Asked at every step, not only at intake.
     opted_in: bool
-    #: The target's newest closed remediation.
+    #: The target's remediation that was closed last.
     previous: Remediation | None = None
     #: What an operator wants.
     order: Order | None = None

@@ -84,7 +84,7 @@ class Dossier:
     cooling_until: datetime | None
     #: When an instance of the group left last because it was not needed any more.
     left_at: datetime | None = None
-    #: The newest closed remediation.
+    #: The remediation that was closed last.
     previous: Remediation | None = None
     #: What an operator wants, until a step has answered it.
     order: Order | None = None

@@ -130,9 +130,11 @@ class _Faulty:
             if inspect.ismethod(found):
                 setattr(self, method, found)
             return found  # of what the process itself believes
-        through = self._claim if method == "claim" else self._wire.carry
+        wire, through = self._wire, self._claim if method == "claim" else self._wire.carry
 
         async def call(*args: Any, **more: Any) -> Any:
+            if wire.weather.is_fair and method != "claim":
+                return await found(*args, **more)  # as `carry` does then, for less
             try:
                 return await through(partial(found, *args, **more))
             except Failed as exc:

@@ -17,6 +17,7 @@ from tests.sim.ladder import Ladder
 from tests.sim.loop import VirtualLoop
 from tests.sim.process import Dead, Process
 from tests.sim.prometheus import Prometheus
+from tests.sim.times import LATE_S, Times
 from tests.sim.told import Told
 from tests.sim.trace import Trace
 
@@ -76,7 +77,8 @@ class Intents:
         self.fail = fail
         #: Where notices are all that the controllers have.
         self.told = told
-        self.ladder = Ladder(truth, daemon, prometheus, rulebook, fail, told)
+        self.times = Times(lambda: loop.now)
+        self.ladder = Ladder(truth, daemon, prometheus, rulebook, fail, told, self.times)
         self.intents: dict[str, Intent] = {}
         #: Attempt -> starts of containers that it made.
         self.starts: dict[str, int] = {}
@@ -227,8 +229,19 @@ class WatchedRecords:
     async def note(self, claim: Any, entry: Any, **more: Any) -> None:
         """Watch a note."""
         is_reset = entry.answered_order is not None and claim.target in entry.consumed
+        sent, answered = self._watch.now, False
+        self._watch.times.said(self._process.now())
         if is_reset:
-            # Before it is written: its answer may be lost.
-            self._watch.ladder.reset_at[claim.target] = self._process.now()
-        await self._port.note(claim, entry, **more)
+            # Before it is written: its answer may be lost, and then all before it is in doubt.
+            resets = self._watch.ladder.resets.setdefault(claim.target, [])
+            resets.append((self._process.now(), (0.0, sent + LATE_S)))
+        try:
+            await self._port.note(claim, entry, **more)
+            answered = True
+        finally:
+            if is_reset and answered:
+                resets[-1] = (resets[-1][0], (sent, self._watch.now))
+            for record in (entry.remediation, *entry.amended):
+                if record is not None:
+                    self._watch.times.noted(record, sent=sent, answered=answered)
         self._watch.noted(self._process, entry.remediation)

@@ -1,6 +1,7 @@
 """The checker's own idea of the ladder and of verdicts, from the records and the true world."""
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -11,6 +12,7 @@ from app.policies.spec import Rulebook, Strategy
 from app.ports import RemediationFilter, Store
 from tests.sim.daemon import Daemon
 from tests.sim.prometheus import Prometheus, moment
+from tests.sim.times import Span, Times, is_after
 from tests.sim.told import Told
 
 #: Steps begin a little after the moment that they were decided for.
@@ -31,6 +33,14 @@ def _sync(coro: Any) -> Any:
     raise AssertionError("the truth had to wait")
 
 
+@dataclass(frozen=True, slots=True)
+class Failures:
+    """How many failed restarts count: so many surely, and so many at most."""
+
+    least: int
+    most: int
+
+
 class Ladder:
     """See the module."""
 
@@ -42,6 +52,7 @@ class Ladder:
         rulebook: Rulebook,
         fail: Callable[[str, str], None],
         told: Told | None,
+        times: Times,
     ) -> None:
         self._truth = truth
         self._daemon = daemon
@@ -55,7 +66,8 @@ class Ladder:
         self.verdicts: dict[str, Verdict] = {}
         self._scaled: dict[str, tuple[float, str]] = {}
         #: Targets -> when a person had their failures forgotten.
-        self.reset_at: dict[str, datetime] = {}
+        self.resets: dict[str, list[tuple[datetime, Span | None]]] = {}
+        self.times = times
         self.lost_at = -1e9
 
     def fires(self, name: str, *, told: datetime | None = None) -> bool:
@@ -63,19 +75,18 @@ class Ladder:
         since = self._prometheus.firing_since(name)
         return since is not None and (told is None or told >= moment(since))
 
-    def failures(self, target: str, group: str, now: datetime) -> tuple[int, bool]:
-        """Count failed restarts from the records; and whether one is about to age."""
+    def failures(self, target: str, group: str, now: datetime) -> Failures:
+        """Count failed restarts from the records, by the leader's clock and by the true time."""
         records = _sync(self._truth.history.remediations(RemediationFilter(limit=400)))
-        window = self._policy.restart.window
-        consumed_at = max(
-            (r.scaled_out_at for r in records if r.group == group and r.scaled_out_at is not None),
-            default=None,
-        )
-        if target in self.reset_at:
-            consumed_at = max(consumed_at or self.reset_at[target], self.reset_at[target])
         relapses = {r.relapse_of: r.opened_at for r in records if r.relapse_of is not None}
         incarnation = next((r.incarnation for r in records if r.target == target), None)
-        count, close = 0, False
+        consumed = [
+            (r.scaled_out_at, self.times.scaled_out(r))
+            for r in records
+            if r.group == group and r.scaled_out_at is not None
+        ]
+        consumed += self.resets.get(target, ())
+        surely, maybe = 0, 0
         for record in records:
             if record.target != target or record.incarnation != incarnation:
                 continue
@@ -88,17 +99,37 @@ class Ladder:
                 at = one.finished_at
                 if one.verdict is Verdict.RELAPSED:
                     at = relapses.get(record.id, at)
-                    close = True  # written with another note: its time is that one's
-                age = now - at
-                if age < -_ROUNDING:
-                    close = True  # a clock was set back: what is to come does not count yet
-                if abs(age - window) < _ROUNDING:
-                    close = True
-                if consumed_at is not None and abs(at - consumed_at) < _ROUNDING:
-                    close = True
-                if age < window and (consumed_at is None or at > consumed_at):
-                    count += 1
-        return count, close
+                counts = self._counts(at, self.times.failed(one.id), now=now, consumed=consumed)
+                if counts is None or (counts and one.verdict is Verdict.RELAPSED):
+                    maybe += 1  # written with another note: its time is that one's
+                elif counts:
+                    surely += 1
+        return Failures(surely, surely + maybe)
+
+    def _counts(
+        self,
+        at: datetime,
+        span: Span | None,
+        *,
+        now: datetime,
+        consumed: list[tuple[datetime, Span | None]],
+    ) -> bool | None:
+        """Tell whether a failure counts; None: its time, or a clock, leaves that open."""
+        window = self._policy.restart.window
+        order = [is_after(at, span, when, other) for when, other in consumed]
+        if False in order:
+            return False
+        ages = [now - at]
+        if span is not None:
+            ages += [timedelta(seconds=self.times.now - then) for then in span]
+            furthest = self.times.furthest(span[0])
+            ages += [furthest - at] if furthest is not None else []
+        # A clock was set back: what is to come does not count yet.
+        if min(ages) < -_ROUNDING or None in order:
+            return None
+        if max(ages) < window - _ROUNDING:
+            return True
+        return False if min(ages) > window + _ROUNDING else None
 
     def scaled_in_lately(self, record: Remediation, now: datetime) -> bool:
         """Tell whether an instance of the group left within the window, for it was not needed."""
@@ -116,22 +147,22 @@ class Ladder:
             return  # what the store has forgotten it cannot count
         if self._policy.strategy is not Strategy.RESTART_FIRST:
             return  # another order of steps
-        failures, close = self.failures(record.target, record.group, attempt.intent_at)
-        if close or record.relapse_of is not None:
+        failures = self.failures(record.target, record.group, attempt.intent_at)
+        if record.relapse_of is not None:
             return
         most = self._policy.restart.max_failed
         if attempt.action is Action.SCALE_OUT:
-            self._check_scale_out(record, attempt, one, failures, now=now)
+            self._check_scale_out(record, attempt, one, failures.most, now=now)
             return
         if attempt.reason is Reason.UNDER_COVER:
             self._check_cover(record, attempt, one)
             return
-        if record.scaled_out_at is not None:
+        if record.scaled_out_at is not None and not _came_to_nothing(record):
             self._fail("L1", f"{one.name} is restarted although it was scaled out")
-        if failures >= most:
-            self._fail("L1", f"{one.name} is restarted after {failures} failures")
+        if failures.least >= most:
+            self._fail("L1", f"{one.name} is restarted after {failures.least} failures")
         delays = self._policy.restart.delays
-        due = record.needed_since + delays[min(failures, len(delays) - 1)]
+        due = record.needed_since + delays[min(failures.least, len(delays) - 1)]
         if attempt.intent_at < due - timedelta(seconds=1):
             self._fail("L2", f"{one.name} is restarted {due - attempt.intent_at} early")
 
@@ -150,7 +181,7 @@ class Ladder:
             self._fail("L1", f"{one.name} is restarted under cover a second time")
 
     def _check_scale_out(
-        self, record: Remediation, attempt: Attempt, one: Container, failures: int, *, now: float
+        self, record: Remediation, attempt: Attempt, one: Container, most: int, *, now: float
     ) -> None:
         by_clone = any(
             "relevo.clone-of" in other.labels and self.fires(other.name)
@@ -159,9 +190,9 @@ class Ladder:
         by_clone = by_clone or attempt.reason is Reason.CLONE_SICK
         if attempt.reason is Reason.SCALED_IN_LATELY:
             by_clone = by_clone or self.scaled_in_lately(record, attempt.intent_at)
-        too_few = failures < self._policy.restart.max_failed and record.scaled_out_at is None
+        too_few = most < self._policy.restart.max_failed and record.scaled_out_at is None
         if too_few and not by_clone:
-            self._fail("L3", f"{one.name} is scaled out after {failures} failures")
+            self._fail("L3", f"{one.name} is scaled out after {most} failures")
         last = self._scaled.get(record.group)
         cooldown = self._policy.scale_out.cooldown.total_seconds() * (1 - self.slack) - 5
         # One that came to nothing has left again, and its cooldown with it.
@@ -206,3 +237,11 @@ class Ladder:
         if over_since is not None and over_since <= read_at < over_since + settle - 1:
             after = read_at - over_since
             self._fail("V1", f"{name} has recovered {after:.0f} s after its end was told")
+
+
+def _came_to_nothing(record: Remediation) -> bool:
+    """Tell whether all clones were ahead of any restart, and somebody has taken them away."""
+    made = [one for one in record.attempts if one.action is Action.SCALE_OUT and one.acted_at]
+    return all(
+        one.reason is Reason.SCALED_IN_LATELY and one.verdict is Verdict.VANISHED for one in made
+    )

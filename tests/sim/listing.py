@@ -1,5 +1,6 @@
 """The pair of Alertmanagers as one controller asks it: as app/adapters/alertmanager.py answers."""
 
+import math
 from collections.abc import Sequence
 from datetime import timedelta
 
@@ -7,6 +8,9 @@ from app.domain.alert import AlertListing, ListedAlert, ListedState, OwnAlert
 from app.errors import SourceUnavailable
 from tests.sim.alertmanager import Alertmanager
 from tests.sim.prometheus import WATCHDOG, moment
+
+#: An alert that is listed somewhere is not as bad as this.
+_WORST = (True, math.inf)
 
 
 class Alertmanagers:
@@ -24,6 +28,7 @@ class Alertmanagers:
         if not heard:
             raise SourceUnavailable("Alertmanager: cannot connect")
         found: dict[str, ListedAlert] = {}
+        ranks: dict[str, tuple[bool, float]] = {}
         watched: list[tuple[float, bool]] = []
         for one in heard:
             active = one.active()
@@ -35,18 +40,19 @@ class Alertmanagers:
                 behind = 0.0
                 if watchdog is not None:
                     behind = max(0.0, watchdog.updated_at - entry.updated_at)
-                state = ListedState.SUPPRESSED if one.is_silenced(entry) else ListedState.ACTIVE
-                listed = ListedAlert(
-                    fingerprint=entry.sent.fingerprint,
-                    labels=entry.sent.labels,
+                sent, is_silenced = entry.sent, one.is_silenced(entry)
+                rank = is_silenced, behind
+                if rank >= ranks.get(sent.fingerprint, _WORST):
+                    continue
+                ranks[sent.fingerprint] = rank
+                found[sent.fingerprint] = ListedAlert(
+                    fingerprint=sent.fingerprint,
+                    labels=sent.labels,
                     alert_annotations={},
-                    state=state,
-                    starts_at=moment(entry.sent.starts_at),
+                    state=ListedState.SUPPRESSED if is_silenced else ListedState.ACTIVE,
+                    starts_at=moment(sent.starts_at),
                     behind=timedelta(seconds=behind),
                 )
-                before = found.get(listed.fingerprint)
-                if before is None or _rank(listed) < _rank(before):
-                    found[listed.fingerprint] = listed
         told = [pair for pair in watched if pair[1]] or watched
         return AlertListing(
             alerts=tuple(found.values()),
@@ -61,7 +67,3 @@ class Alertmanagers:
         for alert in alerts:
             name = alert.labels.get("alertname", "")
             self.cried[name] = self.cried.get(name, 0) + 1
-
-
-def _rank(one: ListedAlert) -> tuple[bool, timedelta]:
-    return one.state is not ListedState.ACTIVE, one.behind

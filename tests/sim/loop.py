@@ -72,14 +72,19 @@ class Timer(Turn):
         context: Context | None,
         owner: "VirtualLoop",
     ) -> None:
-        super().__init__(callback, args, context)
+        # As `Turn` does it, for less.
+        self._context = copy_context() if context is None else context
+        self._callback = callback
+        self._args = args
+        self._cancelled = False
         self._owner = owner
 
     def cancel(self) -> None:
         """Have it not run."""
         if not self._cancelled:
             self._owner.count_dead_timer()
-        super().cancel()
+            self._cancelled = True
+            self._callback, self._args = None, ()
 
 
 class Deadlock(Exception):
@@ -196,12 +201,19 @@ class VirtualLoop(asyncio.BaseEventLoop):
             heapq.heapify(self._timers)
             self._dead_timers = 0
 
+    def is_quiet(self) -> bool:
+        """Tell whether whoever gives way in this moment would be the next to run."""
+        timers = self._timers
+        return not (self._ready or self._stopping or (timers and timers[0][0] <= self.now))
+
     def _run_once(self) -> None:
         # Round after round, without a return to asyncio's own loop in between.
         is_running = self.is_running()
         ready = self._ready
         while True:
-            self._gather()
+            timers = self._timers
+            if not ready or (timers and timers[0][0] <= self.now):
+                self._gather()
             for _ in range(len(ready)):
                 handle = ready.popleft()
                 callback = handle._callback

@@ -4,35 +4,25 @@ import asyncio
 import inspect
 import types
 from asyncio.events import Handle
-from collections.abc import Awaitable, Callable, Generator
+from collections.abc import Awaitable, Callable, Generator, Mapping
 from contextvars import copy_context
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from functools import partial
 from typing import Any
 
 from tests.builders import START
 from tests.sim.loop import PROCESS, SimTask, VirtualLoop
 from tests.sim.trace import Trace
+from tests.sim.wording import told, words
 
 _FORGET_TASKS_AT = 2000
 _NOTHING = timedelta(0)
-#: Points of which `told` has something to say: most calls are others.
-_TOLD = frozenset(
-    f"{part}.{method}"
-    for part, methods in (
-        ("schedule", ("claim", "renew", "requeue", "nudge")),
-        ("records", ("intend", "read", "note")),
-        ("inbox", ("accept",)),
-        ("leadership", ("lead", "look", "found")),
-    )
-    for method in methods
-)
+_NO_MORE: Mapping[str, Any] = {}
 
 
 @types.coroutine
 def _turn() -> Generator[None, None, None]:
-    """As ``asyncio.sleep(0)``, for less: every call of a port passes here twice."""
+    """As ``asyncio.sleep(0)``, for less: calls of ports pass here twice."""
     yield
 
 
@@ -135,26 +125,33 @@ class Process:
     # ------------------------------------------------------------ its calls of ports
 
     async def call(
-        self, point: str, invoke: Callable[[], Awaitable[Any]], args: tuple[Any, ...] = ()
+        self,
+        point: str,
+        invoke: Callable[..., Awaitable[Any]],
+        args: tuple[Any, ...] = (),
+        more: Mapping[str, Any] = _NO_MORE,
     ) -> Any:
         """Call a port: both sides of it are named points; nothing leaves a dead process."""
-        self._pass(f"{point}<")
-        await _turn()
+        loop = self.loop
+        self._pass(point + "<")
+        # Nobody would run in between: then there is no need to give way.
+        if self.fuse or self.frozen or not loop.is_quiet():
+            await _turn()
         if not self.alive:
             raise Dead
         answer: Any = None
         failure: Exception | None = None
         try:
-            answer = await invoke()
+            answer = await invoke(*args, **more)
         except Exception as exc:  # noqa: BLE001 - passed on below
             failure = exc
         if not self.alive:
             raise Dead
-        self.trace.add(
-            self.label, point, told(point, args, answer) if failure is None else _said(failure)
-        )
-        self._pass(f"{point}>")
-        await _turn()
+        said = words(failure) if failure is not None else told(point, args, answer)
+        self.trace.add(self.label, point, said)
+        self._pass(point + ">")
+        if self.fuse or self.frozen or not loop.is_quiet():
+            await _turn()
         if not self.alive:
             raise Dead
         if failure is not None:
@@ -164,7 +161,8 @@ class Process:
     async def at(self, point: str) -> None:
         """Pass a named point: here it may die, or fall asleep."""
         self._pass(point)
-        await _turn()  # whoever is frozen stays here
+        if self.fuse or self.frozen or not self.loop.is_quiet():
+            await _turn()  # whoever is frozen stays here
         if not self.alive:
             raise Dead
 
@@ -215,41 +213,10 @@ class Port:
         process, point = self._process, f"{self._name}.{method}"
 
         def call(*args: Any, **more: Any) -> Awaitable[Any]:
-            return process.call(point, partial(found, *args, **more), args)
+            return process.call(point, found, args, more)
 
         setattr(self, method, call)
         return call
-
-
-def _said(failure: Exception) -> str:
-    return f"{type(failure).__name__}: {failure}"
-
-
-def told(point: str, args: tuple[Any, ...], answer: Any) -> str:
-    """Tell in a few words what a call was about."""
-    if point not in _TOLD:
-        return ""
-    match point:
-        case "schedule.claim":
-            return " ".join(f"{one.target}#{one.fence}" for one in answer.claims)
-        case "schedule.renew" | "schedule.requeue" | "records.intend":
-            return str(args[0].target)
-        case "schedule.nudge":
-            return " ".join(args[0])
-        case "records.read":
-            return str(args[0])
-        case "records.note":
-            entry = args[1]
-            record = entry.remediation
-            words = "-" if record is None else f"{record.id} {record.state} {record.reason}"
-            return f"{args[0].target} {words} due {entry.due:%H:%M:%S}" if entry.due else words
-        case "inbox.accept":
-            return " ".join(f"{n.target}:{word}" for n, word in zip(args[0], answer, strict=True))
-        case "leadership.lead" | "leadership.look" | "leadership.found":
-            # Names of histories are drawn, by backends in different order.
-            return f"{answer.fence} {answer.life} {answer.term}.{answer.beat}"
-        case _:
-            return ""
 
 
 class SimClock:

@@ -110,9 +110,9 @@ class MoreRules:
             return  # a clone that is ill is relieved at once
         if ladder.scaled_in_lately(record, process.now()):
             return  # what has left is needed again
-        failures, close = ladder.failures(record.target, record.group, process.now())
-        if not close and failures < self._policy.restart.max_failed:
-            self._sim.fail("L5", f"{record.id}: {failures} failures, and {record.reason}")
+        failures = ladder.failures(record.target, record.group, process.now())
+        if failures.most < self._policy.restart.max_failed:
+            self._sim.fail("L5", f"{record.id}: {failures.most} failures, and {record.reason}")
 
     def _fired(self) -> list[tuple[str, float]]:
         return list(self._sim.prometheus.fired_at.items())

@@ -101,7 +101,8 @@ class Keys:
         """
         Hash: ``open``, id of its open remediation; ``noted``, the last note written.
 
-        ``last``, id of its newest closed remediation; ``last_opened``, when that was opened, ms;
+        ``last``, id of the remediation that was closed last; ``last_opened``, when that was
+        opened, ms;
         ``intended``, fence and attempt of the last intent in the audit.
         """
         return self._name("target", target)

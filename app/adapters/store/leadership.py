@@ -26,6 +26,8 @@ class RedisLeadership:
         self._lead = _plain(line, "lead")
         self._found = _plain(line, "found")
         self._resign = _plain(line, "resign")
+        #: The last answer, and how it was read.
+        self._seen: tuple[list[bytes], Standing] | None = None
 
     async def look(self) -> Standing:
         """See `app.ports.Leadership`."""
@@ -127,8 +129,15 @@ class RedisLeadership:
             )
             run_id = str(info.get("run_id", ""))
             await self._line.meet(run_id)
+        # Whoever follows looks every second, and what he sees changes far more seldom.
+        seen = self._seen
+        if seen is None or seen[0] != found or seen[1].run_id != run_id:
+            seen = self._seen = found, self._read(found, run_id)
+        return seen[1]
+
+    def _read(self, found: list[bytes], run_id: str) -> Standing:
         epoch, fence, instance, life, term, beat, told_at, engine = (
-            text(part, key=keys.meta) for part in found
+            text(part, key=self._keys.meta) for part in found
         )
         return Standing(
             epoch=epoch,

@@ -269,6 +269,17 @@ async def test_the_newest_closed_remediation_is_the_previous_one(store: Store) -
     assert (await read(store, 3, target="host:db")).previous is None
 
 
+async def test_what_ends_is_the_previous_one_although_a_clock_was_set_back(store: Store) -> None:
+    await step(store, 0, Entry(remediation=remediation("r1", opened=7200), due=None))
+    await step(store, 1, Entry(remediation=closed("r1", opened=7200), due=None))
+    await step(store, 2, Entry(remediation=remediation("r2", opened=900), due=None))
+
+    await step(store, 3, Entry(remediation=closed("r2", opened=900), due=None))
+
+    dossier = await read(store, 3)
+    assert (dossier.previous, dossier.remediation) == (closed("r2", opened=900), None)
+
+
 async def test_an_amended_remediation_is_read_as_it_is_now(store: Store) -> None:
     await step(store, 0, Entry(remediation=closed("r1"), due=None))
     turned = closed("r1", relapsed_as="r2")

@@ -2,7 +2,7 @@
   Read all of one target in one look.
 
   Input:
-    KEYS[1]  hash of the target: 'open', 'last' -> id of its open, of its newest closed remediation
+    KEYS[1]  hash of the target: 'open', 'last' -> id of its open remediation, of the one closed last
     KEYS[2]  hash of the target: fingerprint -> status|starts|received|notified|listed|json
     KEYS[3]  sorted set of the target: failed attempt -> time of its verdict, ms since epoch
     KEYS[4]  hash of the group: 'until' -> end of its cooldown, 'left' -> when an instance left that
@@ -21,7 +21,7 @@
   Output:
     { open, record, last, record, failures, until, failing, order, pause, hold, brake, left,
       fingerprint, alert, fingerprint, alert, … }
-    open, last:  id and record (JSON) of the open and of the newest closed remediation;
+    open, last:  id and record (JSON) of the open and of the one closed last;
                  both empty for none
     failures:    number of failures in the window
     until:       end of a cooldown that lasts, ms since epoch; empty for none

@@ -21,17 +21,19 @@ function story.write(keys, one, now, keep_ms)
   end
 end
 
--- Let the target point at its open remediation, and at the newest of its closed ones.
+-- Let the target point at its open remediation, and at the one of its others that was closed last.
 function story.point(target_key, one, keep_ms)
   if one.closed == '0' then
     redis.call('HSET', target_key, 'open', one.id)
   else
-    -- A relapse amends one that may be older than the newest.
+    -- A relapse amends one that may be older than the newest. What ends now is the last, although
+    -- it may have been opened before others by a clock that was set back.
+    local ends = redis.call('HGET', target_key, 'open') == one.id
     local newest = tonumber(redis.call('HGET', target_key, 'last_opened') or -math.huge)
-    if tonumber(one.opened) >= newest then
+    if ends or tonumber(one.opened) >= newest then
       redis.call('HSET', target_key, 'last', one.id, 'last_opened', one.opened)
     end
-    if redis.call('HGET', target_key, 'open') == one.id then
+    if ends then
       redis.call('HDEL', target_key, 'open')
     end
   end
