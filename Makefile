@@ -19,7 +19,7 @@ help:
 	@echo "make test     the whole suite on real parts"
 	@echo "make load     load that moves through real balancers (needs a machine to itself)"
 	@echo "make unit     only what needs neither Docker nor Prometheus"
-	@echo "make bench    what one decision costs, and what a scale-out costs beside the engine's work"
+	@echo "make bench    what a decision and an answer cost, and what a scale-out costs beside the engine's work"
 	@echo "make chaos    random faults on real processes (N=500 cycles, OUT=file for the figures)"
 	@echo "make failover how long nobody acts when the one that acts is gone (N=50 samples)"
 	@echo "make storm    ten thousand alerts in a minute, and in one request"
@@ -53,6 +53,7 @@ demo: $(READY)
 
 bench: $(READY)
 	$(PYTHON) -m bench.decisions
+	$(PYTHON) -m bench.reading
 	deploy/airgap/with-lab.sh $(PYTHON) -m bench.scale_out
 
 chaos: $(READY)

@@ -53,7 +53,7 @@ async def measure(targets: int, rounds: int) -> dict[str, float]:
         began = clock.now()
         listed = []
         for number in range(1, targets + 1):
-            engine.run(container(f"shop-web-{number}", number, labels=_compose(number)))
+            engine.run(container(f"shop-web-{number}", number, labels=compose_labels(number)))
             listed.append(
                 ListedAlert(
                     fingerprint=f"{number:016x}",
@@ -66,17 +66,17 @@ async def measure(targets: int, rounds: int) -> dict[str, float]:
         alertmanager = FakeAlertmanager(up_since=began - timedelta(days=1), alerts=listed)
         house = build(store, clock, engine, alerts=alertmanager, samples=FakePrometheus(clock))
         for start in range(0, targets, 500):
-            await house.take(*(_alert(n, began) for n in range(start + 1, start + 501)))
+            await house.take(*(alert_of(n, began) for n in range(start + 1, start + 501)))
         cpu, wall = [], []
         for turn in range(rounds + 1):
-            claimed = await _claimed(house.store.schedule, clock, targets)
+            steps = await claimed(house.store.schedule, clock, targets)
             spent, since = process_time(), perf_counter()
-            for claim in claimed:
+            for claim in steps:
                 await house.controller.step(claim, clock.now())
-            cpu.append((process_time() - spent) / len(claimed) * 1000)
-            wall.append((perf_counter() - since) / len(claimed) * 1000)
+            cpu.append((process_time() - spent) / len(steps) * 1000)
+            wall.append((perf_counter() - since) / len(steps) * 1000)
             if turn < rounds:
-                names = [claim.target for claim in claimed]
+                names = [claim.target for claim in steps]
                 await house.store.schedule.nudge(names, now=clock.now())
         return {
             "targets": float(targets),
@@ -85,7 +85,8 @@ async def measure(targets: int, rounds: int) -> dict[str, float]:
         }
 
 
-def _compose(number: int) -> dict[str, str]:
+def compose_labels(number: int) -> dict[str, str]:
+    """Labels of the so manieth container: opted in, ten of each of fifty services."""
     return {
         "relevo.enable": "true",
         "com.docker.compose.project": "shop",
@@ -94,7 +95,8 @@ def _compose(number: int) -> dict[str, str]:
     }
 
 
-def _alert(number: int, began: datetime) -> Alert:
+def alert_of(number: int, began: datetime) -> Alert:
+    """The alert of the so manieth container."""
     return Alert(
         fingerprint=f"{number:016x}",
         status=AlertStatus.FIRING,
@@ -104,7 +106,8 @@ def _alert(number: int, began: datetime) -> Alert:
     )
 
 
-async def _claimed(schedule: Schedule, clock: LoopClock, targets: int) -> Sequence[Claim]:
+async def claimed(schedule: Schedule, clock: LoopClock, targets: int) -> Sequence[Claim]:
+    """Claim the step of every target."""
     claims: list[Claim] = []
     while len(claims) < targets:
         found = await schedule.claim(now=clock.now(), lease=timedelta(minutes=10), limit=1000)

@@ -26,6 +26,7 @@ from app.ports import (
     Cooldown,
     Dossier,
     Entry,
+    Glance,
     Limits,
     Notice,
     RemediationFilter,
@@ -413,14 +414,12 @@ class MemoryStore:
         brake = await self.controls.brake()
         _, last = self._last.get(target, (0, ""))
         previous = self._records.get(last)
-        cooling = self._cooling.get(group)
-        is_cooling = cooling is not None and cooling.until_ms > to_ms(now)
         left = self.scaling.left.get(group)
         return Dossier(
             remediation=await self.remediation_of(target),
             alerts=self._alerts.of(target),
             failures=await self.count(target, now=now, window=window),
-            cooling_until=from_ms(cooling.until_ms) if cooling and is_cooling else None,
+            cooling_until=self._cooling_until(group, now=now),
             left_at=None if left is None else from_ms(left),
             previous=previous if previous is not None and previous.is_closed else None,
             order=await self.orders.pending(target),
@@ -568,6 +567,28 @@ class MemoryStore:
         """See `app.ports.FailureWindow`."""
         times = sorted(self.budget.charges.values())
         return tuple(from_ms(at) for at in times if at > to_ms(since))
+
+    async def glance(
+        self, targets: Mapping[str, str], *, now: datetime, since: datetime
+    ) -> Mapping[str, Glance]:
+        """See `app.ports.History`."""
+        return {
+            target: Glance(
+                remediation=await self.remediation_of(target),
+                failed_at=self._failed(target, now=now, since=since),
+                cooling_until=self._cooling_until(group, now=now),
+            )
+            for target, group in targets.items()
+        }
+
+    def _failed(self, target: str, *, now: datetime, since: datetime) -> tuple[datetime, ...]:
+        times = sorted(self._failures[target].values())
+        return tuple(from_ms(at) for at in times if to_ms(since) < at <= to_ms(now))
+
+    def _cooling_until(self, group: str, *, now: datetime) -> datetime | None:
+        cooling = self._cooling.get(group)
+        is_cooling = cooling is not None and cooling.until_ms > to_ms(now)
+        return from_ms(cooling.until_ms) if cooling and is_cooling else None
 
     async def remediation(self, remediation_id: str) -> Remediation | None:
         """See `app.ports.History`."""

@@ -18,6 +18,7 @@ import pytest
 _PROGRAMS = {
     "docker": ("docker",),
     "docker-compose": ("docker-compose",),
+    "docker-compose-v2": ("docker-compose-v2",),
     "redis": ("redis-server", "valkey-server"),
     "prometheus": ("prometheus",),
     "promtool": ("promtool",),
@@ -33,6 +34,10 @@ _PROGRAMS = {
 _INSTALL = Path(__file__).resolve().parents[1] / "deploy" / "airgap" / "programs.sh"
 #: Where Debian puts servers, which is not on everybody's PATH.
 _PATH = os.pathsep.join((os.environ.get("PATH", os.defpath), "/usr/sbin", "/sbin"))
+#: Where Compose v2 is as a part of `docker`; the file runs by itself as well.
+_PLUGINS = os.pathsep.join(
+    f"{folder}/docker/cli-plugins" for folder in ("/usr/local/lib", "/usr/libexec", "/usr/lib")
+)
 
 
 @cache
@@ -41,7 +46,7 @@ def _found(part: str) -> str | None:
         path = shutil.which(name, path=_PATH)
         if path is not None and (part != "docker" or _engine_answers(path)):
             return path
-    return None
+    return shutil.which("docker-compose", path=_PLUGINS) if part == "docker-compose-v2" else None
 
 
 def _engine_answers(docker: str) -> bool:

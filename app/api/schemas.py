@@ -160,7 +160,7 @@ class TargetOut(BaseModel):
         StayOut | None,
         Field(
             description="Why none of the clones leaves, at the last look; null: one is leaving, "
-            "there is none, or this controller does not act."
+            "or there is none."
         ),
     ]
     cooling_until: Annotated[

@@ -126,7 +126,7 @@ class Actor:
         Remove the clone of a scale-out that came to nothing, if there is one.
 
         :raises EngineUnavailable: it may still be there; the step is repeated
-        :raises LeaseLost: nothing was done
+        :raises LeaseLost: it is still there, whole or half gone; the step is repeated
         """
         fresh = seen.observation.group.fresh_clone
         clone_id = attempt.clone_id or (fresh.id if fresh is not None else None)

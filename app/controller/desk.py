@@ -1,6 +1,7 @@
 """What people and tools ask: the state of targets, what happened."""
 
 import asyncio
+from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -21,7 +22,7 @@ from app.policies.match import max_instances, most_careful, policy_for, policy_n
 from app.policies.membership import Member
 from app.policies.roster import Found, Roster
 from app.policies.spec import Mode, Policy, Rulebook
-from app.ports import Clock, Dossier, Orders, RemediationFilter, Store
+from app.ports import Clock, Glance, Orders, RemediationFilter, Store
 
 #: Dry runs at once while a list of targets is made.
 _PARALLEL: Final = 8
@@ -158,12 +159,13 @@ class Desk:
 
     async def failure_counts(self) -> Mapping[str, int]:
         """Count failed restarts in the window, by container's name. :raises StoreUnavailable:"""
-        roster = self._census.last
-        counts = {}
-        for member in roster.targets() if roster is not None else ():
-            record = await self._store.records.remediation_of(str(member.target))
-            counts[member.listed.name] = await self._failures(member, self._policy(member, record))
-        return counts
+        roster, now = self._census.last, self._clock.now()
+        members = roster.targets() if roster is not None else ()
+        glances = await self._glance(members, now=now)
+        return {
+            one.listed.name: self._failures(one, glances[str(one.target)], now=now)
+            for one in members
+        }
 
     async def _holds(self) -> Mapping[str, Halt]:
         return await holds_in_force(self._store.controls, now=self._clock.now())
@@ -197,12 +199,14 @@ class Desk:
         groups = {one.group for one in members}
         # What is being made for a group is in the story of any of its originals.
         asked = [one for one in roster.targets() if one.group in groups]
-        read = await asyncio.gather(*(self._read(one) for one in asked))
-        dossiers = {one.target: dossier for one, dossier in zip(asked, read, strict=True)}
-        stories = [one.remediation for one in read]
+        glances = await self._glance(asked, now=self._clock.now())
+        stories: defaultdict[str, list[Remediation]] = defaultdict(list)
+        for glance in glances.values():
+            if glance.remediation is not None:
+                stories[glance.remediation.group].append(glance.remediation)
         under_way = await self._store.scaling.under_way()
         counted = await asyncio.gather(
-            *(self._counting.count(roster, group, stories, under_way) for group in groups)
+            *(self._counting.count(roster, one, stories[str(one)], under_way) for one in groups)
         )
         counts = dict(zip(groups, counted, strict=True))
         holds = await self._holds()
@@ -210,39 +214,34 @@ class Desk:
         return tuple(
             await asyncio.gather(
                 *(
-                    self._view(one, dossiers[one.target], counts[one.group], holds, slots)
+                    self._view(one, glances[str(one.target)], counts[one.group], holds, slots)
                     for one in members
                 )
             )
         )
 
-    async def _read(self, member: Member) -> Dossier:
+    async def _glance(self, members: Iterable[Member], *, now: datetime) -> Mapping[str, Glance]:
         book = self._rules.book
-        return await self._store.records.read(
-            str(member.target),
-            group=str(member.group),
-            now=self._clock.now(),
-            window=book.defaults.restart.window,
-            brake_window=book.guards.brake.window,
+        policies = (book.defaults, *(policy for _, policy in book.policies))
+        longest = max(policy.restart.window for policy in policies)
+        return await self._store.history.glance(
+            {str(one.target): str(one.group) for one in members}, now=now, since=now - longest
         )
 
     async def _view(
         self,
         member: Member,
-        dossier: Dossier,
+        glance: Glance,
         headcount: Headcount,
         holds: Mapping[str, Halt],
         slots: asyncio.Semaphore,
     ) -> TargetView:
-        record = dossier.remediation
+        record = glance.remediation
         policy = self._policy(member, record)
         async with slots:
             report = await self._readiness.report(
                 member.listed.id, policy.scale_out, now=self._clock.now()
             )
-        failures = dossier.failures
-        if policy.restart.window != self._rules.book.defaults.restart.window:
-            failures = await self._failures(member, policy)
         return TargetView(
             target=str(member.target),
             container=member.listed.name,
@@ -251,11 +250,11 @@ class Desk:
             state=record.state if record is not None else State.OK,
             remediation=record,
             policy=policy.name,
-            failures=failures,
+            failures=self._failures(member, glance, now=self._clock.now()),
             hold=holds.get(str(member.target)),
             headcount=headcount,
             max_instances=max_instances(policy, member.listed.labels, prefix=self._prefix),
-            cooling_until=dossier.cooling_until,
+            cooling_until=glance.cooling_until,
             readiness=report,
         )
 
@@ -264,7 +263,6 @@ class Desk:
             return policy_named(self._rules.book, record.policy)
         return policy_for(self._rules.book, member.listed.labels, "", prefix=self._prefix)
 
-    async def _failures(self, member: Member, policy: Policy) -> int:
-        return await self._store.failures.count(
-            str(member.target), now=self._clock.now(), window=policy.restart.window
-        )
+    def _failures(self, member: Member, glance: Glance, *, now: datetime) -> int:
+        policy = self._policy(member, glance.remediation)
+        return glance.failures(policy.restart.window, now=now)

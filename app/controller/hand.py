@@ -206,7 +206,8 @@ class Hand:
         Remove the clone of a scale-out that came to nothing.
 
         :raises EngineUnavailable: it may still be there; the step is repeated
-        :raises LeaseLost: nothing was done
+        :raises LeaseLost: it is there, perhaps off its networks or stopped already; whoever
+            repeats the step goes on with it
         """
         try:
             await self._engine.remove_clone(

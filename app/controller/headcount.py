@@ -46,8 +46,7 @@ class Headcount:
     instances: int
     #: The oldest first.
     clones: tuple[CloneView, ...]
-    #: Why none of the clones leaves, at the last look; None: one does, there is none, or it is
-    #: another controller that looks.
+    #: Why none of the clones leaves, at the last look; None: one does, or there is none.
     stays: Stay | None
 
 
@@ -69,13 +68,13 @@ class Counting:
         self,
         roster: Roster,
         group: GroupId,
-        stories: Iterable[Remediation | None],
+        stories: Iterable[Remediation],
         under_way: Sequence[Activity],
     ) -> Headcount:
         """
         Count the instances of a group.
 
-        :param stories: open ones, those of the group among them
+        :param stories: the open ones of the group
         :param under_way: scale-ins, of whichever group
         :raises StoreUnavailable:
         """
@@ -86,11 +85,7 @@ class Counting:
             for one in members
             if one.clone_of is not None
         ]
-        coming = sum(
-            self._is_coming(story, roster)
-            for story in stories
-            if story is not None and story.group == str(group)
-        )
+        coming = sum(self._is_coming(story, roster) for story in stories)
         going = sum(one.leaving is not None for one in clones)
         is_staying = bool(clones) and going == 0
         return Headcount(

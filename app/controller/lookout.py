@@ -1,6 +1,6 @@
 """Looks at groups that have clones: who is in them, how they are, and what is kept of them."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Final
 
@@ -14,9 +14,10 @@ from app.domain.remediation import Remediation
 from app.domain.target import GroupId
 from app.errors import ContainerGone
 from app.policies.match import policy_named
-from app.policies.membership import Member
+from app.policies.membership import Member, OptIn
+from app.policies.orphans import Orphaned
 from app.policies.roster import Roster
-from app.policies.scale_in import OLD, CloneSeen, Crowd
+from app.policies.scale_in import CloneSeen, Crowd
 from app.policies.spec import Policy, Rulebook
 from app.ports import ContainerEngine, RemediationFilter, Store
 
@@ -26,6 +27,8 @@ _MOST: Final = 10_000
 _LATELY: Final = 20
 #: What we know since when is known of so many at most; what is forgotten is known less long.
 _CAP: Final = 10_000
+#: Whoever helps for longer than this hides something that a person should look at.
+_OLD: Final = timedelta(hours=24)
 #: Where no original tells its own.
 _STOP_GRACE: Final = timedelta(seconds=10)
 
@@ -64,6 +67,8 @@ class Lookout:
         self._ill: dict[str, datetime] = {}
         #: Those that are not remembered.
         self._found: dict[str, datetime] = {}
+        #: Groups without an original.
+        self._orphaned: dict[str, datetime] = {}
 
     async def roster(self) -> Roster:
         """List the engine's containers. :raises EngineUnavailable:"""
@@ -82,6 +87,13 @@ class Lookout:
         seen = [await self._observer.observe(target, now=now) for target in targets]
         stories = await self._stories(group)
         originals = tuple(one.observation for one in seen)
+        orphaned = None
+        if targets:
+            self._orphaned.pop(str(group), None)
+        elif members:
+            seen = [await self._orphan(one, now=now) for one in members]
+            since = self._since(self._orphaned, str(group), now)
+            orphaned = Orphaned(since=since, seen=tuple(one.observation for one in seen))
         clones = []
         for member in members:
             if member.clone_of is not None:
@@ -95,17 +107,25 @@ class Lookout:
             is_service=any(one.is_swarm_task for one in members),
             is_open=bool(stories) or any(one.remediation is not None for one in originals),
             closed_at=max(filter(None, (_closed_at(one) for one in originals)), default=None),
+            orphaned=orphaned,
             left_at=last.finished_at if last is not None else None,
             has_failed=last is not None and last.status is ActivityStatus.FAILED,
         )
         book = self._rules.book
-        graces = [one.container.stop_grace for one in originals if one.container is not None]
+        containers = [one.observation.container for one in seen]
+        graces = [one.stop_grace for one in containers if one is not None]
         return Sight(
             crowd=crowd,
             policy=_policy(seen, book),
             book=book,
             stop_grace=max(graces, default=_STOP_GRACE),
         )
+
+    async def _orphan(self, member: Member, *, now: datetime) -> Seen:
+        """Look at a clone in its own name: nobody is left who speaks for it."""
+        seen = await self._observer.observe(str(member.target), now=now)
+        is_ours_to_act_on = member.opt_in is not OptIn.NO
+        return replace(seen, observation=replace(seen.observation, opted_in=is_ours_to_act_on))
 
     async def _stories(self, group: GroupId) -> list[Remediation]:
         found = await self._store.history.remediations(
@@ -174,7 +194,7 @@ def old_clones(roster: Roster, *, now: datetime) -> tuple[Listed, ...]:
         for one in roster.members
         if one.clone_of is not None
         and one.listed.created_at is not None
-        and now - one.listed.created_at > OLD
+        and now - one.listed.created_at > _OLD
     )
 
 

@@ -34,12 +34,17 @@ from app.policies.roster import Found, Roster
 from app.policies.spec import Mode, Policy, Rulebook
 from app.policies.symptom import (
     Evidence,
+    Pulled,
     newly_listed,
     sickness,
 )
 from app.ports import ContainerEngine, Dossier, Store
 
 _NOTHING_KNOWN: Final = Sickness(symptom=Symptom.UNKNOWN, doubt="the container cannot be looked at")
+
+_UNTOLD: Final = Sickness(
+    symptom=Symptom.UNKNOWN, doubt="no Alertmanager tells of a clone whose source is gone"
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -133,6 +138,8 @@ class Observer:
             stale=await self._freshness.doubt(target, container, pulled, dossier, now=look.now),
         )
         sick = sickness(evidence, now=look.now, expiry=look.book.alert_expiry)
+        if member.clone_of is not None and not isinstance(pulled, Pulled):
+            sick = _UNTOLD  # no notice about a clone without a source is taken on
         policy = self._policy(look, dossier, member, sick)
         observation = Observation(
             target=look.target,

@@ -127,7 +127,7 @@ class Overview:
                 *await store.health.remarks(),
                 *filter(None, (self._tenure.memory.trouble,)),
             ),
-            states=await self._states(roster) if roster is not None else Counter(),
+            states=await self._states(roster, now=now) if roster is not None else Counter(),
             failing=await store.failures.failing_targets(now=now, window=rules.brake.window),
             pause=pause if pause is not None and not pause.is_over(now) else None,
             holds=await holds_in_force(store.controls, now=now),
@@ -141,12 +141,11 @@ class Overview:
             ),
         )
 
-    async def _states(self, roster: Roster) -> Counter[State]:
-        states: Counter[State] = Counter()
-        for member in roster.targets():
-            record = await self._store.records.remediation_of(str(member.target))
-            states[record.state if record is not None else State.OK] += 1
-        return states
+    async def _states(self, roster: Roster, *, now: datetime) -> Counter[State]:
+        asked = {str(one.target): str(one.group) for one in roster.targets()}
+        glances = (await self._store.history.glance(asked, now=now, since=now)).values()
+        stories = (one.remediation for one in glances)
+        return Counter(one.state if one is not None else State.OK for one in stories)
 
 
 async def holds_in_force(controls: Controls, *, now: datetime) -> Mapping[str, Halt]:

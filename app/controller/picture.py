@@ -210,11 +210,12 @@ class Pictures:
         for alert in listing.alerts:
             about = self._about(roster, alert)
             if about is not None:
-                own, clones, forgotten = found.setdefault(about.root.target, ([], [], []))
+                target, on_source = about
+                own, clones, forgotten = found.setdefault(target, ([], [], []))
                 if alert.state is ListedState.ACTIVE and alert.behind > self._patience.resent:
                     forgotten.append(alert)
                 else:
-                    (own if about.on_source else clones).append(alert)
+                    (own if on_source else clones).append(alert)
         piles = {
             target: Pulled(on_source=tuple(own), on_clones=tuple(clones), forgotten=tuple(old))
             for target, (own, clones, old) in found.items()
@@ -222,14 +223,18 @@ class Pictures:
         self._piles = (roster, listing, piles)
         return piles
 
-    def _about(self, roster: Roster, alert: ListedAlert) -> Found | None:
+    def _about(self, roster: Roster, alert: ListedAlert) -> tuple[TargetId, bool] | None:
+        """Tell whom an alert is about, and whether its own container; None: nobody of ours."""
         if alert.labels.get("alertname", "").startswith(OWN_ALERTS):
             return None
         rules = self._rules.book
         if whose(alert.labels, engine=roster.engine, instances=rules.instances) is not None:
             return None
         found = roster.resolve(alert.labels, target_labels=rules.target_labels)
-        return found if isinstance(found, Found) else None
+        if isinstance(found, Found):
+            return found.root.target, found.on_source
+        # It begins nothing; but whether a clone without a source is needed has to be known.
+        return (found.orphan.target, True) if found.orphan is not None else None
 
     async def _pull(self) -> AlertListing | Unreachable:
         assert self._alerts is not None

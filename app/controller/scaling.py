@@ -2,7 +2,8 @@
 The loop that lets clones leave again: by whoever leads, and one of a group at a time.
 
 What is under way is written down, and gone on with by whoever leads then; what nobody needs any
-more is asked about at every poll, and whenever a story has ended. Groups leave side by side.
+more is asked about at every poll, and whenever a story has ended. Groups leave side by side. Who
+does not lead looks as well: he can say why nobody leaves, and knows since when a clone is down.
 """
 
 import asyncio
@@ -102,9 +103,7 @@ class Departures:
 
     async def _round(self) -> None:
         """Go on with what is under way, and ask about every other group with clones."""
-        if not self._may_act():
-            return
-        under_way = await self._scaling.under_way()
+        under_way = await self._scaling.under_way() if self._may_act() else ()
         for activity in under_way:
             self._start(activity)
         roster = await self._lookout.roster()
@@ -113,7 +112,7 @@ class Departures:
         names = {str(group) for group in groups}
         self._stays = {name: stay for name, stay in self._stays.items() if name in names}
         for group in sorted(groups):
-            if self._may_act() and str(group) not in self._running:
+            if str(group) not in self._running:
                 await self._guarded(str(group), self._ask(group))
 
     async def _ask(self, group: GroupId) -> None:
@@ -122,6 +121,11 @@ class Departures:
         sight = await self._lookout.look(group, now=now)
         brake = sight.book.guards.brake
         decision = scale_in.next_departure(sight.crowd, sight.policy, brake, now=now)
+        if not self._may_act():
+            self._stays.pop(sight.crowd.id, None)
+            if isinstance(decision, Stay):
+                self._stays[sight.crowd.id] = decision
+            return
         if isinstance(decision, Leave):
             try:
                 activity = departures.begun(sight.crowd, decision, now=now)
@@ -196,7 +200,8 @@ class Departures:
     def _mind_old_ones(self, roster: Roster) -> None:
         """Tell of clones that have helped for so long that a person should look, once each."""
         old = {one.id: one.name for one in old_clones(roster, now=self._clock.now())}
-        for container_id in old.keys() - self._old:
-            log.warning("a clone is older than a day", clone=old[container_id])
-        self._old = frozenset(old)
+        if self._may_act():
+            for container_id in old.keys() - self._old:
+                log.warning("a clone is older than a day", clone=old[container_id])
+            self._old = frozenset(old)
         self._telemetry.old_clones.labels(engine=roster.engine).set(len(old))

@@ -153,9 +153,7 @@ class Telemetry:
         self.pull_age_seconds = self._by_engine(
             "relevo_pull_age_seconds", "Time since Alertmanager and the engine were last pulled."
         )
-        self.old_clones = self._by_engine(
-            "relevo_old_clones", "Clones that are older than a day, as the leader counts them."
-        )
+        self.old_clones = self._by_engine("relevo_old_clones", "Clones that are older than a day.")
         self.events_up = self._by_engine("relevo_events_up", "Whether the engine's events arrive.")
         self.reload_successful = Gauge(
             "relevo_config_last_reload_successful",

@@ -48,7 +48,7 @@ def relieved(crowd: Crowd, clone: CloneSeen) -> str:
     for seen in crowd.originals:
         if seen.container is not None and seen.container.name == clone.clone_of:
             return seen.target
-    return crowd.originals[0].target
+    return crowd.asked[0].target
 
 
 def ended(activity: Activity, status: ActivityStatus, *, now: datetime, why: str = "") -> Activity:
@@ -89,14 +89,14 @@ def keeps(
         return None
     if scale_in.is_needed(crowd):
         return Stay(reason=Reason.NEEDED, detail="the group is in need again")
-    if any(seen.sickness.symptom is Symptom.UNKNOWN for seen in crowd.originals):
+    if any(seen.sickness.symptom is Symptom.UNKNOWN for seen in crowd.asked):
         return Stay(reason=Reason.NO_FRESH_DATA, detail="nobody can tell whether it is needed")
     return None
 
 
 def is_untold(crowd: Crowd) -> bool:
     """Tell whether the group cannot be looked at now: then nothing is done, nor called off."""
-    return any(seen.view in _NOT_TOLD or seen.guards.is_blind for seen in crowd.originals)
+    return any(seen.view in _NOT_TOLD or seen.guards.is_blind for seen in crowd.asked)
 
 
 def is_drained(activity: Activity, drain: timedelta, *, now: datetime) -> bool:

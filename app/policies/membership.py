@@ -52,7 +52,7 @@ def member_of(
         listed=listed,
         target=TargetId(engine, slot),
         group=GroupId(engine, _group(listed, prefix, clone_of or slot)),
-        opt_in=_opt_in(listed, prefix, enable),
+        opt_in=_opt_in(listed, prefix, enable, clone_of or listed.name),
         clone_of=clone_of,
         # One whose service is driven in its place is a container like any other.
         is_swarm_task=_SWARM_SERVICE in labels and listed.service is None,
@@ -94,7 +94,8 @@ def _group(listed: Listed, prefix: str, otherwise: str) -> str:
     return otherwise
 
 
-def _opt_in(listed: Listed, prefix: str, enable: tuple[Enable, ...]) -> OptIn:
+def _opt_in(listed: Listed, prefix: str, enable: tuple[Enable, ...], name: str) -> OptIn:
+    """:param name: that the policy file may call it by; a clone goes by its source's"""
     word = listed.labels.get(f"{prefix}.enable", "").strip().lower()
     if word == OptIn.ENFORCE:
         return OptIn.ENFORCE
@@ -102,12 +103,12 @@ def _opt_in(listed: Listed, prefix: str, enable: tuple[Enable, ...]) -> OptIn:
         return OptIn.OBSERVE
     if word:  # "false", or something nobody can act on: the owner's own word beats the file's
         return OptIn.NO
-    return OptIn.ENFORCE if any(_names(entry, listed) for entry in enable) else OptIn.NO
+    return OptIn.ENFORCE if any(_names(entry, listed, name) for entry in enable) else OptIn.NO
 
 
-def _names(entry: Enable, listed: Listed) -> bool:
+def _names(entry: Enable, listed: Listed, name: str) -> bool:
     wishes = (
-        (entry.name, listed.name),
+        (entry.name, name),
         (entry.project, listed.labels.get(f"{COMPOSE}project", "")),
         (entry.service, listed.labels.get(f"{COMPOSE}service", "")),
     )

@@ -35,6 +35,8 @@ class NotOurs:
 
     reason: Reason
     detail: str
+    #: The clone that it is about, where what that was made from is gone.
+    orphan: Member | None = None
 
 
 class Roster:
@@ -137,6 +139,7 @@ class Roster:
             return NotOurs(
                 reason=Reason.NO_SUCH_TARGET,
                 detail=f"{member.listed.name} is a clone whose source is gone",
+                orphan=member,
             )
         if root.is_swarm_task:
             return NotOurs(

@@ -8,12 +8,11 @@ from app.domain.container import Container, Health, Listed, RunState
 from app.domain.decision import Reason
 from app.domain.observation import EngineView, Observation, Symptom
 from app.policies import guards
+from app.policies.orphans import Orphaned
 from app.policies.spec import BrakeRules, Policy
 
 #: After a total loss of the store our label on a clone is all there is: nothing leaves at once.
 GRACE: Final = timedelta(minutes=10)
-#: Whoever helps for longer than this hides something that a person should look at.
-OLD: Final = timedelta(hours=24)
 
 #: The engine has ended it, and does not start it again.
 _ENDED: Final = (RunState.EXITED, RunState.DEAD)
@@ -21,6 +20,7 @@ _ENDED: Final = (RunState.EXITED, RunState.DEAD)
 _LEFT_ALONE: Final = (RunState.PAUSED, RunState.REMOVING)
 #: Of the health check's probes, beyond its start period (as for a verdict).
 _PROBES: Final = 3
+_NO_SOURCE: Final = "what its clones were made from is gone"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,6 +68,12 @@ class Crowd:
     left_at: datetime | None = None
     #: That one failed.
     has_failed: bool = False
+    orphaned: Orphaned | None = None
+
+    @property
+    def asked(self) -> tuple[Observation, ...]:
+        """Whose alerts and guards count: of originals; where there are none, of the clones."""
+        return self.orphaned.seen if self.orphaned is not None else self.originals
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -109,11 +115,10 @@ def next_departure(
     if not free:
         return _nobody(crowd, ours, now=now)
     for one in free:
-        if one.made_for is Reason.COVER and _is_over(one, crowd):
-            last = last_instance(one, crowd)
-            if last is None:
-                cause = f"it was a cover for a restart of {one.clone_of}, which serves again"
-                return Leave(clone=one, reason=Reason.COVER_OVER, cause=cause)
+        is_over = one.made_for is Reason.COVER and _is_over(one, crowd)
+        if is_over and last_instance(one, crowd) is None:
+            cause = f"it was a cover for a restart of {one.clone_of}, which serves again"
+            return Leave(clone=one, reason=Reason.COVER_OVER, cause=cause)
     return _calm(crowd, free[0], policy, now=now)
 
 
@@ -122,7 +127,7 @@ def ordered(crowd: Crowd, *, now: datetime) -> Leave | Stay:
     if crowd.is_service:
         return Stay(reason=Reason.SWARM_TASK, detail="Swarm makes and ends its own tasks")
     if not crowd.originals:
-        return Stay(reason=Reason.NO_SUCH_TARGET, detail="what its clones were made from is gone")
+        return Stay(reason=Reason.NO_SUCH_TARGET, detail=_NO_SOURCE)
     for seen in crowd.originals:
         if not seen.opted_in:
             return Stay(reason=Reason.NOT_OPTED_IN, detail="the container has not opted in")
@@ -134,29 +139,27 @@ def ordered(crowd: Crowd, *, now: datetime) -> Leave | Stay:
     if not free:
         return _nobody(crowd, ours, now=now)
     clone = free[0]
-    last = last_instance(clone, crowd)
-    if last is not None:
-        return last
-    return Leave(clone=clone, reason=Reason.MANUAL, cause="a person has ordered it")
+    leave = Leave(clone=clone, reason=Reason.MANUAL, cause="a person has ordered it")
+    return last_instance(clone, crowd) or leave
 
 
 def forbids(crowd: Crowd, brake: BrakeRules, *, now: datetime) -> Stay | None:
     """Tell what forbids that anybody leaves of our own accord; None: nothing."""
     if crowd.is_service:
         return Stay(reason=Reason.SWARM_TASK, detail="Swarm makes and ends its own tasks")
-    if not crowd.originals:
-        return Stay(reason=Reason.NO_SUCH_TARGET, detail="what its clones were made from is gone")
-    for seen in crowd.originals:
-        stay = _unseen(seen) or _guarded(seen, brake, now=now)
-        if stay is not None:
-            return stay
-    return None
+    if not crowd.asked:
+        return Stay(reason=Reason.NO_SUCH_TARGET, detail=_NO_SOURCE)
+    if crowd.orphaned is not None and now < crowd.orphaned.since + GRACE:
+        until = crowd.orphaned.since + GRACE  # it may be made anew at this moment
+        return Stay(reason=Reason.COOLDOWN, until=until, detail=_NO_SOURCE)
+    stays = (_unseen(seen) or _guarded(seen, brake, now=now) for seen in crowd.asked)
+    return next(filter(None, stays), None)
 
 
 def is_needed(crowd: Crowd) -> bool:
     """Tell whether the group is in need: then nobody leaves who could help."""
     return crowd.is_open or any(
-        seen.sickness.symptom in (Symptom.ACTIVE, Symptom.SUPPRESSED) for seen in crowd.originals
+        seen.sickness.symptom in (Symptom.ACTIVE, Symptom.SUPPRESSED) for seen in crowd.asked
     )
 
 
@@ -250,7 +253,7 @@ def _down(clone: CloneSeen, crowd: Crowd, policy: Policy, *, now: datetime) -> s
 def _patience(crowd: Crowd, policy: Policy) -> timedelta:
     """Tell how long one may be ill: as long as after an action, and as its health check takes."""
     longest = policy.verify.deadline
-    for seen in crowd.originals:
+    for seen in crowd.asked:
         check = seen.container.health_check if seen.container is not None else None
         if check is not None:
             longest = max(longest, check.start_period + _PROBES * check.interval)
@@ -271,7 +274,7 @@ def _calm(crowd: Crowd, clone: CloneSeen, policy: Policy, *, now: datetime) -> L
     """Let the newest clone go where all has been well for long enough."""
     if is_needed(crowd):
         return Stay(reason=Reason.NEEDED)
-    doubt = next((s for s in crowd.originals if s.sickness.symptom is not Symptom.ABSENT), None)
+    doubt = next((s for s in crowd.asked if s.sickness.symptom is not Symptom.ABSENT), None)
     if doubt is not None:
         return Stay(reason=Reason.NO_FRESH_DATA, detail=doubt.sickness.doubt)
     last = last_instance(clone, crowd)
@@ -284,12 +287,14 @@ def _calm(crowd: Crowd, clone: CloneSeen, policy: Policy, *, now: datetime) -> L
     quiet_since = max(clone.made_at, crowd.closed_at or clone.made_at)
     if not clone.recorded:
         quiet_since = max(quiet_since, clone.known_since)  # nobody remembers what was before
+    quiet_since = max(quiet_since, crowd.orphaned.since if crowd.orphaned else quiet_since)
     if now < quiet_since + rules.after:
         return Stay(reason=Reason.NEEDED, until=quiet_since + rules.after)
-    cooling = [seen.group.cooling_until for seen in crowd.originals]
+    cooling = [seen.group.cooling_until for seen in crowd.asked]
     rests = [until for until in cooling if until is not None]
     rests += [crowd.left_at + rules.every] if crowd.left_at is not None else []
     if rests and now < max(rests):
         return Stay(reason=Reason.COOLDOWN, until=max(rests))
-    cause = f"no alert since {quiet_since:%H:%M:%S} UTC, and all originals are healthy"
+    rest = "all originals are healthy" if crowd.orphaned is None else _NO_SOURCE
+    cause = f"no alert since {quiet_since:%H:%M:%S} UTC, and {rest}"
     return Leave(clone=clone, reason=Reason.QUIET, cause=cause)

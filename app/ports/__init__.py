@@ -9,7 +9,14 @@ from app.ports.audit import Audit, AuditCheck
 from app.ports.clock import Clock, SettableClock
 from app.ports.control import CaseFiles, Controls, Orders
 from app.ports.engine import NO_END, CloneResult, ContainerEngine, Deadline
-from app.ports.history import Facts, FailureWindow, History, RemediationFilter, StoreHealth
+from app.ports.history import (
+    Facts,
+    FailureWindow,
+    Glance,
+    History,
+    RemediationFilter,
+    StoreHealth,
+)
 from app.ports.leadership import (
     Candidate,
     Keepsake,
@@ -60,6 +67,7 @@ __all__ = [
     "Entry",
     "Facts",
     "FailureWindow",
+    "Glance",
     "History",
     "Inbox",
     "Keepsake",

@@ -50,8 +50,35 @@ class RemediationFilter:
     limit: int = 100
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Glance:
+    """What a list tells of one target."""
+
+    #: The open one.
+    remediation: Remediation | None
+    #: When restarts of it failed, as far back as was asked for; oldest first.
+    failed_at: tuple[datetime, ...]
+    #: Its group may not be scaled out again before then.
+    cooling_until: datetime | None
+
+    def failures(self, window: timedelta, *, now: datetime) -> int:
+        """Count failed restarts in ``(now - window, now]``."""
+        return sum(now - window < at <= now for at in self.failed_at)
+
+
 class History(Protocol):
     """What happened, for people."""
+
+    async def glance(
+        self, targets: Mapping[str, str], *, now: datetime, since: datetime
+    ) -> Mapping[str, Glance]:
+        """
+        Read what a list tells of many targets, in one request for hundreds.
+
+        :param targets: with the group of each
+        :param since: failures later than this
+        """
+        ...
 
     async def remediation(self, remediation_id: str) -> Remediation | None:
         """Read one remediation, open or closed."""

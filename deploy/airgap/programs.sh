@@ -1,13 +1,15 @@
 #!/usr/bin/env bash
 # Installs what is missing of the programs that the tests run and that the stand-in images are made of.
 #   programs.sh [PROGRAM...]     (default: what nearly every test needs; debootstrap only the base
-#                                 image, the balancers and wrk only the tests of examples/)
+#                                 image, the balancers and wrk only the tests of examples/,
+#                                 docker-compose-v2 only the tests of Compose: it is built)
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")"
 . ./common.sh
 
 # program:Debian package
 known=(
+    docker-compose:docker-compose
     prometheus:prometheus
     promtool:prometheus
     prometheus-alertmanager:prometheus-alertmanager
@@ -29,6 +31,10 @@ fi
 
 packages=()
 for program in "${wanted[@]}"; do
+    if [ "$program" = docker-compose-v2 ]; then
+        have "$program" || ./compose_v2.sh
+        continue
+    fi
     package=''
     for pair in "${known[@]}"; do
         if [ "${pair%%:*}" = "$program" ]; then package="${pair#*:}"; fi

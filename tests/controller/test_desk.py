@@ -1,6 +1,7 @@
 """What people and tools are told, also while the store or the engine is down."""
 
 import asyncio
+from collections.abc import Mapping
 from dataclasses import replace
 from datetime import datetime, timedelta
 
@@ -9,7 +10,7 @@ import pytest
 from app.domain.remediation import Remediation, State
 from app.errors import EngineUnavailable, StoreUnavailable
 from app.policies.spec import Match, Mode, Policy, RestartRules, Rulebook, ScaleOutRules
-from app.ports import Entry, Notice
+from app.ports import Entry, Glance, Notice
 from tests.builders import alert, at, compose, container, remediation
 from tests.controller.house import House, VirtualClock, build, pass_time
 from tests.fakes import FAITHFUL, REFUSED, FakeEngine, web
@@ -48,15 +49,17 @@ class FrailStore(MemoryStore):
         """See `app.ports.StoreHealth`."""
         return ("it forgets",)
 
-    async def count(self, target: str, *, now: datetime, window: timedelta) -> int:
-        """See `app.ports.FailureWindow`."""
-        self._ask("count")
-        return await super().count(target, now=now, window=window)
+    async def glance(
+        self, targets: Mapping[str, str], *, now: datetime, since: datetime
+    ) -> Mapping[str, Glance]:
+        """See `app.ports.History`."""
+        self._ask("glance")
+        return await super().glance(targets, now=now, since=since)
 
-    async def remediation_of(self, target: str) -> Remediation | None:
-        """See `app.ports.Records`."""
-        self._ask("remediation_of")
-        return await super().remediation_of(target)
+    async def overdue(self, *, now: datetime) -> timedelta:
+        """See `app.ports.Schedule`."""
+        self._ask("overdue")
+        return await super().overdue(now=now)
 
 
 @pytest.fixture
@@ -304,7 +307,7 @@ async def test_the_status_says_that_the_store_is_down(
 
     assert status.store_trouble == ("cannot be reached",)
     assert status.engine == "host1"
-    memory.mute = {"remediation_of"}
+    memory.mute = {"glance"}
     with pytest.raises(StoreUnavailable):
         await house.desk.targets()
 
@@ -360,7 +363,7 @@ async def test_a_container_that_is_gone_leaves_no_series_behind(
     assert (failures(house, "web"), failures(house, "api")) == (None, 0)
 
 
-@pytest.mark.parametrize("question", ["check", "count", "remediation_of"])
+@pytest.mark.parametrize("question", ["check", "overdue", "glance"])
 async def test_what_cannot_be_read_keeps_its_last_value(
     house: House, engine: FakeEngine, memory: FrailStore, question: str
 ) -> None:
@@ -384,7 +387,7 @@ async def test_two_scrapes_at_once_find_all_of_it(
         engine.run(container(f"c{number}", number))
     await house.gauges.measure()
 
-    slow = replace_count(memory)
+    slow = replace_glance(memory)
     scrape = asyncio.create_task(house.gauges.measure())
     await pass_time(seconds=slow)
 
@@ -392,16 +395,18 @@ async def test_two_scrapes_at_once_find_all_of_it(
     await scrape
 
 
-def replace_count(memory: FrailStore) -> float:
-    """Have each count take a second; answer a moment in the middle of five of them."""
-    count = memory.count
+def replace_glance(memory: FrailStore) -> float:
+    """Have each glance take a second; answer a moment in the middle of the second of two."""
+    glance = memory.glance
 
-    async def slow(target: str, *, now: datetime, window: timedelta) -> int:
+    async def slow(
+        targets: Mapping[str, str], *, now: datetime, since: datetime
+    ) -> Mapping[str, Glance]:
         await pass_time(seconds=1)
-        return await count(target, now=now, window=window)
+        return await glance(targets, now=now, since=since)
 
-    memory.count = slow  # type: ignore[method-assign]
-    return 2.5
+    memory.glance = slow  # type: ignore[method-assign]
+    return 1.5
 
 
 async def test_an_engine_that_is_down_is_a_gauge(house: House, engine: FakeEngine) -> None:

@@ -36,10 +36,10 @@ from app.policies.spec import (
     Strategy,
 )
 from app.ports import Deadline
-from tests.builders import ENGINE, START, TARGET, alert, at, container
+from tests.builders import ENGINE, START, TARGET, alert, at, container, listed_alert
 from tests.controller.house import House, VirtualClock, build, pass_time, working
 from tests.controller.town import FrozenEngine, Town
-from tests.fakes import FakeEngine, LivelyEngine, web
+from tests.fakes import FakeAlertmanager, FakeEngine, LivelyEngine, web
 from tests.memory_store import MemoryStore, make_store
 
 pytestmark = [pytest.mark.looptime, pytest.mark.timeout(60)]
@@ -91,6 +91,7 @@ class Stage:
     memory: MemoryStore = field(default_factory=MemoryStore)
     rulebook: Rulebook = field(default_factory=Rulebook)
     mode: Mode = Mode.ENFORCE
+    alerts: FakeAlertmanager | None = None
     engine: FakeEngine = field(init=False)
     _house: House | None = None
 
@@ -105,6 +106,7 @@ class Stage:
                 make_store(self.memory),
                 self.clock,
                 self.engine,
+                alerts=self.alerts,
                 rulebook=self.rulebook,
                 mode=self.mode,
             )
@@ -475,9 +477,12 @@ async def test_a_spent_budget_is_waited_for(stage: Stage) -> None:
 async def test_whoever_does_not_lead_removes_nothing(stage: Stage) -> None:
     stage.has(clone())
     run = asyncio.create_task(stage.house.controller.departures.run())
+    await pass_time(minutes=1)
+    assert stage.stays() is Reason.NEEDED
     await pass_time(hours=1)
     run.cancel()
 
+    assert stage.house.controller.departures.stays == {}
     assert stage.engine.acts == []
     assert await stage.ends() == []
 
@@ -787,6 +792,81 @@ async def test_old_clones_are_counted_and_told_of(stage: Stage) -> None:
         assert old._value.get() == 0
         await pass_time(minutes=1)
         assert old._value.get() == 1
+
+
+# ---------------------------------------------------------------- their source is gone
+
+
+@pytest.fixture
+def told_of(stage: Stage) -> FakeAlertmanager:
+    """An Alertmanager that is asked: without one nobody leaves whose source is gone."""
+    stage.alerts = FakeAlertmanager(up_since=START - timedelta(days=1))
+    return stage.alerts
+
+
+async def test_clones_without_a_source_leave_but_for_the_last_that_serves(
+    stage: Stage, told_of: FakeAlertmanager
+) -> None:
+    first, second = stage.has(clone(1)), stage.has(clone(2), seconds=60)
+
+    async with stage.works(minutes=1):
+        del stage.engine.inside[web().id]
+        await pass_time(minutes=9)
+        assert stage.stays() is Reason.COOLDOWN
+        await pass_time(minutes=20)
+        assert stage.stays() is Reason.NEEDED
+        assert stage.engine.names() == {first.name, second.name}
+        await pass_time(hours=2)
+        assert stage.stays() is Reason.LAST_INSTANCE
+
+    assert stage.engine.names() == {first.name}
+    one = await only(stage)
+    assert told(one) == (SUCCESSFUL, Reason.QUIET, second.name)
+    assert one.cause.endswith("what its clones were made from is gone")
+
+
+async def test_while_an_orphan_has_an_alert_none_leaves(
+    stage: Stage, told_of: FakeAlertmanager
+) -> None:
+    stage.has(clone(1))
+    stage.has(clone(2), seconds=60)
+    told_of.alerts = [listed_alert(labels={"alertname": "HighCpu", "name": "web_new2"})]
+
+    async with stage.works(minutes=1):
+        del stage.engine.inside[web().id]
+        await pass_time(hours=2)
+        assert stage.stays() is Reason.NEEDED
+        told_of.alerts = []
+        await pass_time(minutes=5)
+
+    assert told(await only(stage)) == (SUCCESSFUL, Reason.QUIET, "web_new2")
+
+
+async def test_nobody_leaves_without_a_source_where_no_alertmanager_can_be_asked(
+    stage: Stage,
+) -> None:
+    stage.has(clone(1))
+    stage.has(clone(2), seconds=60)
+
+    async with stage.works(minutes=1):
+        del stage.engine.inside[web().id]
+        await pass_time(hours=2)
+        assert stage.stays() is Reason.NO_FRESH_DATA
+
+    assert stage.engine.acts == []
+
+
+async def test_a_source_that_comes_back_speaks_for_its_clones_again(stage: Stage) -> None:
+    one = stage.has(clone(1, state=RunState.EXITED))
+    del stage.engine.inside[web().id]
+
+    async with stage.works():
+        await pass_time(minutes=5)
+        assert stage.engine.acts == []
+        stage.engine.run(web())
+        await pass_time(minutes=5)
+
+    assert told(await only(stage)) == (SUCCESSFUL, Reason.CLONE_DOWN, one.name)
 
 
 # ---------------------------------------------------------------- a person's order

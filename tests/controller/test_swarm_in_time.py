@@ -17,7 +17,7 @@ from tests.builders import ENGINE, alert, container
 from tests.controller.house import House, VirtualClock, build, pass_time, working
 from tests.fake_swarm import FakeSwarm, service, task
 from tests.fakes import FakeEngine
-from tests.memory_store import make_store
+from tests.memory_store import MemoryStore, make_store
 
 pytestmark = pytest.mark.looptime
 
@@ -56,13 +56,13 @@ async def house(swarm: FakeSwarm) -> House:
     return house_on(swarm)
 
 
-def house_on(swarm: FakeSwarm, **more: Any) -> House:
+def house_on(swarm: FakeSwarm, *, memory: MemoryStore | None = None, **more: Any) -> House:
     clock = VirtualClock()
     inner = FakeEngine(clock)
     inner.run(of_task(1, 1))
     inner.run(of_task(2, 2))
     driven = SwarmEngine(inner, swarm)
-    built = build(make_store(), clock, cast(FakeEngine, driven), **more)
+    built = build(make_store(memory), clock, cast(FakeEngine, driven), **more)
     return replace(built, engine=inner)
 
 
@@ -252,6 +252,74 @@ async def test_tasks_of_other_nodes_are_targets_as_well(swarm: FakeSwarm) -> Non
 
     assert counts.accepted == 1
     assert times(swarm, "force") == [60]
+
+
+# ---------------------------------------------------------------- managers that cannot agree
+
+
+def with_neighbour(house: House) -> House:
+    """Have a container on the engine that belongs to no service."""
+    house.engine.run(container("api", 9))
+    return house
+
+
+def about_the_neighbour() -> Any:
+    labels = {"alertname": "ContainerHighCPU", "engine": ENGINE, "name": "api"}
+    return alert(labels=labels, fingerprint="api")
+
+
+async def test_managers_that_cannot_agree_hold_services_and_nobody_else(
+    swarm: FakeSwarm, house: House
+) -> None:
+    async with working(with_neighbour(house)):
+        await house.take(about(), about_the_neighbour())
+        await pass_time(seconds=30)
+        swarm.down = True
+        await pass_time(minutes=2)
+        assert len(house.engine.done("restart")) == 1
+        held = next(one for one in await house.stories() if one.target == TARGET)
+        assert (held.state, held.reason) == (State.HELD, Reason.ENGINE_DOWN)
+        assert swarm.acts == []
+        swarm.down = False
+        await pass_time(minutes=1)
+
+    assert [kind for kind, _, _ in swarm.acts] == ["force"]
+
+
+async def test_tasks_of_managers_that_never_answered_are_left_alone(
+    swarm: FakeSwarm, house: House
+) -> None:
+    swarm.down = True
+    async with working(with_neighbour(house)):
+        counts = await house.take(about(), about_the_neighbour())
+        await pass_time(minutes=2)
+
+    assert (counts.accepted, counts.skipped) == (1, 1)
+    (aside,) = await house.store.history.asides()
+    assert aside.reason == Reason.SWARM_TASK
+    assert [what for what, _, _ in house.engine.acts] == ["restart"]
+    assert swarm.acts == []
+
+
+async def test_a_story_of_a_service_outlives_a_restart_of_ours_without_a_manager(
+    swarm: FakeSwarm,
+) -> None:
+    memory = MemoryStore()
+    async with working(house_on(swarm, memory=memory)) as before:
+        await before.take(about())
+        await pass_time(seconds=30)
+
+    swarm.down = True
+    after = house_on(swarm, memory=memory)
+    async with working(after):
+        await pass_time(minutes=5)
+        story = await after.story()
+        assert (story.state, story.reason) == (State.HELD, Reason.ENGINE_DOWN)
+        swarm.down = False
+        await pass_time(minutes=1)
+
+    assert len(await after.stories()) == 1
+    assert [kind for kind, _, _ in swarm.acts] == ["force"]
 
 
 @pytest.mark.parametrize("crash_after", [0.0, 1.0, 3.0])

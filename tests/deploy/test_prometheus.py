@@ -24,6 +24,7 @@ PROMISED = {
     "RelevoPullStale",
     "RelevoEventsLost",
     "RelevoBudgetSpent",
+    "RelevoOldClones",
     "RelevoReloadFailed",
     "RelevoCollectorDown",
 }

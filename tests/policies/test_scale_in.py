@@ -13,6 +13,7 @@ from app.domain.decision import Reason
 from app.domain.observation import EngineView, GuardView, Observation, Sickness, Symptom
 from app.domain.usage import Used
 from app.policies import departures, scale_in
+from app.policies.orphans import Orphaned
 from app.policies.scale_in import CloneSeen, Crowd, Leave, Stay
 from app.policies.spec import BrakeRules, Policy
 from tests.builders import ENGINE, START, TARGET, at, container, group, listed, remediation, seen
@@ -59,6 +60,16 @@ def clone(number: int = 1, *, state: RunState = RunState.RUNNING, **more: Any) -
 def crowd(*clones: CloneSeen, originals: tuple[Observation, ...] = (), **more: Any) -> Crowd:
     """A group of one original that is well, and clones."""
     return Crowd(id=TARGET, originals=originals or (calm(),), clones=clones or (clone(),), **more)
+
+
+def orphans(*clones: CloneSeen, found: float = 0, **observed: Any) -> Crowd:
+    """A group whose originals are gone, found so at some second."""
+    own = tuple(
+        calm(one.listed.name, container=container(one.listed.name, 101 + index), **observed)
+        for index, one in enumerate(clones)
+    )
+    orphaned = Orphaned(since=at(found), seen=own)
+    return Crowd(id=TARGET, originals=(), clones=clones, orphaned=orphaned)
 
 
 def decide(one: Crowd, seconds: float = 1800, policy: Policy = POLICY) -> Leave | Stay:
@@ -365,6 +376,70 @@ QUIET = leaves("web_new1", Reason.QUIET)
             1800,
             stays(Reason.NO_SUCH_TARGET),
             id="no-original",
+        ),
+        # ------------------------------------------------ what it was made from is gone
+        pytest.param(
+            orphans(clone(1), clone(2, made_at=at(60)), found=100),
+            1899,
+            stays(Reason.NEEDED, 1900),
+            id="orphans-too-have-to-be-quiet",
+        ),
+        pytest.param(
+            orphans(clone(1), clone(2, made_at=at(60)), found=100),
+            1900,
+            leaves("web_new2", Reason.QUIET),
+            id="orphans-leave-the-newest-first",
+        ),
+        pytest.param(
+            orphans(clone()), 9999, stays(Reason.LAST_INSTANCE), id="the-last-orphan-stays"
+        ),
+        pytest.param(
+            orphans(clone(1, state=RunState.EXITED)),
+            599,
+            stays(Reason.COOLDOWN, 600),
+            id="it-may-be-made-anew-just-now",
+        ),
+        pytest.param(
+            orphans(clone(1, state=RunState.EXITED)),
+            600,
+            leaves("web_new1", Reason.CLONE_DOWN),
+            id="the-last-orphan-that-has-ended",
+        ),
+        pytest.param(
+            orphans(clone(1), clone(2), sickness=Sickness(symptom=Symptom.ACTIVE)),
+            9999,
+            stays(Reason.NEEDED),
+            id="orphans-that-are-ill-are-needed",
+        ),
+        pytest.param(
+            orphans(clone(1), clone(2), sickness=Sickness(symptom=Symptom.UNKNOWN)),
+            9999,
+            stays(Reason.NO_FRESH_DATA),
+            id="nobody-can-tell-of-orphans",
+        ),
+        pytest.param(
+            orphans(clone(1), clone(2), opted_in=False),
+            9999,
+            stays(Reason.NOT_OPTED_IN),
+            id="orphans-that-have-not-opted-in",
+        ),
+        pytest.param(
+            orphans(clone(1), clone(2), observe_only=True),
+            9999,
+            stays(Reason.OBSERVE),
+            id="orphans-in-observe-mode",
+        ),
+        pytest.param(
+            orphans(clone(1), clone(2), guards=GuardView(pause=HALT)),
+            9999,
+            stays(Reason.PAUSE),
+            id="a-pause-keeps-orphans",
+        ),
+        pytest.param(
+            orphans(clone(1, recorded=False, known_since=START), clone(2, recorded=None)),
+            1799,
+            stays(Reason.NEEDED, 1800),
+            id="orphans-that-are-not-remembered",
         ),
         pytest.param(crowd(is_service=True), 1800, stays(Reason.SWARM_TASK), id="a-swarm-service"),
         pytest.param(

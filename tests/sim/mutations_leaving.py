@@ -23,7 +23,7 @@ _ANY_RECORD: Final = Py(
 _NO_GRACE: Final = Py(f"{SCALE_IN}:_is_ours", "now >= clone.known_since + GRACE", "True")
 _AT_ONCE: Final = (
     Py(f"{SCALING}._start", "if group in self._running:", "if False:"),
-    Py(f"{SCALING}._round", "and str(group) not in self._running", "and True"),
+    Py(f"{SCALING}._round", "if str(group) not in self._running:", "if True:"),
 )
 _NO_REST: Final = Py(f"{SCALE_IN}:_calm", "if rests and now < max(rests):", "if False:")
 

@@ -65,10 +65,6 @@ def merge(document: Any, more: Json) -> None:
             document[key] = value
 
 
-#: In a mount namespace of its own: `$0` in place of /proc/stat.
-_WITHOUT_STAT = 'mount --make-rprivate / && mount --bind "$0" /proc/stat && exec "$@"'
-
-
 class Lab(Answers):
     """Build, run and take down one chain."""
 
@@ -83,7 +79,6 @@ class Lab(Answers):
         pair: bool = False,
         late: Sequence[str] = (),
         without: Sequence[str] = (),
-        roomy: bool = False,
     ) -> None:
         """
         Prepare; nothing runs yet.
@@ -95,8 +90,6 @@ class Lab(Answers):
         :param pair: a second Alertmanager, `other_alertmanager`, configured as the first
         :param late: names of programs that the test starts itself, later
         :param without: names of programs that this lab does not have; Relevo is not told of them
-        :param roomy: only what containers use counts against a clone, and not how busy other tests
-            keep this machine
         """
         self.home = home
         self.engine = f"relevo-lab-{secrets.token_hex(4)}"
@@ -106,7 +99,6 @@ class Lab(Answers):
         self._guards = guards
         self._late = late
         self._without = without
-        self._roomy = roomy
         self._extra_environment = dict(environment or {})
         names = ("prom", "am", "am2", "relevo", "collect", "redis")
         self._ports = {name: free_port() for name in names}
@@ -179,19 +171,11 @@ class Lab(Answers):
     def _relevo(self, command: str) -> Program:
         return Program(
             f"relevo-{command}",
-            [*self._with_room(), sys.executable, "-m", "app", command],
+            [sys.executable, "-m", "app", command],
             log=self.home / f"relevo-{command}.log",
             env=self._environment(),
             cwd=REPOSITORY,
         )
-
-    def _with_room(self) -> list[str | Path]:
-        if not self._roomy or os.geteuid() != 0:
-            return []
-        # A kernel whose clocks stand still does not tell how busy its cores are.
-        still = self.home / "stat"
-        still.write_text(Path("/proc/stat").read_text(encoding="utf-8"), encoding="utf-8")
-        return ["unshare", "--mount", "sh", "-c", _WITHOUT_STAT, still]
 
     def _environment(self) -> dict[str, str]:
         inherited = {k: v for k, v in os.environ.items() if not k.startswith("RELEVO_")}

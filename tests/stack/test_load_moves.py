@@ -9,19 +9,16 @@ examples/, and once with its queue. All live side by side in one lab: they take 
 
 import asyncio
 import math
-import sys
 from collections.abc import AsyncIterator
-from dataclasses import dataclass
-from pathlib import Path
-from tempfile import mkdtemp
 
 import pytest
 import pytest_asyncio
 
-from tests.parts import missing, require
+from tests.parts import require
 from tests.stack.answers import Json
-from tests.stack.example import EXAMPLES, Counted, Example, hostname_of, make_images
+from tests.stack.example import EXAMPLES, Counted, Example, hostname_of
 from tests.stack.lab import NO_BOUNDS, REPOSITORY, Lab
+from tests.stack.scene import Scene, side_by_side
 from tests.stack.stories import newest
 from tests.stack.wait import eventually
 
@@ -64,49 +61,25 @@ WAYS = (ALIAS, *BALANCED, QUEUE)
 IMAGES = {ALIAS: "python", **{way: f"examples/{way}" for way in (*BALANCED, QUEUE)}}
 
 
-@dataclass(slots=True)
-class Scene:
-    """The lab, and what became of each way."""
-
-    lab: Lab
-    #: Way -> why it cannot be had.
-    missing: dict[str, str]
-    told: dict[str, asyncio.Task[str]]
-
-
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def scene(request: pytest.FixtureRequest) -> AsyncIterator[Scene]:
     """All ways at once. A way whose parts are missing is skipped, by its own test."""
     for part in ("docker", "docker-compose", "redis", "prometheus", "alertmanager", "busybox"):
         require(part)
-    # One after the other: two that make the same image would be in each other's way.
-    complaints = {way: await make_images(images) for way, images in IMAGES.items()}
-    failed_before = request.session.testsfailed
-    home = Path(mkdtemp(prefix="relevo-lab-"))
-    async with Lab(home, policies=(POLICY,), guards=GUARDS, roomy=True) as lab:
-        told = {
-            way: asyncio.create_task(queue_moves(lab) if way == QUEUE else load_moves(lab, way))
-            for way in WAYS
-            if not complaints[way]
-        }
-        yield Scene(lab, complaints, told)
-        for task in told.values():
-            task.cancel()
-        await asyncio.gather(*told.values(), return_exceptions=True)
-    if request.session.testsfailed == failed_before:
-        lab.remove_traces()
+    async with side_by_side(
+        request, moves, images=IMAGES, policies=(POLICY,), guards=GUARDS
+    ) as opened:
+        yield opened
 
 
 @pytest.mark.parametrize("way", WAYS)
 async def test_load_moves(scene: Scene, way: str) -> None:
-    if scene.missing[way]:
-        missing({ALIAS: "docker", QUEUE: "redis"}.get(way, way), scene.missing[way])
-    try:
-        said = await scene.told[way]
-    except AssertionError as exc:
-        exc.add_note(scene.lab.story())
-        raise
-    sys.stdout.write(f"\n{way}: {said}\n")
+    await scene.print_what_is_told(way, part={ALIAS: "docker", QUEUE: "redis"}.get(way, way))
+
+
+async def moves(lab: Lab, way: str) -> str:
+    """Play one way; return its numbers."""
+    return await (queue_moves(lab) if way == QUEUE else load_moves(lab, way))
 
 
 def http_example(lab: Lab, way: str) -> Example:

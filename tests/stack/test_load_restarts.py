@@ -7,21 +7,18 @@ And how long it takes until a clone serves, where nothing else is to be tried fi
 """
 
 import asyncio
-import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
-from dataclasses import dataclass
-from pathlib import Path
-from tempfile import mkdtemp
 
 import pytest
 import pytest_asyncio
 
 from app.adapters.clock import LoopClock
-from tests.parts import missing, obtain, require
+from tests.parts import obtain, require
 from tests.stack.answers import Json
 from tests.stack.containers import docker
-from tests.stack.example import EXAMPLES, Example, address_of, hostname_of, make_images
+from tests.stack.example import EXAMPLES, Example, address_of, hostname_of
 from tests.stack.lab import NO_BOUNDS, Lab
+from tests.stack.scene import Scene, side_by_side
 from tests.stack.stories import comes_to, restarted
 from tests.stack.wait import always, eventually
 from tests.stack.wrk import CONNECTIONS, Sent, Wrk
@@ -58,55 +55,26 @@ SERVES_WITHIN = 60.0
 LAST_ANSWERS = 8.0
 
 
-@dataclass(slots=True)
-class Scene:
-    """The lab, and what became of each balancer."""
-
-    lab: Lab
-    #: Balancer -> why it cannot be had.
-    missing: dict[str, str]
-    told: dict[str, asyncio.Task[str]]
-
-
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def scene(request: pytest.FixtureRequest) -> AsyncIterator[Scene]:
     """All balancers at once. One that is missing is skipped, by its own test."""
     for part in ("docker", "docker-compose", "redis", "alertmanager", "busybox"):
         require(part)
-    complaints = {way: await make_images(f"examples/{way}") for way in BALANCED}
     obtain("wrk")
-    failed_before = request.session.testsfailed
-    home = Path(mkdtemp(prefix="relevo-lab-"))
-    async with Lab(
-        home,
+    async with side_by_side(
+        request,
+        restarts_of,
+        images={way: f"examples/{way}" for way in BALANCED},
         policies=POLICIES,
         guards=GUARDS,
         without=("prometheus", "relevo-collect"),
-        roomy=True,
-    ) as lab:
-        told = {
-            way: asyncio.create_task(restarts_of(lab, way))
-            for way in BALANCED
-            if not complaints[way]
-        }
-        yield Scene(lab, complaints, told)
-        for task in told.values():
-            task.cancel()
-        await asyncio.gather(*told.values(), return_exceptions=True)
-    if request.session.testsfailed == failed_before:
-        lab.remove_traces()
+    ) as opened:
+        yield opened
 
 
 @pytest.mark.parametrize("way", BALANCED)
 async def test_what_a_restart_costs(scene: Scene, way: str) -> None:
-    if scene.missing[way]:
-        missing(way, scene.missing[way])
-    try:
-        said = await scene.told[way]
-    except AssertionError as exc:
-        exc.add_note(scene.lab.story())
-        raise
-    sys.stdout.write(f"\n{way}: {said}\n")
+    await scene.print_what_is_told(way, part=way)
 
 
 async def restarts_of(lab: Lab, way: str) -> str:

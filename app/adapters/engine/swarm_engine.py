@@ -52,13 +52,21 @@ class SwarmEngine:
     async def containers(self) -> tuple[Listed, ...]:
         """List all containers, and of services their places on all nodes."""
         listing = await self._engine.containers()
-        return swarm.with_services(listing, await self._places.services(), prefix=self._prefix)
+        return swarm.with_services(listing, await self._places.told(), prefix=self._prefix)
 
     async def inspect(self, container_id: str) -> Container:
-        """Look at one container, or place. :raises ContainerGone:"""
+        """
+        Look at one container, or place.
+
+        :raises ContainerGone:
+        :raises EngineUnavailable: also for a place, or a task, whose managers cannot agree
+        """
         found = await self._places.find(container_id)
         if found is None:
-            return await self._engine.inspect(container_id)
+            seen = await self._engine.inspect(container_id)
+            if self._places.is_untold and swarm.SERVICE_ID in seen.labels:
+                raise EngineUnavailable(f"the service of {seen.name} cannot be asked")
+            return seen
         return self._places.container(*found)
 
     async def restart(

@@ -26,6 +26,8 @@ from app.ports import Deadline, Services
 _LOOK_S: Final = 0.5
 #: A node becomes a manager, or is one no more, once in its life; asked again after this.
 _ASKED_FOR_S: Final = 60.0
+#: Managers that cannot agree may take long to say so: not asked again before this.
+_AGAIN_S: Final = 5.0
 
 log: Final = structlog.get_logger(__name__)
 
@@ -38,14 +40,52 @@ class Places:
         self._prefix = label_prefix
         self._manages = False
         self._asked_at: float | None = None
+        #: As they were told last; None: never.
+        self._told: tuple[Service, ...] | None = None
+        #: Why they could not be told, and when; None: they were.
+        self._untold: tuple[str, float] | None = None
+
+    @property
+    def is_untold(self) -> bool:
+        """Whether the managers could not be asked the last time."""
+        return self._untold is not None
 
     def forget(self) -> None:
         """Ask anew whether there is a swarm to manage."""
         self._asked_at = None
 
     async def services(self) -> tuple[Service, ...]:
-        """List all services; none where the engine manages no swarm."""
-        now = asyncio.get_running_loop().time()
+        """
+        List all services; none where the engine manages no swarm.
+
+        :raises EngineUnavailable: also where the managers cannot agree
+        """
+        loop = asyncio.get_running_loop()
+        if self._untold is not None and loop.time() - self._untold[1] < _AGAIN_S:
+            raise EngineUnavailable(self._untold[0])
+        try:
+            self._told = await self._asked(loop.time())
+        except EngineUnavailable as exc:
+            if self._untold is None:
+                log.warning("services cannot be asked", error=str(exc))
+            self._untold = str(exc), loop.time()
+            raise
+        self._untold = None
+        return self._told
+
+    async def told(self) -> tuple[Service, ...]:
+        """
+        List all services; while the managers cannot agree as they were then.
+
+        Where they never could the tasks stay what they are, and are left alone: whatever else is
+        on the engine needs no manager.
+        """
+        try:
+            return await self.services()
+        except EngineUnavailable:
+            return self._told or ()
+
+    async def _asked(self, now: float) -> tuple[Service, ...]:
         if self._asked_at is None or now - self._asked_at > _ASKED_FOR_S:
             self._manages = await self._services.manages()
             self._asked_at = now
@@ -60,8 +100,20 @@ class Places:
             return ()
 
     async def find(self, container_id: str) -> tuple[Service, str] | None:
-        """Find the service and the place that an id stands for; None: it is a container's own."""
-        for service in await self.services():
+        """
+        Find the service and the place that an id stands for; None: it is a container's own.
+
+        :raises EngineUnavailable: it is a place, and the managers cannot agree
+        """
+        found = self._found(await self.told(), container_id)
+        if found is not None and self._untold is not None:
+            raise EngineUnavailable(self._untold[0])
+        return found
+
+    def _found(
+        self, services: tuple[Service, ...], container_id: str
+    ) -> tuple[Service, str] | None:
+        for service in services:
             for place in swarm.places(service):
                 if (
                     service.mode is not ServiceMode.JOB

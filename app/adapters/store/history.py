@@ -13,19 +13,23 @@ from app.adapters.store.codec import (
     REMEDIATION,
     Codec,
     T,
+    from_ms,
     text,
     to_ms,
     unreadable,
 )
+from app.adapters.store.scripts import Script
 from app.domain.activity import Activity
 from app.domain.remediation import Remediation, State
 from app.errors import Unreadable
-from app.ports import Aside, RemediationFilter
+from app.ports import Aside, Glance, RemediationFilter
 
 log: Final = structlog.get_logger("relevo.history")
 
 #: Records read at once.
 _PAGE = 100
+#: Targets looked at by one script: some milliseconds, in which Redis does nothing else.
+_GLANCES = 500
 
 
 class RedisHistory:
@@ -39,8 +43,40 @@ class RedisHistory:
         self._line = line
         self._redis = line.redis
         self._keys = line.keys
+        self._glance = Script(line, "glance", writes=False)
         #: What could not be read: said once.
         self._unread: set[str] = set()
+
+    async def glance(
+        self, targets: Mapping[str, str], *, now: datetime, since: datetime
+    ) -> Mapping[str, Glance]:
+        """See `app.ports.History`. A remediation that cannot be read fails the whole."""
+        keys, asked = self._keys, tuple(targets)
+        found: dict[str, Glance] = {}
+        for start in range(0, len(asked), _GLANCES):
+            some = asked[start : start + _GLANCES]
+            async with self._line.answering():
+                answer = await self._glance(
+                    keys=[
+                        key
+                        for one in some
+                        for key in (
+                            keys.target(one),
+                            keys.failures(one),
+                            keys.cooldown(targets[one]),
+                        )
+                    ],
+                    args=[to_ms(now), to_ms(since), keys.remediation("")],
+                )
+            told = zip(some, *(answer[part::4] for part in range(4)), strict=True)
+            for one, open_id, opened, failures, cooling in told:
+                key = keys.remediation(text(open_id, key=keys.target(one)))
+                found[one] = Glance(
+                    remediation=REMEDIATION.load(opened, key=key) if opened else None,
+                    failed_at=tuple(from_ms(int(at_ms)) for at_ms in failures[1::2]),
+                    cooling_until=from_ms(int(cooling)) if cooling else None,
+                )
+        return found
 
     async def remediation(self, remediation_id: str) -> Remediation | None:
         """See `app.ports.History`."""

@@ -101,7 +101,7 @@ EVERYTHING = (
     *("--sysctl", "net.core.somaxconn=512", "--ulimit", "nofile=512:1024", "--init"),
     *("--log-opt", "max-size=1m", "--restart", "on-failure:5", "--read-only"),
     *("--tmpfs", "/tmp:size=1m", "--health-cmd", "true", "--health-interval", "9s"),
-    *("--stop-timeout", "4", "--workdir", "/work", "--user", "0:0", "--add-host", "db:10.0.0.2"),
+    *("--stop-timeout", "4", "--workdir", "/srv/a", "--user", "0:0", "--add-host", "db:10.0.0.2"),
     *("--dns", "10.0.0.1", "--oom-score-adj", "200", "--entrypoint", "sh", "--expose", "81"),
     *("-v", "{volume}:/data:ro", "-p", "127.0.0.1::81", *ALIAS),
 )
@@ -118,7 +118,7 @@ RUNNING = (
 
 PLAIN = _created(
     _case("env-and-labels", "-e", "A=1", "-e", "EMPTY=", "-e", "B=x=y", "-l", "team=shop"),
-    _case("user-and-workdir", "--user", "65534:65534", "--workdir", "/work/deep"),
+    _case("user-and-workdir", "--user", "65534:65534", "--workdir", "/srv/a/b"),
     _case("groups", "--group-add", "9", "--group-add", "1000"),
     _case("entrypoint", "--entrypoint", "sh", command=("-c", "sleep 600")),
     _case("tty-and-stdin", "-i", "-t"),

@@ -8,6 +8,7 @@ from redis.asyncio import Redis
 from app.domain.control import Brake
 from app.ports import Candidate, Claim, Entry, RemediationFilter, Store
 from tests.adapters.store.builders import (
+    GROUP,
     LEASE,
     START,
     WINDOW,
@@ -44,6 +45,7 @@ CALLS: dict[str, Callable[[Store], Awaitable[object]]] = {
     "failing_targets": lambda store: store.failures.failing_targets(now=START, window=WINDOW),
     "recoveries": lambda store: store.failures.recoveries(since=START),
     "charged": lambda store: store.failures.charged(since=START),
+    "glance": lambda store: store.history.glance({"host:web": GROUP}, now=START, since=START),
     "remediation": lambda store: store.history.remediation("r1"),
     "remediations": lambda store: store.history.remediations(RemediationFilter()),
     "activity": lambda store: store.history.activity("a1"),

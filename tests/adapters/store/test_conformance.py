@@ -379,6 +379,8 @@ class Comparison(RuleBasedStateMachine):
         for target in TARGETS:
             self.dossier(target)
             self.both(partial(_remediation_of, target=target))
+        groups = {target: GROUPS[0] for target in TARGETS}
+        self.both(lambda store: store.history.glance(groups, now=now, since=now - LEASE))
         self.both(lambda store: store.schedule.overdue(now=now))
         self.both(lambda store: store.failures.failing_targets(now=now, window=LEASE))
         self.both(lambda store: store.failures.recoveries(since=now - LEASE))

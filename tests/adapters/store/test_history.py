@@ -1,9 +1,11 @@
 """What happened, for people; and the small facts."""
 
+from datetime import timedelta
+
 import pytest
 
 from app.domain.remediation import Remediation, State
-from app.ports import Entry, RemediationFilter, Store
+from app.ports import Cooldown, Entry, Glance, RemediationFilter, Store
 from tests.adapters.store.builders import (
     START,
     WEB,
@@ -11,8 +13,11 @@ from tests.adapters.store.builders import (
     at,
     claimed,
     closed,
+    failed,
+    just_before,
     limits,
     remediation,
+    step,
 )
 
 OLD = closed("r1", opened=0)
@@ -71,6 +76,52 @@ async def test_a_filter_looks_further_than_the_first_page(store: Store) -> None:
     assert await store.history.remediations(RemediationFilter(state=State.CLOSED)) == (OLD,)
     everything = await store.history.remediations(RemediationFilter(limit=1000))
     assert len(everything) == 131
+
+
+async def test_many_targets_at_a_glance(store: Store) -> None:
+    ill, well, unknown = "host:web", "host:db", "host:never"
+    await failed(store, "r1:1", 5, target=ill)
+    await failed(store, "r1:2", 20, target=ill)
+    rest = Cooldown(group="host:shop", attempt_id="r1:2", until=at(60))
+    story = remediation("r1", target=ill, group="host:shop")
+    await step(store, 30, Entry(remediation=story, due=None, cooldown=rest), target=ill)
+    over = closed("r2", target=well, group="host:db")
+    await step(store, 30, Entry(remediation=over, due=None), target=well)
+    groups = {well: "host:db", ill: "host:shop", unknown: "host:shop"}
+
+    found = await store.history.glance(groups, now=at(59), since=at(5))
+
+    assert list(found) == [well, ill, unknown]
+    assert found[ill] == Glance(remediation=story, failed_at=(at(20),), cooling_until=at(60))
+    assert found[well] == Glance(remediation=None, failed_at=(), cooling_until=None)
+    assert found[unknown] == Glance(remediation=None, failed_at=(), cooling_until=at(60))
+    later = await store.history.glance(groups, now=at(60), since=just_before(at(5)))
+    assert (later[ill].failed_at, later[ill].cooling_until) == ((at(5), at(20)), None)
+    early = await store.history.glance(groups, now=just_before(at(20)), since=START)
+    assert early[ill].failed_at == (at(5),)
+
+
+async def test_more_targets_than_one_script_looks_at(store: Store) -> None:
+    story = remediation("r1", target="host:web-1200")
+    await step(store, 0, Entry(remediation=story, due=None), target="host:web-1200")
+    groups = {f"host:web-{number}": "host:shop" for number in range(1201)}
+
+    found = await store.history.glance(groups, now=START, since=START)
+
+    assert [one for one in found if found[one].remediation is not None] == ["host:web-1200"]
+    assert list(found) == list(groups)
+
+
+@pytest.mark.parametrize(
+    ("seconds", "expected"),
+    [(99, 0), (100, 1), (110, 2), (159.999, 2), (160, 1), (170, 0)],
+)
+def test_failures_count_in_a_window_that_is_open_at_its_far_end(
+    seconds: float, expected: int
+) -> None:
+    seen = Glance(remediation=None, failed_at=(at(100), at(110)), cooling_until=None)
+
+    assert seen.failures(timedelta(seconds=60), now=at(seconds)) == expected
 
 
 async def test_unknown_ids_are_none(store: Store) -> None:

@@ -62,6 +62,7 @@ async def test_what_a_newer_relevo_wrote_is_left_alone(server: RedisServer, admi
         ("{relevo}:remediation:r1", '{"id": "r1"}', "remediation"),
         ("{relevo}:remediation:r1", b"\xff\xfe", "remediation_of"),
         ("{relevo}:remediation:r1", "[]", "read"),
+        ("{relevo}:remediation:r1", "[]", "glance"),
         ("{relevo}:alerts:host:web", ("f1", "firing|1|2"), "read"),
         ("{relevo}:alerts:host:web", ("f1", "firing|1|2|3|0|{}"), "read"),
         ("{relevo}:alerts:host:web", ("f1", f"firing|1|{10**30}|3|0|{{}}"), "read"),

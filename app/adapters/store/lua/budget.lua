@@ -34,6 +34,32 @@ local function after(edge)
   return '(' .. ms(edge)
 end
 
+-- Read the bounds of one action from eleven arguments in a row: the attempt that is charged; how many
+-- may have a slot at once; be charged in a burst, its length, in an hour, its length; how many of the
+-- group may be out (nil: it takes none out), until when it counts as out; the time between two
+-- charges; since when it is wanted (nil: it does not queue), how long one waits without asking.
+--   first:    of them
+--   slot_end: of its action slot, ms since epoch; nil: until it counts as out no more
+function budget.limits(args, first, slot_end)
+  local function number(offset)
+    return tonumber(args[first + offset])
+  end
+  return {
+    attempt = args[first],
+    concurrent = number(1),
+    burst = number(2),
+    burst_span = number(3),
+    per_hour = number(4),
+    hour = number(5),
+    out_of_group = number(6),
+    out_until = number(7),
+    spacing = number(8),
+    since = number(9),
+    forget = number(10),
+    slot_end = tonumber(slot_end or args[first + 7]),
+  }
+end
+
 -- Whether an attempt has been charged, within the longest span that counts.
 function budget.is_charged(keys, limits, now)
   local charged = redis.call('ZSCORE', keys.charges, limits.attempt)

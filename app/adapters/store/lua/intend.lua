@@ -71,20 +71,7 @@ local remediation = { id = ARGV[7], opened = ARGV[8], closed = ARGV[9], json = A
 local activity = { id = ARGV[11], started = ARGV[12], json = ARGV[13] }
 local attempt, until_at = ARGV[14], ARGV[15]
 local bounded = { slots = KEYS[12], charges = KEYS[13], out = KEYS[14], waiting = KEYS[15], asked = KEYS[16] }
-local limits = {
-  attempt = ARGV[16],
-  concurrent = tonumber(ARGV[17]),
-  slot_end = tonumber(lease_end),
-  burst = tonumber(ARGV[18]),
-  burst_span = tonumber(ARGV[19]),
-  per_hour = tonumber(ARGV[20]),
-  hour = tonumber(ARGV[21]),
-  out_of_group = tonumber(ARGV[22]),
-  out_until = tonumber(ARGV[23]),
-  spacing = tonumber(ARGV[24]),
-  since = tonumber(ARGV[25]),
-  forget = tonumber(ARGV[26]),
-}
+local limits = budget.limits(ARGV, 16, lease_end)
 
 if redis.call('HGET', leases, target) ~= fence then
   return { 2 }

@@ -58,18 +58,7 @@ local group, who, now, keep_ms, most = ARGV[1], ARGV[2], ARGV[3], ARGV[4], ARGV[
 local activity = { id = ARGV[7], started = ARGV[8], json = ARGV[9] }
 local call, reply, keep_reply_ms = ARGV[21], ARGV[22], ARGV[23]
 local bounded = { slots = KEYS[5], charges = KEYS[6], waiting = KEYS[8], asked = KEYS[9] }
-local limits = {
-  attempt = ARGV[10],
-  concurrent = tonumber(ARGV[11]),
-  slot_end = tonumber(ARGV[17]),
-  burst = tonumber(ARGV[12]),
-  burst_span = tonumber(ARGV[13]),
-  per_hour = tonumber(ARGV[14]),
-  hour = tonumber(ARGV[15]),
-  spacing = tonumber(ARGV[18]),
-  since = tonumber(ARGV[19]),
-  forget = tonumber(ARGV[20]),
-}
+local limits = budget.limits(ARGV, 10)
 
 local written = redis.call('GET', record)
 if written then
