@@ -3,6 +3,7 @@
 import asyncio
 import copy
 import itertools
+import time
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from datetime import timedelta
 from pathlib import Path
@@ -18,6 +19,7 @@ from app.adapters.engine.swarm_engine import SwarmEngine, open_engine
 from app.domain.container import RunState
 from app.domain.service import Service, UpdateState
 from app.errors import (
+    CloneRefused,
     ContainerGone,
     EngineRefused,
     EngineUnavailable,
@@ -78,6 +80,11 @@ def name(swarm: SwarmLab, request: pytest.FixtureRequest) -> Iterator[str]:
     """A service's name; what goes by it is removed."""
     yield f"s{abs(hash(request.node.name)) % 10**8}"
     swarm.remove(*swarm.do("service", "ls", "-q").split())
+    # Swarm forgets a service at once, and ends its containers after that: they would be met again.
+    until = time.monotonic() + SOON
+    while left := swarm.do("ps", "-aq"):
+        assert time.monotonic() < until, f"still there: {left}"
+        time.sleep(0.1)
 
 
 @pytest.fixture
@@ -413,7 +420,8 @@ async def test_an_update_whose_tasks_fail_is_told(
     before = await engine.inspect(one.listed.id)
     (tmp_path / "bad").touch()
 
-    with pytest.raises(EngineRefused, match="due to failure"):
+    # Swarm's own words for why are gone as soon as it is through with the rollback.
+    with pytest.raises(EngineRefused, match=r"due to failure|rollback completed"):
         await engine.restart(
             one.listed.id, attempt_id="a", expected_started_at=before.started_at, stop_grace=GRACE
         )
@@ -422,6 +430,42 @@ async def test_an_update_whose_tasks_fail_is_told(
     assert failed.update is not None
     assert failed.update.state in states
     assert (failed.template == begun.template) is (action == "rollback")
+
+
+async def test_a_deploy_that_has_stopped_half_way_is_not_carried_on(
+    swarm: SwarmLab, services: SwarmServices, engine: SwarmEngine, name: str
+) -> None:
+    options = ("--replicas", "3", *OPTED_IN, "--update-parallelism", "1")
+    service_id = swarm.service(name, *options, "--update-failure-action", "pause")
+    await until(services, service_id, run(3))
+    swarm.do("service", "update", "-d", "-q", "--args", "exit-at-once", service_id)
+    stopped = await until(
+        services,
+        service_id,
+        lambda seen: seen.update is not None and seen.update.state is UpdateState.PAUSED,
+    )
+    healthy = running(stopped)
+    place = next(one for one in await engine.containers() if one.name.endswith(healthy[0]))
+    before = await engine.inspect(place.id)
+    assert before.is_replacing
+
+    with pytest.raises(StartedMeanwhile, match="not through"):
+        await engine.restart(
+            place.id, attempt_id="a", expected_started_at=before.started_at, stop_grace=GRACE
+        )
+    with pytest.raises(CloneRefused, match="not through"):
+        await engine.clone(place.id, attempt_id="b", rules=ScaleOutRules(), at=START)
+
+    after = await services.service(service_id)
+    assert (after.version, after.replicas) == (stopped.version, 3)
+    assert {*running(after)} >= {*healthy}
+    # The person's way back is still there: it leads to what ran before.
+    swarm.do("service", "rollback", "-d", "-q", service_id)
+    await until(services, service_id, lambda seen: len(running(seen)) == 3)
+
+
+def running(seen: Service) -> list[str]:
+    return [one.id for one in seen.tasks if one.is_running]
 
 
 async def test_a_replica_for_which_there_is_no_node_goes_back(
