@@ -17,7 +17,7 @@ help:
 	@echo "make up       the real stack; make down stops it"
 	@echo "make check    lint, types, layers, rules"
 	@echo "make test     the whole suite on real parts"
-	@echo "make load     load that moves through real balancers (needs a machine to itself)"
+	@echo "make load     only the tests of load that moves through real balancers (part of make test)"
 	@echo "make unit     only what needs neither Docker nor Prometheus"
 	@echo "make bench    what a decision and an answer cost, and what a scale-out costs beside the engine's work"
 	@echo "make chaos    random faults on real processes (N=500 cycles, OUT=file for the figures)"
@@ -40,7 +40,7 @@ check: $(READY)
 	$(PYTHON) -m tests.rules
 
 test: $(READY)
-	deploy/airgap/with-lab.sh $(PYTHON) -m pytest -m "not load" $(TESTS)
+	deploy/airgap/with-lab.sh $(PYTHON) -m pytest --durations=15 $(TESTS)
 
 load: $(READY)
 	deploy/airgap/with-lab.sh $(PYTHON) -m pytest -m load $(TESTS)

@@ -17,6 +17,7 @@ from app.domain.service import (
     UpdateState,
 )
 from app.errors import EngineUnavailable, ServiceChanged, ServiceGone
+from app.policies.swarm import is_half_deployed
 from app.ports import NO_END, Clock, Deadline
 from tests.builders import START, at, hex_id
 
@@ -113,7 +114,7 @@ class FakeSwarm:
         one = await self.service(service_id)
         if one.attempt_id == attempt_id:
             return one
-        if one.template != expected_template:
+        if one.template != expected_template or is_half_deployed(one):
             raise ServiceChanged(one.name)
         in_time(not_after)
         self._done("force", attempt_id)
@@ -131,10 +132,10 @@ class FakeSwarm:
         one = await self.service(service_id)
         if one.attempt_id == attempt_id:
             return one
-        if one.replicas != expected_replicas:
+        if one.replicas != expected_replicas or is_half_deployed(one):
             raise ServiceChanged(one.name)
         if to < (one.declared or 0):
-            raise ValueError("fewer than declared")
+            raise ServiceChanged("fewer than declared")
         in_time(not_after)
         self._done(f"scale to {to}", attempt_id)
         return self.scaled(to, attempt_id=attempt_id, declared=one.declared)

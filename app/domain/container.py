@@ -63,7 +63,8 @@ class Listed:
     service: str | None = None
     #: Names of the containers that filled the place before.
     former: tuple[str, ...] = ()
-    #: Containers of that service are being replaced just now, by whomever.
+    #: Containers of that service are being replaced just now, by whomever, or somebody's deploy of
+    #: it has stopped half-way.
     is_replacing: bool = False
 
     @property

@@ -145,6 +145,9 @@ class Service:
     update_parallelism: int = 1
     update_monitor: timedelta = timedelta(seconds=5)
     update_delay: timedelta = timedelta(0)
+    #: Whether the last write has changed what its tasks are made from, and not only how many there
+    #: are or how often they were forced: a deploy, or somebody's way back from one.
+    is_remade: bool = False
     #: The attempt of ours that changed it last.
     attempt_id: str | None = None
     #: None where none was made, or where it has been forgotten over another change.

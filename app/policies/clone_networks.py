@@ -162,6 +162,13 @@ def _addresses(source: CloneSource) -> Iterator[FidelityItem]:
         if static:
             field = f"NetworkSettings.Networks.{name}.IPAMConfig"
             yield dropped(field, "a static address can be had once; the engine assigns one")
-    # From API 1.44 on the engine no longer tells a chosen MAC address from one it assigned.
+    once = "a MAC address can be had once; the engine assigns one"
     if source.config.get("MacAddress"):
-        yield dropped("Config.MacAddress", "a MAC address can be had once; the engine assigns one")
+        yield dropped("Config.MacAddress", once)
+    elif source.api_version >= SEVERAL_AT_CREATE:
+        # There it is chosen for each network, and told as if it were assigned. The engine makes up
+        # none but locally administered ones (a bit of the first byte): any other was chosen.
+        for name, endpoint in sorted(_networks(source).items()):
+            mac = str((endpoint or {}).get("MacAddress") or "")
+            if mac and not int(mac[:2], 16) & 0b10:
+                yield dropped(f"NetworkSettings.Networks.{name}.MacAddress", once)

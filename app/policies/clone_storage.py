@@ -1,5 +1,6 @@
 """What a clone may share of the source's files and devices, and what it must not."""
 
+import posixpath
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -56,7 +57,8 @@ def plan_storage(
         host_config["Mounts"] = mounts
     given = source.image_config.get("Volumes") or {}
     items = [
-        _mount_item(mount, shared_volumes, stateless_label, is_stateless=is_stateless)
+        _relabelled_item(source, mount)
+        or _mount_item(mount, shared_volumes, stateless_label, is_stateless=is_stateless)
         for mount in source.container.get("Mounts") or ()
         if not _is_lent(source, mount)
     ]
@@ -107,6 +109,21 @@ def _mount_item(
     return _writable_item(field, shared_volumes)
 
 
+def _relabelled_item(source: CloneSource, mount: Json) -> FidelityItem | None:
+    """
+    Refuse files that the engine labels for one container alone (``:Z``), read-only or not.
+
+    A second container's start labels them anew, and SELinux shuts the first one out. Without
+    SELinux a process has no label, and the letter means nothing.
+    """
+    if not source.container.get("ProcessLabel"):
+        return None
+    if "Z" not in str(mount.get("Mode") or "").split(","):
+        return None
+    why = "it is labelled for the source alone (Z), which would lose it: mount it with z"
+    return refused(f"Mounts.{mount['Destination']}", RefusalReason.SHARED_VOLUME, why)
+
+
 def _writable_item(field: str, shared_volumes: Sharing) -> FidelityItem:
     if shared_volumes is Sharing.ALLOW:
         return same(field, "shared and written by both, as the policy allows")
@@ -133,8 +150,9 @@ def _is_lent(source: CloneSource, mount: Json) -> bool:
         return False
     own = set(source.config.get("Volumes") or ())
     own.update(bind.split(":")[1] for bind in _binds(source) if ":" in bind)
-    own.update(one.get("Target") for one in source.host_config.get("Mounts") or ())
-    return mount["Destination"] not in own
+    own.update(str(one.get("Target")) for one in source.host_config.get("Mounts") or ())
+    # As asked for they may end in a slash; as mounted they do not.
+    return mount["Destination"] not in {posixpath.normpath(path) for path in own}
 
 
 def _binds(source: CloneSource) -> list[str]:

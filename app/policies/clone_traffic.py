@@ -21,9 +21,8 @@ from app.policies.spec import HostPorts
 _TRAEFIK = re.compile(r"traefik\.(http|tcp|udp)\.(routers|services)\.([^.]+)\.(.+)")
 #: caddy-docker-proxy: ``caddy``, ``caddy.reverse_proxy``, ``caddy_1.…``.
 _CADDY = re.compile(r"caddy(_\d+)?(\..*)?")
-#: nginx-proxy reads an environment variable, its newer versions also a label.
-_NGINX_PROXY_ENV = ("VIRTUAL_HOST=", "VIRTUAL_HOST_MULTIPORTS=")
-_NGINX_PROXY_LABEL = "com.github.nginx-proxy.nginx-proxy."
+#: nginx-proxy finds by one of these alone; its labels only say how it is to treat what it found.
+_NGINX_PROXY = re.compile(r"(VIRTUAL_HOST|VIRTUAL_HOST_MULTIPORTS)=\s*\S.*", re.DOTALL)
 
 _PORT_FIX = (
     "give the service an alias on a user network or balancer labels and the clone does without "
@@ -48,10 +47,8 @@ def has_balancer(source: CloneSource) -> bool:
     ):
         return True
     env = source.config.get("Env") or ()
-    return (
-        any(_CADDY.fullmatch(key) for key in labels)
-        or any(key.startswith(_NGINX_PROXY_LABEL) for key in labels)
-        or any(entry.startswith(_NGINX_PROXY_ENV) for entry in env)
+    return any(_CADDY.fullmatch(key) for key in labels) or any(
+        _NGINX_PROXY.fullmatch(entry) for entry in env
     )
 
 
@@ -146,7 +143,8 @@ def _sorted_out(bindings: Json) -> tuple[dict[str, list[Json]], dict[str, list[J
     for port, entries in bindings.items():
         for entry in entries or ():
             number = str(entry.get("HostPort") or "0")
-            is_free = number == "0" or "-" in number
+            first, _, last = number.partition("-")
+            is_free = number == "0" or last not in ("", first)
             (free if is_free else fixed).setdefault(port, []).append(entry)
     return free, fixed
 

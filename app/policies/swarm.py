@@ -25,6 +25,12 @@ NODE_ID: Final = "com.docker.swarm.node.id"
 _OURS: Final = ("attempt", "replicas", "scaled-to")
 #: It ended by itself.
 _ENDED: Final = (TaskState.FAILED, TaskState.REJECTED, TaskState.COMPLETE)
+_NOT_THROUGH: Final = (
+    UpdateState.UPDATING,
+    UpdateState.PAUSED,
+    UpdateState.ROLLBACK_STARTED,
+    UpdateState.ROLLBACK_PAUSED,
+)
 _FAILED_UPDATE: Final = (
     UpdateState.PAUSED,
     UpdateState.ROLLBACK_STARTED,
@@ -124,6 +130,19 @@ def is_being_replaced(service: Service) -> bool:
     )
 
 
+def is_half_deployed(service: Service) -> bool:
+    """
+    Tell that a deploy, or the way back from one, is under way or has stopped half-way.
+
+    Swarm takes whatever is written to a service, a number of replicas too, for the word to go on
+    with it, and remembers one specification only for a rollback: the one before that write. An
+    update that was paused because its tasks fail would take the healthy rest along, and the way
+    back with it (measured with engine 20.10).
+    """
+    update = service.update
+    return service.is_remade and update is not None and update.state in _NOT_THROUGH
+
+
 def has_arrived(service: Service, place: str) -> bool:
     """Tell whether a task of the present generation runs in a place."""
     return any(one.is_running for one in _generation(service, place))
@@ -182,7 +201,7 @@ def _container(
         health=health,
         created_at=min(one.created_at for one in (task, *past)),
         service=service.id,
-        is_replacing=is_being_replaced(service),
+        is_replacing=is_being_replaced(service) or is_half_deployed(service),
         former=tuple(_name(service, one) for one in past),
         started_at=task.created_at.isoformat(),
         restart_count=sum(one.state in _ENDED for one in _generation(service, place)),

@@ -53,8 +53,8 @@ class Services(Protocol):
         :param expected_template: `Service.template` when it was decided
         :param not_after: as of `ContainerEngine.restart`
         :return: the service as it is then
-        :raises ServiceChanged: somebody else has; or it changes faster than we can write.
-            Nothing was done
+        :raises ServiceChanged: somebody else has; or a deploy of it is not through; or it changes
+            faster than we can write. Nothing was done
         :raises TooLate: nothing was done
         :raises ServiceGone:
         :raises EngineRefused: the engine answered an error for this service, or it is a job
@@ -77,7 +77,8 @@ class Services(Protocol):
         `force_update`.
 
         :param expected_replicas: how many it had when it was decided
-        :param to: how many it is to have; fewer than were declared is a ValueError
+        :param to: how many it is to have
+        :raises ServiceChanged: also where its owner wants more than that
         :raises EngineRefused: also where it is not replicated
         """
         ...

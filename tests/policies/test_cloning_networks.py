@@ -149,6 +149,26 @@ def test_drops_and_reports_static_addresses() -> None:
     assert "IPAMConfig" not in str(made.body) + str(made.connect)
 
 
+@pytest.mark.parametrize(
+    ("mac", "version", "is_told"),
+    [
+        pytest.param("00:16:3e:00:00:09", (1, 44), True, id="a-makers-own"),
+        pytest.param("02:42:ac:16:00:03", (1, 44), False, id="assigned"),
+        pytest.param("de:ad:be:ef:00:09", (1, 48), False, id="assigned-at-random"),
+        pytest.param("", (1, 44), False, id="it-does-not-run"),
+        pytest.param("00:16:3e:00:00:09", (1, 43), False, id="told-elsewhere"),
+    ],
+)
+def test_a_mac_address_of_a_network_that_nobody_can_have_assigned(
+    mac: str, version: tuple[int, int], is_told: bool
+) -> None:
+    made = plan(source(networks={"shop_default": endpoint(MacAddress=mac)}, api_version=version))
+
+    field = "NetworkSettings.Networks.shop_default.MacAddress"
+    assert ([i.fate for i in made.report.items if i.field == field] == [Fate.DROPPED]) is is_told
+    assert "MacAddress" not in str(made.body)
+
+
 def test_tells_the_legacy_links_as_the_engine_wants_them() -> None:
     made = plan(source(host_config={"Links": ["/db:/web/database", "/mq:/web/mq"]}))
 
@@ -232,6 +252,13 @@ def test_a_port_that_the_engine_chooses_stays(number: str) -> None:
     assert made.report.traffic == "host_port"
 
 
+def test_a_range_of_one_port_is_a_fixed_one() -> None:
+    bindings = {"80/tcp": [{"HostIp": "", "HostPort": "8080-8080"}]}
+    made = plan(source(host_config={"PortBindings": bindings}, networks=PLAIN))
+
+    assert reasons(made) == {"fixed_host_port"}
+
+
 def test_of_mixed_ports_only_the_fixed_ones_go() -> None:
     bindings = {
         "80/tcp": [{"HostIp": "", "HostPort": "8080"}, {"HostIp": "", "HostPort": ""}],
@@ -288,7 +315,11 @@ _IMPLICIT = {"traefik.http.routers.web.rule": "Host(`shop`)"}
         pytest.param({"caddyshack": "x"}, {}, "none", id="not-caddy"),
         pytest.param({}, {"Env": ["VIRTUAL_HOST=shop"]}, "labels", id="nginx-proxy"),
         pytest.param(
-            {"com.github.nginx-proxy.nginx-proxy.keepalive": "1"}, {}, "labels", id="its-labels"
+            {}, {"Env": ["VIRTUAL_HOST_MULTIPORTS=shop:\n  /: {}"]}, "labels", id="several-ports"
+        ),
+        pytest.param({}, {"Env": ["VIRTUAL_HOST= "]}, "none", id="nginx-proxy-off"),
+        pytest.param(
+            {"com.github.nginx-proxy.nginx-proxy.keepalive": "1"}, {}, "none", id="its-settings"
         ),
         pytest.param({}, {}, "none", id="nothing"),
     ],

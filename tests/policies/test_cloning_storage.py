@@ -1,6 +1,7 @@
 """What a clone may share of the source's files and devices, and what it must not lack."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -143,6 +144,41 @@ def test_volumes_lent_by_another_container(
 
     assert reasons(made) == expected
     assert made.body["HostConfig"]["VolumesFrom"] == [lender]
+
+
+@pytest.mark.parametrize("asked_for", ["/data", "/data/", "/srv/../data"])
+@pytest.mark.parametrize("by", ["Binds", "Mounts", "Volumes"])
+def test_a_writable_folder_beside_a_lent_one_is_judged_as_its_own(by: str, asked_for: str) -> None:
+    host_config: dict[str, Any] = {"VolumesFrom": ["db:ro"]}
+    config: dict[str, Any] = {}
+    if by == "Binds":
+        host_config["Binds"] = [f"/srv:{asked_for}"]
+    elif by == "Mounts":
+        host_config["Mounts"] = [{"Type": "bind", "Source": "/srv", "Target": asked_for}]
+    else:
+        config["Volumes"] = {asked_for: {}}
+    made = plan(source(config=config, host_config=host_config, mounts=[bind()]))
+
+    assert reasons(made) == {"shared_volume"}
+
+
+@pytest.mark.parametrize(
+    ("mode", "process_label", "expected"),
+    [
+        pytest.param("ro,Z", "system_u:system_r:container_t:s0:c1,c2", True, id="its-own-alone"),
+        pytest.param("ro,z", "system_u:system_r:container_t:s0:c1,c2", False, id="for-all"),
+        pytest.param("ro", "system_u:system_r:container_t:s0:c1,c2", False, id="as-it-is"),
+        pytest.param("ro,Z", "", False, id="no-selinux-here"),
+    ],
+)
+@pytest.mark.parametrize("sharing", Sharing)
+def test_files_that_selinux_keeps_for_the_source(
+    mode: str, process_label: str, expected: bool, sharing: Sharing
+) -> None:
+    seen = source(mounts=[bind(writable=False) | {"Mode": mode}])
+    seen = replace(seen, container={**seen.container, "ProcessLabel": process_label})
+
+    assert reasons(plan(seen, shared_volumes=sharing)) == ({"shared_volume"} if expected else set())
 
 
 def test_an_own_volume_beside_a_lent_one_is_judged_as_its_own() -> None:

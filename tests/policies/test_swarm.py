@@ -272,6 +272,26 @@ def test_an_update_is_going_on_or_given_up(
     assert container_at(one).is_replacing is replacing
 
 
+@pytest.mark.parametrize(
+    ("state", "is_remade", "left_alone"),
+    [
+        (UpdateState.UPDATING, True, True),
+        (UpdateState.PAUSED, True, True),
+        (UpdateState.ROLLBACK_PAUSED, True, True),
+        (UpdateState.COMPLETED, True, False),
+        (UpdateState.ROLLBACK_COMPLETED, True, False),
+        (UpdateState.PAUSED, False, False),
+    ],
+)
+def test_a_deploy_that_has_stopped_half_way_is_left_alone(
+    state: UpdateState, is_remade: bool, left_alone: bool
+) -> None:
+    one = service(task(), update=ServiceUpdate(state=state), is_remade=is_remade)
+
+    assert swarm.is_half_deployed(one) is left_alone
+    assert container_at(one).is_replacing is left_alone
+
+
 def test_while_swarm_replaces_tasks_they_are_left_alone() -> None:
     one = container_at(service(task(), update=ServiceUpdate(state=UpdateState.UPDATING)))
     hold = timedelta(minutes=2)

@@ -55,12 +55,10 @@ class Example:
         self._service = patient
         # Not the real label: another Relevo's patients must not become ours, nor ours its own.
         mine = {f"{lab.engine}.lab": "1"}
-        sick = {
-            **mine,
-            "relevo.enable": "false",
-            f"{lab.engine}.enable": "true",
-            f"{lab.engine}.stateless": "true",
-        }
+        sick = {**mine, "relevo.enable": "false", f"{lab.engine}.enable": "true"}
+        # Only what is shipped so: an example must do without help.
+        if 'relevo.stateless: "true"' in file.read_text(encoding="utf-8"):
+            sick[f"{lab.engine}.stateless"] = "true"
         more = {
             service: {**options, "labels": sick if service == patient else mine}
             for service, options in services.items()

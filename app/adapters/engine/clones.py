@@ -7,8 +7,8 @@ starts from the id of the image that the source runs.
 """
 
 import asyncio
-from collections.abc import Coroutine, Sequence
-from contextlib import suppress
+from collections.abc import Coroutine, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from datetime import datetime
 from typing import Any
 
@@ -40,6 +40,7 @@ from app.policies.clone_source import (
     COMPOSE_NUMBER,
     COMPOSE_PROJECT,
     COMPOSE_SERVICE,
+    CloneSource,
     compose_number,
 )
 from app.policies.cloning import ClonePlan, plan_clone
@@ -95,15 +96,13 @@ class Clones:
             in_time(not_after)
             half_made = self._half_made(listed, attempt_id)
             if half_made is not None:
-                clone = await self._adopt(half_made.id, plan, not_after)
+                clone = await self._adopt(half_made.id, plan, source, not_after)
                 return CloneResult(report=plan.report, clone=clone)
             if plan.report.is_refused:
                 raise CloneRefused(_why(plan.report), plan.report)
             try:
-                clone = await self._made(source_id, plan, attempt_id, not_after)
-            except EngineRefused as exc:
-                if exc.status != 409:
-                    raise
+                clone = await self._made(source, plan, attempt_id, not_after)
+            except _NameTaken:
                 # Somebody took the name since the listing, or has it without being listed.
                 tried.add(plan.name)
             else:
@@ -115,25 +114,27 @@ class Clones:
     # ------------------------------------------------------------------ one clone
 
     async def _made(
-        self, source_id: str, plan: ClonePlan, attempt_id: str, not_after: Deadline
+        self, source: CloneSource, plan: ClonePlan, attempt_id: str, not_after: Deadline
     ) -> Container:
         made: list[str] = []
         try:
-            await _to_its_end(self._create(source_id, plan, attempt_id, made))
-            return await self._bring_up(made[0], plan.connect, not_after)
+            await _to_its_end(self._create(source.container["Id"], plan, attempt_id, made))
+            return await self._bring_up(made[0], plan.connect, source, not_after)
         except LeaseLost:
             raise  # half-made: it is finished by whoever goes on with this attempt
         except BaseException:
             await self._unmake(made)
             raise
 
-    async def _adopt(self, clone_id: str, plan: ClonePlan, not_after: Deadline) -> Container:
+    async def _adopt(
+        self, clone_id: str, plan: ClonePlan, source: CloneSource, not_after: Deadline
+    ) -> Container:
         seen = await queries.container(self._connection, clone_id)
         if seen.state in _MADE:
             return seen
         missing = [link for link in plan.connect if link.name not in seen.networks]
         try:
-            return await self._bring_up(clone_id, missing, not_after)
+            return await self._bring_up(clone_id, missing, source, not_after)
         except LeaseLost:
             raise
         except BaseException:
@@ -155,6 +156,11 @@ class Clones:
             # Not the source: something that the request names, such as a container whose
             # volumes it borrows.
             raise EngineRefused(404, str(exc)) from exc
+        except EngineRefused as exc:
+            # (Of the name only here: a start meets conflicts of other kinds.)
+            if exc.status != 409:
+                raise
+            raise _NameTaken(409, str(exc)) from exc
         except EngineSilent:
             with suppress(EngineUnavailable):
                 lost = self._half_made(await queries.listing(self._connection), attempt_id)
@@ -162,9 +168,13 @@ class Clones:
             raise
 
     async def _bring_up(
-        self, clone_id: str, links: Sequence[NetworkLink], not_after: Deadline
+        self,
+        clone_id: str,
+        links: Sequence[NetworkLink],
+        source: CloneSource,
+        not_after: Deadline,
     ) -> Container:
-        try:
+        with _gone_is_refused():
             for link in links:
                 async with self._connection.about(
                     clone_id, within=self._connection.bounds.step, acting=True
@@ -174,15 +184,24 @@ class Clones:
                     await network.connect(
                         {"Container": clone_id, "EndpointConfig": dict(link.endpoint)}
                     )
+        await self._look_again(source)
+        with _gone_is_refused():
             async with self._connection.about(
                 clone_id, within=self._connection.bounds.step, acting=True
             ) as client:
                 still_ours(not_after, "the clone is made and not started")
                 await client.containers.container(clone_id).start()
             return await queries.container(self._connection, clone_id)
-        except ContainerGone as exc:
-            # To our caller "gone" is the source.
-            raise EngineRefused(404, "the clone was removed while it was made") from exc
+
+    async def _look_again(self, source: CloneSource) -> None:
+        """
+        See that nobody replaces the source meanwhile: a clone would be of the version before.
+
+        :raises ContainerGone: removed, or renamed, with which Compose begins
+        """
+        seen = await queries.container(self._connection, source.container["Id"])
+        if seen.name != source.name:
+            raise ContainerGone(f"{source.name} is {seen.name} by now: somebody replaces it")
 
     def _half_made(self, listed: Sequence[Listed], attempt_id: str) -> Listed | None:
         own = [
@@ -206,6 +225,19 @@ class Clones:
                 # The error that brought us here matters more; the leftover carries our
                 # label, and is found by the next pull.
                 log.warning("clone left behind", container=clone_id[:12], error=str(exc))
+
+
+class _NameTaken(EngineRefused):
+    """Another container has the name."""
+
+
+@contextmanager
+def _gone_is_refused() -> Iterator[None]:
+    """To our caller "gone" is the source."""
+    try:
+        yield
+    except ContainerGone as exc:
+        raise EngineRefused(404, "the clone was removed while it was made") from exc
 
 
 def _taken(labels: translate.Json, listed: Sequence[Listed], tried: set[str]) -> Taken:

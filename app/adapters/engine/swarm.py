@@ -25,6 +25,7 @@ from app.errors import (
     ServiceChanged,
     ServiceGone,
 )
+from app.policies.swarm import is_half_deployed
 from app.ports import NO_END, Deadline
 
 _ID = re.compile(r"[0-9a-z]{25}")
@@ -125,7 +126,9 @@ class SwarmServices:
                     "somebody else scaled it meanwhile"
                 )
             if to < service.declared:
-                raise ValueError(f"{service.name} was declared with {service.declared} replicas")
+                raise ServiceChanged(
+                    f"{service.name} is declared with {service.declared} replicas, {to} are fewer"
+                )
             spec["Mode"]["Replicated"]["Replicas"] = to
             translate.remember(spec, prefix=self._prefix, declared=service.declared, scaled_to=to)
 
@@ -144,6 +147,9 @@ class SwarmServices:
             if seen.attempt_id == attempt_id:
                 break  # by us, a moment or a life ago
             # The decision holds for what was seen when it was made: asked with every read.
+            if is_half_deployed(seen):
+                state = "" if seen.update is None else seen.update.state
+                raise ServiceChanged(f"a deploy of {seen.name} is not through: {state}")
             spec: translate.Spec = found["Spec"]
             change(seen, spec)
             translate.sign(spec, prefix=self._prefix, attempt_id=attempt_id)

@@ -48,6 +48,7 @@ def service(found: Json, tasks: Sequence[Json], *, prefix: str) -> Service:
         declared=_declared(replicas, labels, prefix),
         forced=_forced(template),
         template=_digest(template),
+        is_remade=_is_remade(template, found.get("PreviousSpec") or {}),
         labels=labels,
         container_labels=dict(container.get("Labels") or {}),
         stop_grace=_span(container.get("StopGracePeriod"), _DEFAULT_STOP_GRACE),
@@ -114,6 +115,15 @@ def _forced(template: Json) -> int:
 def _digest(template: Json) -> str:
     text = json.dumps(template, sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _is_remade(template: Json, previous: Json) -> bool:
+    before: Json | None = previous.get("TaskTemplate")
+    return before is not None and _content(before) != _content(template)
+
+
+def _content(template: Json) -> Json:
+    return {key: value for key, value in template.items() if key != "ForceUpdate"}
 
 
 def _span(nanoseconds: int | None, otherwise: timedelta) -> timedelta:

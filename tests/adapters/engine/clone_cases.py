@@ -23,6 +23,8 @@ STATELESS = ("-l", "relevo.stateless=true")
 ALIAS = ("--network", "{front}", "--network-alias", "web")
 PORTS = "HostConfig.PortBindings"
 MODE = "HostConfig.NetworkMode"
+#: For `Case.differs`: an anonymous volume of its own, at the same place.
+FRESH = "a fresh volume"
 #: An image with everything that an image can give.
 RICH = (
     'ENTRYPOINT ["sh", "-c"]',
@@ -56,8 +58,9 @@ class Case:
     then: tuple[tuple[str, ...], ...] = ()
     #: Of the policy, where they are not the default.
     rules: Mapping[str, Any] = field(default_factory=dict)
-    #: Fields that the report must call changed or dropped, besides who it is.
-    differs: frozenset[str] = frozenset()
+    #: Fields that the report must call changed or dropped, besides who it is, and what the clone
+    #: has there instead.
+    differs: Mapping[str, Any] = field(default_factory=dict)
     #: Words of the refusal; empty where a clone must be made.
     refused: frozenset[str] = frozenset()
 
@@ -65,14 +68,14 @@ class Case:
 def _case(
     name: str,
     *options: str,
-    differs: tuple[str, ...] = (),
+    differs: Mapping[str, Any] | None = None,
     refused: tuple[str, ...] = (),
     **more: Any,
 ) -> Case:
     return Case(
         name=name,
         options=options,
-        differs=frozenset(differs),
+        differs=differs or {},
         refused=frozenset(refused),
         **more,
     )
@@ -119,6 +122,12 @@ RUNNING = (
 PLAIN = _created(
     _case("env-and-labels", "-e", "A=1", "-e", "EMPTY=", "-e", "B=x=y", "-l", "team=shop"),
     _case("user-and-workdir", "--user", "65534:65534", "--workdir", "/srv/a/b"),
+    _case("env-of-several-lines", "-e", 'KEY=-----BEGIN\n\tä="1"\n-----END\n', "-e", "A= "),
+    _case("as-long-as-names-are", "--hostname", "h" * 63, "-l", f"{'l' * 200}={'v' * 5000}"),
+    _case(
+        "shell-of-its-own",
+        body={"Shell": ["/bin/sh", "-e"], "Cmd": ["sleep", "600"], "HostConfig": {}},
+    ),
     _case("groups", "--group-add", "9", "--group-add", "1000"),
     _case("entrypoint", "--entrypoint", "sh", command=("-c", "sleep 600")),
     _case("tty-and-stdin", "-i", "-t"),
@@ -138,7 +147,7 @@ PLAIN = _created(
     _case("log-json-file", "--log-driver", "json-file", "--log-opt", "max-size=1m"),
     _case("log-local", "--log-driver", "local", "--log-opt", "max-file=2"),
     _case("log-none", "--log-driver", "none"),
-    _case("cid-file", "--cidfile", "{folder}/cid", differs=("HostConfig.ContainerIDFile",)),
+    _case("cid-file", "--cidfile", "{folder}/cid", differs={"HostConfig.ContainerIDFile": ""}),
 )
 
 IMAGE = _created(
@@ -165,13 +174,17 @@ LIMITS = _created(
         *("--cpu-shares", "512", "--cpuset-cpus", "0"),
     ),
     _case("pids", "--pids-limit", "50"),
+    _case("memory-swappiness", "--memory-swappiness", "10"),
+    _case("memory-nodes", "--cpuset-mems", "0"),
+    _case("block-io", "--device-read-bps", "/dev/null:1mb", "--device-write-iops",
+          "/dev/null:100", starts=False),
     _case("ulimits", "--ulimit", "nofile=512:1024", "--ulimit", "core=0"),
     _case("shared-memory", "--shm-size", "8m"),
     _case("out-of-memory-score", "--oom-score-adj", "200"),
     # Started, it would leave a cgroup on the host.
     _case("cgroup-parent", "--cgroup-parent", "/docker/relevo-lab", starts=False),
     _case("runtime", "--runtime", "runc"),
-)
+)  # fmt: skip
 
 SECURITY = _created(
     _case("capabilities", "--cap-drop", "ALL", "--cap-add", "NET_ADMIN", "--cap-add", "CHOWN"),
@@ -184,6 +197,7 @@ SECURITY = _created(
     _case("sysctls", "--sysctl", "net.core.somaxconn=512"),
     _case("device-rule", "--device-cgroup-rule", "c 1:3 r"),
     _case("device", "--device", "/dev/null:/dev/x:r", refused=("shared_device",)),
+    _case("gpus", "--gpus", "all", refused=("shared_device",)),
     _case("device-allowed", "--device", "/dev/null:/dev/x:r",
           rules={"shared_devices": Sharing.ALLOW}),
 )  # fmt: skip
@@ -197,6 +211,7 @@ NAMESPACES = _created(
     _case("ipc-of-another", "--ipc", "container:{other}"),
     _case("host-name-of-the-host", "--uts", "host"),
     _case("users-of-the-host", "--userns", "host"),
+    _case("isolation-as-usual", "--isolation", "default"),
     _case("cgroups-of-the-host", "--cgroupns", "host"),
 )
 
@@ -218,7 +233,7 @@ NETWORKS = (
         "the-default-network-and-another",
         then=(("network", "connect", "--alias", "web", "{back}", "{id}"),),
     ),
-    _case("network-by-its-id", "--network", "{front_id}", differs=(MODE,)),
+    _case("network-by-its-id", "--network", "{front_id}", differs={MODE: "{front}"}),
     _case(
         "moved-to-another-network",
         *ALIAS,
@@ -226,24 +241,24 @@ NETWORKS = (
             ("network", "connect", "--alias", "web", "{back}", "{id}"),
             ("network", "disconnect", "{front}", "{id}"),
         ),
-        differs=(MODE,),
+        differs={MODE: "{back}"},
     ),
     _case(
         "taken-off-all-networks",
         *ALIAS,
         then=(("network", "disconnect", "{front}", "{id}"),),
-        differs=(MODE, "NetworkSettings.Networks.none"),
+        differs={MODE: "none", "NetworkSettings.Networks.none": None},
     ),
     _case("no-network", "--network", "none"),
     _case(
         "static-address",
         *("--network", "{fixed}", "--ip", "10.213.78.9", "--link-local-ip", "169.254.8.8"),
-        differs=("NetworkSettings.Networks.{fixed}.IPAMConfig",),
+        differs={"NetworkSettings.Networks.{fixed}.IPAMConfig": None},
     ),
     _case(
         "static-mac",
         body=_body(config={"MacAddress": "02:42:0a:d5:4e:99"}),
-        differs=("Config.MacAddress",),
+        differs={"Config.MacAddress": None},
     ),
     _case("driver-options", "--network", "name={front},driver-opt=shop.test.option=1"),
     _case("links-of-the-default-network", "--link", "{old}:database", "--link", "{old}:db"),
@@ -256,20 +271,21 @@ NETWORKS = (
         "network-of-the-host-allowed",
         *("--network", "host"),
         rules={"host_network": Sharing.ALLOW},
-        differs=("Config.Hostname",),
     ),
 )
 
 PORT = "127.0.0.1:{port}:80"
+#: A port of the engine's choice.
+FREE = {"HostIp": "127.0.0.1", "HostPort": ""}
 PUBLISHED = (
     _case("fixed-port", "-p", PORT, refused=("fixed_host_port",)),
-    _case("fixed-port-that-an-alias-replaces", *ALIAS, "-p", PORT, differs=(PORTS,)),
+    _case("fixed-port-that-an-alias-replaces", *ALIAS, "-p", PORT, differs={PORTS: {}}),
     _case("fixed-port-refused-by-policy", *ALIAS, "-p", PORT,
           rules={"host_ports": HostPorts.REFUSE}, refused=("fixed_host_port",)),
     _case("fixed-port-made-free", "-p", PORT,
-          rules={"host_ports": HostPorts.EPHEMERAL}, differs=(PORTS,)),
+          rules={"host_ports": HostPorts.EPHEMERAL}, differs={PORTS: {"80/tcp": [FREE]}}),
     _case("fixed-port-left-out", "-p", PORT, "-p", "127.0.0.1::81/udp",
-          rules={"host_ports": HostPorts.DROP}, differs=(PORTS,)),
+          rules={"host_ports": HostPorts.DROP}, differs={PORTS: {"81/udp": [FREE]}}),
     _case("free-ports", "-p", "127.0.0.1::80", "-p", "127.0.0.1::81/udp"),
     _case("all-ports-published", "-P", "--expose", "80", "--expose", "81/udp"),
 )  # fmt: skip
@@ -278,21 +294,24 @@ VOLUMES = (
     _case("anonymous-volume", "-v", "/data", then=(_in_it("echo 1 > /data/orders"),),
           refused=("data_in_anonymous_volume",)),
     _case("anonymous-volume-stateless", "-v", "/data", *STATELESS,
-          then=(_in_it("echo 1 > /data/orders"),), differs=("Mounts./data",)),
+          then=(_in_it("echo 1 > /data/orders"),), differs={"Mounts./data": FRESH}),
     _case("volume-of-the-image", image=VOLUME_IMAGE, refused=("data_in_anonymous_volume",)),
     _case("volume-of-the-image-stateless", *STATELESS, image=VOLUME_IMAGE,
-          differs=("Mounts./var/lib/data",)),
+          differs={"Mounts./var/lib/data": FRESH}),
     _case("named-volume", "-v", "{volume}:/data", refused=("shared_volume",)),
     _case("named-volume-allowed", "-v", "{volume}:/data",
           rules={"shared_volumes": Sharing.ALLOW}),
     _case("named-volume-read-only", "-v", "{volume}:/data:ro"),
     _case("folder-of-the-host", "-v", "{folder}:/data", refused=("shared_volume",)),
     _case("folder-of-the-host-read-only", "-v", "{folder}:/data:ro"),
+    _case("folder-with-a-slash-beside-lent-ones", "-v", "{folder}:/data/",
+          "--volumes-from", "{other}:ro", refused=("shared_volume",)),
+    _case("volume-driver", "--volume-driver", "local", "-v", "{volume}:/data:ro"),
     _case("mounts", "--mount", "type=volume,source={volume},target=/v,readonly,volume-nocopy",
           "--mount", "type=bind,source={folder},target=/b,readonly,bind-recursive=disabled",
           "--mount", "type=tmpfs,target=/t,tmpfs-size=65536,tmpfs-mode=700"),
     _case("anonymous-mount-stateless", "--mount", "type=volume,target=/data", *STATELESS,
-          differs=("Mounts./data",)),
+          differs={"Mounts./data": FRESH}),
     _case("volumes-of-another-read-only", "--volumes-from", "{other}:ro"),
     _case("volumes-of-another", "--volumes-from", "{other}", refused=("shared_volume",)),
     _case("data-in-the-layer", then=(_in_it("mkdir /data; echo 1 > /data/orders"),),
@@ -309,7 +328,7 @@ MANAGED = (
         "compose-with-its-own-name-as-alias",
         *(*COMPOSE, "--network", "{front}", "--network-alias", "web"),
         *("--network-alias", "{own}"),
-        differs=("NetworkSettings.Networks.{front}.Aliases",),
+        differs={"NetworkSettings.Networks.{front}.Aliases": ["web"]},
     ),
     _case("compose-secret", *COMPOSE,
           then=(_in_it("mkdir -p /run/secrets; echo x > /run/secrets/t"),),

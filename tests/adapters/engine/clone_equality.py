@@ -55,6 +55,17 @@ def told_otherwise(report: FidelityReport) -> set[str]:
     return {item.field for item in report.items if item.fate in (Fate.CHANGED, Fate.DROPPED)}
 
 
+def has(seen: Seen, field: str) -> Any:
+    """Return what a container has in a field, the engine's several words for nothing as None."""
+    return _fields(seen).get(field) or None
+
+
+def mount_at(seen: Seen, path: str) -> Any:
+    """Return the mount of a container at a path."""
+    (found,) = (mount for mount in seen["Mounts"] if mount["Destination"] == path)
+    return found
+
+
 def _fields(seen: Seen) -> dict[str, Any]:
     found = {key: seen.get(key) for key in _OUTSIDE}
     found |= {f"Config.{key}": value for key, value in seen["Config"].items()}

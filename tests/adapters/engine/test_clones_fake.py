@@ -258,6 +258,41 @@ async def test_on_any_error_what_was_made_is_removed_by_its_id(
     assert untouched(willing)
 
 
+async def test_a_conflict_that_is_not_about_the_name_is_no_reason_for_another(
+    impatient: DockerEngine, willing: FakeDaemon
+) -> None:
+    why = "cannot join IPC of a non running container"
+    willing.answer(START, Reply(status=409, body={"message": why}))
+
+    with pytest.raises(EngineRefused, match=why):
+        await clone(impatient)
+
+    assert willing.acts == [f"{CREATE}?name=web_new", CONNECT, START, REMOVED]
+
+
+@pytest.mark.parametrize(
+    "later",
+    [
+        pytest.param(Reply(status=404, body={"message": "No such container"}), id="removed"),
+        pytest.param(Reply(body=inspected(Name="/5d41402abc4b_web")), id="renamed-by-compose"),
+    ],
+)
+async def test_of_a_source_that_is_replaced_meanwhile_no_clone_is_started(
+    impatient: DockerEngine, willing: FakeDaemon, later: Reply
+) -> None:
+    look = f"GET /containers/{CONTAINER_ID}/json"
+    source = inspected(
+        HostConfig={"NetworkMode": "back"},
+        NetworkSettings={"Networks": {"back": {"NetworkID": BACK_ID, "Aliases": ["api"]}}},
+    )
+    willing.answer(look, Reply(body=source), later)
+
+    with pytest.raises(ContainerGone):
+        await clone(impatient)
+
+    assert willing.acts == [f"{CREATE}?name=web_new", REMOVED]
+
+
 @pytest.mark.parametrize(
     "reply",
     [

@@ -254,6 +254,58 @@ async def test_a_service_that_never_holds_still_is_left_alone(
     assert len(manager.acts) == 5
 
 
+async def test_who_declares_what_we_had_added_keeps_it(
+    manager: FakeDaemon, services: SwarmServices
+) -> None:
+    # `docker stack deploy` writes its own number, and no labels of ours.
+    manager.answer(LOOK, described(mode=replicas(3)))
+
+    with pytest.raises(ServiceChanged, match="declared with 3"):
+        await scale(services, 2, of=3)
+
+    assert manager.acts == []
+
+
+def before(**more: Any) -> dict[str, Any]:
+    """What a service was until the last write."""
+    spec: dict[str, Any] = copy.deepcopy(dict(SPEC))
+    spec["TaskTemplate"] |= more
+    return spec
+
+
+@pytest.mark.parametrize(
+    ("previous", "state", "is_ours_to_write"),
+    [
+        pytest.param(before(Runtime="old"), "updating", False, id="a-deploy-going-on"),
+        pytest.param(before(Runtime="old"), "paused", False, id="a-deploy-stopped-half-way"),
+        pytest.param(before(Runtime="old"), "rollback_started", False, id="its-way-back"),
+        pytest.param(before(Runtime="old"), "rollback_paused", False, id="stuck-on-the-way-back"),
+        pytest.param(before(Runtime="old"), "completed", True, id="a-deploy-that-is-through"),
+        pytest.param(before(Runtime="old"), None, True, id="a-deploy-long-forgotten"),
+        pytest.param(before(ForceUpdate=3), "paused", True, id="a-force-update-that-failed"),
+        pytest.param(None, "paused", True, id="nothing-was-before"),
+    ],
+)
+async def test_a_deploy_that_is_not_through_is_not_written_into(
+    manager: FakeDaemon,
+    services: SwarmServices,
+    previous: Mapping[str, Any] | None,
+    state: str | None,
+    is_ours_to_write: bool,
+) -> None:
+    status: dict[str, Any] = {} if state is None else {"UpdateStatus": {"State": state}}
+    manager.answer(LOOK, described(PreviousSpec=previous, **status))
+
+    for write in (force(services), scale(services, 3)):
+        if is_ours_to_write:
+            await write
+        else:
+            with pytest.raises(ServiceChanged, match="not through"):
+                await write
+
+    assert len(manager.acts) == (2 if is_ours_to_write else 0)
+
+
 # ---------------------------------------------------------------------- once only
 
 
@@ -329,7 +381,7 @@ async def test_a_global_service_is_updated_and_never_scaled(
 async def test_a_service_never_gets_fewer_than_were_declared(
     manager: FakeDaemon, services: SwarmServices
 ) -> None:
-    with pytest.raises(ValueError, match="declared"):
+    with pytest.raises(ServiceChanged, match="declared with 2"):
         await scale(services, 1)
 
     assert manager.acts == []

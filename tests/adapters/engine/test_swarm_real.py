@@ -19,6 +19,7 @@ from app.adapters.engine.swarm_engine import SwarmEngine, open_engine
 from app.domain.container import RunState
 from app.domain.service import Service, UpdateState
 from app.errors import (
+    CloneRefused,
     ContainerGone,
     EngineRefused,
     EngineUnavailable,
@@ -429,6 +430,42 @@ async def test_an_update_whose_tasks_fail_is_told(
     assert failed.update is not None
     assert failed.update.state in states
     assert (failed.template == begun.template) is (action == "rollback")
+
+
+async def test_a_deploy_that_has_stopped_half_way_is_not_carried_on(
+    swarm: SwarmLab, services: SwarmServices, engine: SwarmEngine, name: str
+) -> None:
+    options = ("--replicas", "3", *OPTED_IN, "--update-parallelism", "1")
+    service_id = swarm.service(name, *options, "--update-failure-action", "pause")
+    await until(services, service_id, run(3))
+    swarm.do("service", "update", "-d", "-q", "--args", "exit-at-once", service_id)
+    stopped = await until(
+        services,
+        service_id,
+        lambda seen: seen.update is not None and seen.update.state is UpdateState.PAUSED,
+    )
+    healthy = running(stopped)
+    place = next(one for one in await engine.containers() if one.name.endswith(healthy[0]))
+    before = await engine.inspect(place.id)
+    assert before.is_replacing
+
+    with pytest.raises(StartedMeanwhile, match="not through"):
+        await engine.restart(
+            place.id, attempt_id="a", expected_started_at=before.started_at, stop_grace=GRACE
+        )
+    with pytest.raises(CloneRefused, match="not through"):
+        await engine.clone(place.id, attempt_id="b", rules=ScaleOutRules(), at=START)
+
+    after = await services.service(service_id)
+    assert (after.version, after.replicas) == (stopped.version, 3)
+    assert {*running(after)} >= {*healthy}
+    # The person's way back is still there: it leads to what ran before.
+    swarm.do("service", "rollback", "-d", "-q", service_id)
+    await until(services, service_id, lambda seen: len(running(seen)) == 3)
+
+
+def running(seen: Service) -> list[str]:
+    return [one.id for one in seen.tasks if one.is_running]
 
 
 async def test_a_replica_for_which_there_is_no_node_goes_back(
