@@ -8,6 +8,7 @@ from app.controller.beside import fresh_clone, measure
 from app.controller.freshness import Freshness
 from app.controller.picture import Picture, Pictures
 from app.controller.readiness import Readiness
+from app.controller.replaced import in_its_place, is_replaced
 from app.controller.rules import Rules
 from app.controller.surroundings import group_view, guard_view
 from app.controller.witness import Witness
@@ -32,11 +33,7 @@ from app.policies.match import incarnation, most_careful, policy_for, policy_nam
 from app.policies.membership import Member, OptIn
 from app.policies.roster import Found, Roster
 from app.policies.spec import Mode, Policy, Rulebook
-from app.policies.symptom import (
-    Evidence,
-    newly_listed,
-    sickness,
-)
+from app.policies.symptom import Evidence, elsewhere, newly_listed, sickness
 from app.ports import ContainerEngine, Dossier, Store
 
 _NOTHING_KNOWN: Final = Sickness(symptom=Symptom.UNKNOWN, doubt="the container cannot be looked at")
@@ -126,13 +123,19 @@ class Observer:
 
         pulled = picture.of(target)
         known, on_clones = self._told_apart(look, dossier.alerts, picture.roster)
+        in_group = picture.roster.group(member.group)
+        is_off = await is_replaced(self._store.scaling, container, in_group, prefix=self._prefix)
+        # Whoever serves in its place has the samples that matter.
+        measured = in_its_place(container, in_group) if is_off else container
         evidence = Evidence(
             known=known,
             on_clones=on_clones,
             pulled=pulled,
-            stale=await self._freshness.doubt(target, container, pulled, dossier, now=look.now),
+            stale=await self._freshness.doubt(target, measured, pulled, dossier, now=look.now),
         )
         sick = sickness(evidence, now=look.now, expiry=look.book.alert_expiry)
+        if is_off:
+            sick = elsewhere(evidence, sick, now=look.now, expiry=look.book.alert_expiry)
         policy = self._policy(look, dossier, member, sick)
         observation = Observation(
             target=look.target,
@@ -148,6 +151,7 @@ class Observer:
             opted_in=member.opt_in is not OptIn.NO
             and member.clone_of is None
             and not member.is_swarm_task,
+            is_replaced=is_off,
             may_open=picture.may_open,
             previous=dossier.previous,
             order=dossier.order,
