@@ -161,7 +161,7 @@ def wire(
     actor = Actor(
         Hand(engine, clock, not_after=tenure.not_after, doubt=tenure.hold),
         store.records,
-        LastLook(engine, census, store.controls, witness, clock),
+        LastLook(engine, census, store.controls, store.scaling, witness, clock),
         Clerk(engine, store.casefiles, clock),
         witness,
         clock,

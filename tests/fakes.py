@@ -1,6 +1,7 @@
 """Working fakes of the outside, asserted by their state; virtual time, no I/O."""
 
 import asyncio
+import json
 from collections.abc import AsyncGenerator, Callable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
@@ -19,7 +20,7 @@ from app.errors import (
     SourceUnavailable,
     StartedMeanwhile,
 )
-from app.policies.spec import ScaleOutRules
+from app.policies.spec import ScaleOutRules, SourceAfterwards
 from app.ports import NO_END, Clock, CloneResult, Deadline
 from tests.builders import ENGINE, container
 
@@ -148,7 +149,11 @@ class FakeEngine:
             raise CloneRefused("writes to volume data")
         number = len(self.inside) + 100
         labels = {**source.labels, "relevo.clone-of": source.name, "relevo.attempt": attempt_id}
-        clone = container(f"{source.name}_new{number}", number, labels=labels)
+        networks = source.networks or self._known_of(source)
+        if rules.source is not SourceAfterwards.KEEP:
+            labels["relevo.source"] = rules.source.value
+            labels["relevo.source-networks"] = json.dumps({name: {} for name in networks})
+        clone = container(f"{source.name}_new{number}", number, labels=labels, networks=networks)
 
         def make() -> None:
             self.run(self.on_clone(clone))
@@ -164,6 +169,63 @@ class FakeEngine:
         if "relevo.clone-of" not in one.labels:
             raise EngineRefused(403, "not a clone of ours")
         await self._act("remove", one, lambda: self.inside.pop(container_id))
+
+    async def set_aside(
+        self,
+        container_id: str,
+        *,
+        attempt_id: str,
+        networks: str | None,
+        expected_started_at: str,
+        not_after: Deadline = NO_END,
+    ) -> None:
+        one = await self.inspect(container_id)
+        if one.started_at != expected_started_at:
+            raise StartedMeanwhile(container_id)
+        in_time(not_after)
+        if networks is None:
+            await self._act("stop", one, lambda: self._down(one))
+        else:
+            await self._act("isolate", one, lambda: self._on(one, ()))
+
+    async def bring_back(
+        self,
+        container_id: str,
+        *,
+        attempt_id: str,
+        networks: str,
+        ends: str | None,
+        starts: bool,
+        not_after: Deadline = NO_END,
+    ) -> tuple[str, ...]:
+        one = await self.inspect(container_id)
+        in_time(not_after)
+
+        def serve() -> None:
+            back = tuple(json.loads(networks or "{}")) or one.networks
+            if ends == one.started_at and one.is_running:
+                self._down(one)
+            self._on(self.inside[one.id], back)
+            if starts and not self.inside[one.id].is_running:
+                self.started(one.id)
+
+        await self._act("back", one, serve)
+        return ()
+
+    def _known_of(self, source: Container) -> tuple[str, ...]:
+        """Tell the networks of an isolated source by the label of its clone."""
+        for one in self.inside.values():
+            if one.labels.get("relevo.clone-of") == source.name:
+                return tuple(json.loads(one.labels.get("relevo.source-networks", "{}")))
+        return ()
+
+    def _on(self, one: Container, networks: tuple[str, ...]) -> None:
+        is_cut_off = one.is_running and not networks
+        self.inside[one.id] = replace(one, networks=networks, is_cut_off=is_cut_off)
+
+    def _down(self, one: Container) -> None:
+        exited = replace(one, state=RunState.EXITED, exit_code=143, is_cut_off=False)
+        self.inside[one.id] = exited
 
     async def used(self, container_id: str, *, at: datetime) -> Used | None:
         one = await self.inspect(container_id)

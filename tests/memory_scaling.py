@@ -20,6 +20,8 @@ class MemoryScaling:
         self._store = store
         #: Group -> id of its scale-in that is under way.
         self._leaving: dict[str, str] = {}
+        #: Source that is isolated or stopped -> id of the activity that did so.
+        self._replaced: dict[str, str] = {}
         #: Group -> when an instance left that was not needed any more, ms.
         self.left: dict[str, int] = {}
 
@@ -64,6 +66,13 @@ class MemoryScaling:
         )
         return sorted(under_way, key=lambda one: (one.started_at, one.id))
 
+    async def replaced(self) -> Sequence[Activity]:
+        """See `app.ports.Scaling`."""
+        found = [await self._store.activity(one) for one in self._replaced.values()]
+        return sorted(
+            (one for one in found if one is not None), key=lambda one: (one.started_at, one.id)
+        )
+
     async def end(self, activity: Activity, *, now: datetime, told: AuditEntry) -> None:
         """See `app.ports.Scaling`."""
         store = self._store
@@ -74,6 +83,10 @@ class MemoryScaling:
         if is_under_way:
             del self._leaving[activity.group]
         store.budget.free(activity.id)
+        if activity.is_replaced:
+            self._replaced[activity.container_id or ""] = activity.id
+        elif activity.is_back:
+            self._replaced.pop(activity.container_id or "", None)
         if activity.is_let_go:
             self.left[activity.group] = to_ms(now)
         store.audit.write([told], now=now)

@@ -194,7 +194,7 @@ def test_scale_in(served: Served) -> None:
     (begun,) = served.run(served.store.scaling.under_way())
     assert (begun.container, begun.ordered) == ("web_new1", "ana: stuck")
     assert out.splitlines() == [
-        f"An instance of web leaves: activity {begun.id}.",
+        f"A scale-in of web has begun: activity {begun.id}.",
         "relevo activities tells how it goes.",
     ]
     assert "leaving already" in refused(served, "scale-in", "web", *WHY)

@@ -33,6 +33,7 @@ from app.policies.spec import (
     Policy,
     Rulebook,
     ScaleOutRules,
+    SourceAfterwards,
     Strategy,
 )
 from app.ports import Store
@@ -513,20 +514,21 @@ async def needed_again(scene: Scene) -> None:
     await scene.ill_for(seconds=5)
 
 
+def spends(scene: Scene, *use: float) -> Callable[[Container], Used]:
+    def measure(one: Container) -> Used:
+        lived = (scene.clock.now() - START).total_seconds()
+        return Used(
+            at=scene.clock.now(),
+            started_at=one.started_at,
+            cpu_seconds=use[0] * lived,
+            network_bytes=round(use[1] * lived),
+        )
+
+    return measure
+
+
 def shares(cores: float, bytes_a_second: float) -> Story:
     """Beside a source with plenty to do, the clone uses so much."""
-
-    def spends(scene: Scene, *use: float) -> Callable[[Container], Used]:
-        def measure(one: Container) -> Used:
-            lived = (scene.clock.now() - START).total_seconds()
-            return Used(
-                at=scene.clock.now(),
-                started_at=one.started_at,
-                cpu_seconds=use[0] * lived,
-                network_bytes=round(use[1] * lived),
-            )
-
-        return measure
 
     async def a_clone_that_does_not_help(scene: Scene) -> None:
         scene.rulebook = Rulebook(defaults=SCALE_FIRST)
@@ -584,6 +586,17 @@ async def a_copy_of_a_clone(scene: Scene) -> None:
 async def a_clone_that_serves_alone(scene: Scene) -> None:
     scene.engine.run(web(health=Health.UNHEALTHY))
     await scene.helped_by(clone())
+
+
+@tells(Reason.REPLACED, Reason.ISOLATION_OVER)
+async def a_source_in_whose_place_a_clone_serves(scene: Scene) -> None:
+    scene.engine.run(web(networks=("front",)))
+    rules = ScaleOutRules(source=SourceAfterwards.ISOLATE, isolate_for=timedelta(hours=1))
+    scene.rulebook = Rulebook(defaults=replace(SCALE_FIRST, scale_out=rules))
+    for name in ("web", "web_new101"):
+        scene.engine.uses[name] = spends(scene, 1.0, 100_000)
+    await scene.ill_for(seconds=5)
+    await scene.goes_on(leaving=True, hours=2)
 
 
 @tells(Reason.SCALE_OUT_DISABLED)

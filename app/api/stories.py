@@ -176,7 +176,7 @@ class ActivityOut(BaseModel):
 
     id: str
     group: str
-    kind: Literal["scale_out", "scale_in"]
+    kind: Literal["scale_out", "scale_in", "isolate", "stop", "bring_back"]
     cause: str
     status: Literal["in_progress", "successful", "failed", "cancelled"]
     container: Annotated[

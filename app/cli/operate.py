@@ -203,7 +203,7 @@ def _leaving(target: str, answer: dict[str, Any]) -> list[str]:
         who = answer.get("container") or "its newest clone"
         return [f"Nothing is in the way: {who} would leave."]
     return [
-        f"An instance of {target} leaves: activity {answer['attempt']}.",
+        f"A scale-in of {target} has begun: activity {answer['attempt']}.",
         "relevo activities tells how it goes.",
     ]
 

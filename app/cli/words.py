@@ -24,6 +24,8 @@ REASONS: Final[Mapping[str, str]] = {word: ended.why for word, ended in ENDINGS.
     Reason.QUIET: "no alert for long enough, and all originals are healthy",
     Reason.CLONE_DOWN: "the clone has stopped, or stays unhealthy",
     Reason.COVER_OVER: "it was a cover for a restart that has helped",
+    Reason.ISOLATION_OVER: "it was isolated for long enough",
+    Reason.REPLACED: "a clone serves in its place",
     Reason.NO_CLONE: "its group has no clone of ours",
     Reason.LAST_INSTANCE: "nobody else of its group is healthy",
     Reason.NEEDED: "its group has an alert, or had one lately",

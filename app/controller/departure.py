@@ -1,4 +1,8 @@
-"""Carry out one departure: intent, drain, removal, end. What is cut off is gone on with later."""
+"""
+Carry out one departure: intent, drain, removal, end. What is cut off is gone on with later.
+
+What becomes of a source goes the same way, from its intent to its end; `Rota` does it.
+"""
 
 import asyncio
 from datetime import datetime, timedelta
@@ -7,10 +11,10 @@ from typing import Final
 import structlog
 
 from app.controller.lookout import Lookout, Sight
+from app.controller.rota import Rota, group_of
 from app.controller.witness import Witness
 from app.domain.activity import Activity, ActivityStatus
 from app.domain.remediation import Trigger
-from app.domain.target import GroupId
 from app.domain.usage import Used
 from app.errors import ContainerGone, EngineRefused, EngineSilent, EngineUnavailable
 from app.policies import departures, guards, trail
@@ -49,6 +53,7 @@ class Departure:
         self._witness = witness
         self._clock = clock
         self._not_after = not_after
+        self._rota = Rota(engine, lookout, witness, clock, not_after=not_after)
 
     async def begin(
         self, activity: Activity, sight: Sight, *, now: datetime, reply: Reply | None = None
@@ -75,12 +80,15 @@ class Departure:
         :raises EngineUnavailable: it is still under way
         :raises StoreUnavailable: it may still be under way
         """
-        ended = await self._through(activity)
+        if activity.replacement is not None:
+            ended = await self._rota.through(activity)
+        else:
+            ended = await self._through(activity)
         # The clock is read after the engine was asked: it may have taken a stop grace of minutes.
         now = self._clock.now()
         await self._store.scaling.end(ended, now=now, told=trail.left(ended, at=now))
         log.info(
-            "scale-in",
+            "scale-in" if activity.replacement is None else str(activity.kind),
             status=str(ended.status),
             reason=str(ended.reason),
             group=ended.group,
@@ -121,7 +129,7 @@ class Departure:
         while True:
             self._not_after()
             now = self._clock.now()
-            sight = await self._lookout.look(_group_of(activity), now=now)
+            sight = await self._lookout.look(group_of(activity), now=now)
             if departures.is_untold(sight.crowd):
                 raise EngineUnavailable(f"{activity.group} cannot be looked at")
             clone = departures.leaving(sight.crowd, activity)
@@ -145,11 +153,6 @@ class Departure:
             return await self._engine.used(container_id, at=now)
         except EngineRefused:
             return None  # it is not removed yet: what cannot be measured is waited for
-
-
-def _group_of(activity: Activity) -> GroupId:
-    engine, _, name = activity.group.partition(":")
-    return GroupId(engine, name)
 
 
 def _limits(activity: Activity, sight: Sight, *, now: datetime) -> Limits:

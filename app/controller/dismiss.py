@@ -2,6 +2,7 @@
 
 import json
 from datetime import datetime
+from typing import Final
 
 from app.controller.departure import Departure
 from app.controller.lookout import Lookout
@@ -11,9 +12,12 @@ from app.domain.control import OrderKind
 from app.domain.reason import Reason
 from app.domain.target import GroupId, TargetId
 from app.errors import EngineUnavailable, OrderConflict, OrderRefused, OutOfBudget
-from app.policies import departures, scale_in
-from app.policies.scale_in import CloneSeen, Stay
+from app.policies import departures, replacing, scale_in
+from app.policies.crowd import CloneSeen, Leave, Stay
 from app.ports import Reply, Scaling
+
+#: What keeps a clone here, and no source from coming back.
+_NOT_IN_THE_WAY: Final = (Reason.LAST_INSTANCE, Reason.NO_CLONE)
 
 
 class Dismissal:
@@ -28,6 +32,8 @@ class Dismissal:
         """
         Let the newest clone of a target's group leave, quiet or not.
 
+        Where an original is off duty it comes back first: the clone leaves as any other then.
+
         :raises OrderConflict: one is leaving already, or is not known to help yet
         :raises OrderRefused: there is none, it is the last that serves, or the budget is spent
         :raises EngineUnavailable: the group cannot be looked at
@@ -41,16 +47,22 @@ class Dismissal:
         if departures.is_untold(sight.crowd):
             raise EngineUnavailable("it does not tell about the group")
         decision = scale_in.ordered(sight.crowd, now=now)
-        if isinstance(decision, Stay):
+        said_by = f"{wish.author}: {wish.reason}"
+        back = replacing.ordered(sight.crowd)
+        if isinstance(decision, Stay) and (back is None or decision.reason not in _NOT_IN_THE_WAY):
             said = decision.detail or str(decision.reason)
             if decision.reason is Reason.BUSY:
                 raise OrderConflict(f"{target}: {said}")
             raise OrderRefused(decision.reason, said)
-        activity = departures.begun(
-            sight.crowd, decision, now=now, ordered=f"{wish.author}: {wish.reason}"
-        )
+        if back is not None:
+            activity = replacing.begun(sight.crowd, back, now=now, ordered=said_by)
+            story_id = activity.id
+        else:
+            assert isinstance(decision, Leave)
+            activity = departures.begun(sight.crowd, decision, now=now, ordered=said_by)
+            story_id = _story_of(decision.clone, activity)
         placed = Placed(
-            remediation=_story_of(decision.clone, activity),
+            remediation=story_id,
             attempt=activity.id,
             dry_run=wish.dry_run,
             container=activity.container if wish.dry_run else None,

@@ -2,7 +2,7 @@
 
 from datetime import datetime
 
-from app.domain.container import Container
+from app.domain.container import Listed
 from app.domain.target import TargetId
 from app.errors import SourceUnavailable
 from app.policies.spec import Patience
@@ -23,7 +23,7 @@ class Freshness:
     async def doubt(
         self,
         target: TargetId,
-        container: Container,
+        container: Listed,
         pulled: Pulled | Unreachable | None,
         dossier: Dossier,
         *,

@@ -14,7 +14,7 @@ from app.errors import (
     StoreUnavailable,
 )
 from app.policies import capacity
-from app.ports import Clock, ContainerEngine, Controls
+from app.ports import Clock, ContainerEngine, Controls, Scaling
 
 
 class LastLook:
@@ -25,12 +25,14 @@ class LastLook:
         engine: ContainerEngine,
         census: Census,
         controls: Controls,
+        scaling: Scaling,
         witness: Witness,
         clock: Clock,
     ) -> None:
         self._engine = engine
         self._census = census
         self._controls = controls
+        self._scaling = scaling
         self._witness = witness
         self._clock = clock
 
@@ -73,6 +75,7 @@ class LastLook:
             pause = await self._controls.pause()
             hold = (await self._controls.holds()).get(record.target)
             container = await self._engine.inspect(attempt.container_id)
+            under_way = await self._scaling.under_way()
         except (StoreUnavailable, EngineUnavailable, EngineRefused, ContainerGone) as exc:
             return Conclude(
                 Verdict.CANCELLED, Reason.INTERRUPTED, f"no last look: {exc}; nothing was done"
@@ -82,6 +85,8 @@ class LastLook:
             reason = Reason.HOLD
         elif attempt.trigger is Trigger.AUTOMATIC and pause is not None and not pause.is_over(now):
             reason = Reason.PAUSE
+        elif any(one.container_id == attempt.container_id for one in under_way):
+            reason = Reason.BUSY  # it is being isolated or stopped, or comes back
         elif observed.is_running and container.state is RunState.PAUSED:
             reason = Reason.PAUSED_CONTAINER
         elif observed.is_running and not container.is_running:

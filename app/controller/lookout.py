@@ -1,24 +1,28 @@
 """Looks at groups that have clones: who is in them, how they are, and what is kept of them."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Final
 
+from app.controller import replaced
 from app.controller.observe import Observer, Seen
 from app.controller.picture import Census
 from app.controller.rules import Rules
 from app.domain.activity import Activity, ActivityKind, ActivityStatus
 from app.domain.container import Container, Listed, RunState
 from app.domain.observation import Observation
-from app.domain.remediation import Remediation
+from app.domain.remediation import Attempt, Remediation
 from app.domain.target import GroupId
 from app.errors import ContainerGone
+from app.policies import replacing
+from app.policies.clone_config import label_of_networks, label_of_source
 from app.policies.match import policy_named
 from app.policies.membership import Member, OptIn
 from app.policies.orphans import Orphaned
 from app.policies.roster import Roster
 from app.policies.scale_in import CloneSeen, Crowd
-from app.policies.spec import Policy, Rulebook
+from app.policies.spec import Policy, Rulebook, SourceAfterwards
 from app.ports import ContainerEngine, RemediationFilter, Store
 
 #: Open stories looked through; a host has fewer containers.
@@ -99,7 +103,11 @@ class Lookout:
             if member.clone_of is not None:
                 one = await self._clone(member, originals, stories, now=now)
                 clones += [] if one is None else [one]
-        last = await self._last_departure(group)
+        lately = await self._store.history.activities(group=str(group), limit=_LATELY)
+        last = _last(lately, ActivityKind.SCALE_IN)
+        records = await self._store.scaling.replaced()
+        back = _last(lately, ActivityKind.BRING_BACK)
+        is_back = back is not None and back.status is ActivityStatus.SUCCESSFUL
         crowd = Crowd(
             id=str(group),
             originals=originals,
@@ -110,6 +118,9 @@ class Lookout:
             orphaned=orphaned,
             left_at=last.finished_at if last is not None else None,
             has_failed=last is not None and last.status is ActivityStatus.FAILED,
+            replaced=replaced.of_group(originals, clones, records, now=now),
+            returned_at=back.finished_at if back is not None and is_back else None,
+            stuck_at=back.finished_at if back is not None and not is_back else None,
         )
         book = self._rules.book
         containers = [one.observation.container for one in seen]
@@ -133,16 +144,6 @@ class Lookout:
         )
         return [one for one in found if one.group == str(group)]
 
-    async def _last_departure(self, group: GroupId) -> Activity | None:
-        found = await self._store.history.activities(group=str(group), limit=_LATELY)
-        over = [
-            one
-            for one in found
-            if one.kind is ActivityKind.SCALE_IN
-            and one.status in (ActivityStatus.SUCCESSFUL, ActivityStatus.FAILED)
-        ]
-        return max(over, key=lambda one: one.finished_at or one.started_at, default=None)
-
     async def _clone(
         self,
         member: Member,
@@ -164,6 +165,7 @@ class Lookout:
         if recorded is not False:
             self._found.pop(listed.id, None)  # who is forgotten later is found later
         known_since = now if recorded is not False else self._since(self._found, listed.id, now)
+        wish = _wish(listed.labels.get(label_of_source(self._prefix)))
         is_well = listed.is_serving or listed.state is RunState.PAUSED
         if is_well:
             self._ill.pop(listed.id, None)
@@ -179,6 +181,11 @@ class Lookout:
             is_on_trial=any(_tries(story, attempt_id) for story in stories),
             is_cut_off=_is_cut_off(inspected, originals),
             protected=member.protected,
+            source=wish,
+            networks=listed.labels.get(label_of_networks(self._prefix), ""),
+            attempt=None if wish is None else _attempt(originals, attempt_id),
+            had_its_turn=wish is not None
+            and await self._store.history.activity(replacing.of_clone(attempt_id)) is not None,
         )
 
     def _since(self, kept: dict[str, datetime], container_id: str, now: datetime) -> datetime:
@@ -196,6 +203,33 @@ def old_clones(roster: Roster, *, now: datetime) -> tuple[Listed, ...]:
         and one.listed.created_at is not None
         and now - one.listed.created_at > _OLD
     )
+
+
+def _last(lately: Iterable[Activity], kind: ActivityKind) -> Activity | None:
+    over = [
+        one
+        for one in lately
+        if one.kind is kind and one.status in (ActivityStatus.SUCCESSFUL, ActivityStatus.FAILED)
+    ]
+    return max(over, key=lambda one: one.finished_at or one.started_at, default=None)
+
+
+def _attempt(originals: Iterable[Observation], attempt_id: str) -> Attempt | None:
+    """Find the attempt that made a clone, in the stories at hand."""
+    for seen in originals:
+        for story in (seen.remediation, seen.previous):
+            for one in story.attempts if story is not None else ():
+                if one.id == attempt_id:
+                    return one
+    return None
+
+
+def _wish(label: str | None) -> SourceAfterwards | None:
+    """Read what a clone's label says of its source; a label may hold anything."""
+    try:
+        return SourceAfterwards(label) if label else None
+    except ValueError:
+        return None
 
 
 def _closed_at(seen: Observation) -> datetime | None:
@@ -225,5 +259,5 @@ def _tries(story: Remediation, attempt_id: str) -> bool:
 def _is_cut_off(clone: Container, originals: tuple[Observation, ...]) -> bool:
     """Tell whether a clone is off its networks although its source has some."""
     sources = [one.container for one in originals if one.container is not None]
-    has_some = any(one.networks for one in sources)
+    has_some = any(one.networks for one in sources) or bool(clone.is_cut_off)
     return clone.is_running and has_some and not clone.networks

@@ -8,6 +8,7 @@ from app.controller.beside import fresh_clone, measure
 from app.controller.freshness import Freshness
 from app.controller.picture import Picture, Pictures
 from app.controller.readiness import Readiness
+from app.controller.replaced import in_its_place, is_replaced
 from app.controller.rules import Rules
 from app.controller.surroundings import group_view, guard_view
 from app.controller.witness import Witness
@@ -24,20 +25,15 @@ from app.domain.observation import (
     Sickness,
     Symptom,
 )
-from app.domain.reason import Reason
 from app.domain.target import TargetId
 from app.errors import ContainerGone, EngineRefused, EngineUnavailable
 from app.policies import story
 from app.policies.match import incarnation, most_careful, policy_for, policy_named
 from app.policies.membership import Member, OptIn
-from app.policies.roster import Found, Roster
+from app.policies.namesakes import told_apart
+from app.policies.roster import Roster
 from app.policies.spec import Mode, Policy, Rulebook
-from app.policies.symptom import (
-    Evidence,
-    Pulled,
-    newly_listed,
-    sickness,
-)
+from app.policies.symptom import Evidence, Pulled, elsewhere, newly_listed, sickness
 from app.ports import ContainerEngine, Dossier, Store
 
 _NOTHING_KNOWN: Final = Sickness(symptom=Symptom.UNKNOWN, doubt="the container cannot be looked at")
@@ -130,16 +126,24 @@ class Observer:
         )
 
         pulled = picture.of(target)
-        known, on_clones = self._told_apart(look, dossier.alerts, picture.roster)
+        known, on_clones = told_apart(
+            dossier.alerts, picture.roster, target_labels=look.book.target_labels
+        )
+        in_group = picture.roster.group(member.group)
+        is_off = await is_replaced(self._store.scaling, container, in_group, prefix=self._prefix)
+        # Whoever serves in its place has the samples that matter.
+        measured = in_its_place(container, in_group) if is_off else container
         evidence = Evidence(
             known=known,
             on_clones=on_clones,
             pulled=pulled,
-            stale=await self._freshness.doubt(target, container, pulled, dossier, now=look.now),
+            stale=await self._freshness.doubt(target, measured, pulled, dossier, now=look.now),
         )
         sick = sickness(evidence, now=look.now, expiry=look.book.alert_expiry)
         if member.clone_of is not None and not isinstance(pulled, Pulled):
             sick = _UNTOLD  # no notice about a clone without a source is taken on
+        if is_off:
+            sick = elsewhere(evidence, sick, now=look.now, expiry=look.book.alert_expiry)
         policy = self._policy(look, dossier, member, sick)
         observation = Observation(
             target=look.target,
@@ -155,6 +159,7 @@ class Observer:
             opted_in=member.opt_in is not OptIn.NO
             and member.clone_of is None
             and not member.is_swarm_task,
+            is_replaced=is_off,
             may_open=picture.may_open,
             previous=dossier.previous,
             order=dossier.order,
@@ -259,35 +264,6 @@ class Observer:
             return policy_named(look.book, dossier.remediation.policy)
         alert = sick.alerts[0] if sick.alerts else ""
         return policy_for(look.book, member.listed.labels, alert, prefix=self._prefix)
-
-    def _told_apart(
-        self, look: "_Look", known: tuple[KnownAlert, ...], roster: Roster
-    ) -> tuple[tuple[KnownAlert, ...], frozenset[str]]:
-        """Leave out alerts of containers that are gone; name those that are about a clone."""
-        kept, on_clones = [], set()
-        for one in known:
-            about = roster.resolve(one.alert.labels, target_labels=look.book.target_labels)
-            if isinstance(about, Found):
-                if _is_of_a_namesake(one, about):
-                    continue
-                if not about.on_source:
-                    on_clones.add(one.alert.fingerprint)
-            elif about.reason is Reason.NO_SUCH_TARGET:
-                continue  # that of a clone that has left: its source is here
-            kept.append(one)
-        return tuple(kept), frozenset(on_clones)
-
-
-def _is_of_a_namesake(known: KnownAlert, about: Found) -> bool:
-    """
-    Tell whether an alert is about a clone that has left, and another has its name by now.
-
-    Its end is skipped while nobody has that name. What the API lists is the API's to tell.
-    """
-    created_at = about.member.listed.created_at
-    if about.on_source or known.listed or created_at is None:
-        return False
-    return known.notified_at < created_at
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

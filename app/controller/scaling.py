@@ -1,6 +1,8 @@
 """
 The loop that lets clones leave again: by whoever leads, and one of a group at a time.
 
+It takes sources off duty in whose place a clone serves, too, and has them back before that leaves.
+
 What is under way is written down, and gone on with by whoever leads then; what nobody needs any
 more is asked about at every poll, and whenever a story has ended. Groups leave side by side. Who
 does not lead looks as well: he can say why nobody leaves, and knows since when a clone is down.
@@ -8,19 +10,20 @@ does not lead looks as well: he can say why nobody leaves, and knows since when 
 
 import asyncio
 from collections.abc import Callable, Coroutine, Mapping
+from datetime import datetime
 from typing import Final
 
 import structlog
 
 from app.controller.departure import Departure
-from app.controller.lookout import Lookout, old_clones
+from app.controller.lookout import Lookout, Sight, old_clones
 from app.controller.rules import Rules
 from app.controller.telemetry import Telemetry
 from app.domain.activity import Activity
 from app.domain.decision import Reason
 from app.domain.target import GroupId
 from app.errors import LeaseLost, OutOfBudget, Transient
-from app.policies import departures, scale_in
+from app.policies import departures, replacing, scale_in
 from app.policies.roster import Roster
 from app.policies.scale_in import Leave, Stay
 from app.ports import Clock, Scaling
@@ -109,6 +112,9 @@ class Departures:
         roster = await self._lookout.roster()
         self._mind_old_ones(roster)
         groups = {one.group for one in roster.members if one.clone_of is not None}
+        # One whose clone is gone has nobody in its place.
+        off = {one.container_id for one in await self._scaling.replaced()}
+        groups |= {one.group for one in roster.members if one.listed.id in off}
         names = {str(group) for group in groups}
         self._stays = {name: stay for name, stay in self._stays.items() if name in names}
         for group in sorted(groups):
@@ -119,28 +125,36 @@ class Departures:
         """Let a clone of a group leave, or say why none does."""
         now = self._clock.now()
         sight = await self._lookout.look(group, now=now)
-        brake = sight.book.guards.brake
-        decision = scale_in.next_departure(sight.crowd, sight.policy, brake, now=now)
-        if not self._may_act():
+        brake, policy = sight.book.guards.brake, sight.policy
+        decision = replacing.next_duty(
+            sight.crowd, policy, brake, now=now
+        ) or scale_in.next_departure(sight.crowd, policy, brake, now=now)
+        if isinstance(decision, Stay):
+            self._say(sight.crowd.id, decision)
+        elif not self._may_act():
             self._stays.pop(sight.crowd.id, None)
-            if isinstance(decision, Stay):
-                self._stays[sight.crowd.id] = decision
+        elif isinstance(decision, Leave):
+            await self._begin(departures.begun(sight.crowd, decision, now=now), sight, now=now)
+        else:
+            await self._begin(replacing.begun(sight.crowd, decision, now=now), sight, now=now)
+
+    async def _begin(self, activity: Activity, sight: Sight, *, now: datetime) -> None:
+        try:
+            begun = await self._departure.begin(activity, sight, now=now)
+        except OutOfBudget as exc:
+            self._say(activity.group, Stay(reason=Reason.BUDGET, until=exc.until))
             return
-        if isinstance(decision, Leave):
-            try:
-                activity = departures.begun(sight.crowd, decision, now=now)
-                begun = await self._departure.begin(activity, sight, now=now)
-            except OutOfBudget as exc:
-                self._say(sight.crowd.id, Stay(reason=Reason.BUDGET, until=exc.until))
-                return
-            assert isinstance(begun, Activity)
-            self._stays.pop(sight.crowd.id, None)
-            self._telemetry.decisions.labels(decision="scale_in", reason=decision.reason).inc()
-            self._start(begun)
-            return
-        self._say(sight.crowd.id, decision)
+        assert isinstance(begun, Activity)
+        self._stays.pop(activity.group, None)
+        reason = str(activity.reason)
+        self._telemetry.decisions.labels(decision=str(activity.kind), reason=reason).inc()
+        self._start(begun)
 
     def _say(self, group: str, stay: Stay) -> None:
+        """Keep why nobody leaves, and say it: whoever does not lead knows it, and is silent."""
+        if not self._may_act():
+            self._stays[group] = stay
+            return
         self._telemetry.decisions.labels(decision="stay", reason=stay.reason).inc()
         before = self._stays.get(group)
         self._stays[group] = stay

@@ -12,6 +12,12 @@ class ActivityKind(StrEnum):
 
     SCALE_OUT = "scale_out"
     SCALE_IN = "scale_in"
+    #: The source of a clone is taken off its networks, and goes on running.
+    ISOLATE = "isolate"
+    #: The source of a clone is stopped.
+    STOP = "stop"
+    #: A source that was isolated or stopped serves again.
+    BRING_BACK = "bring_back"
 
 
 class ActivityStatus(StrEnum):
@@ -21,6 +27,22 @@ class ActivityStatus(StrEnum):
     SUCCESSFUL = "successful"
     FAILED = "failed"
     CANCELLED = "cancelled"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Replacement:
+    """What has to be known of a source in whose place a clone serves, to have it back."""
+
+    #: Id of that clone.
+    clone_id: str
+    #: The source's ``StartedAt`` as the activity began: what it is done to is that life of it.
+    started_at: str
+    #: The networks that it is to be on, as its clone's label says them; empty: it keeps them.
+    networks: str = ""
+    #: Of one that comes back: that life ends, and a new one begins on its networks.
+    starts_anew: bool = False
+    #: Of one that comes back: it is started where it does not run.
+    starts: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,6 +68,8 @@ class Activity:
     reason: Reason | None = None
     #: Of one that a person ordered: who, and why.
     ordered: str | None = None
+    #: Of a source that is isolated, stopped or brought back.
+    replacement: Replacement | None = None
 
     @property
     def is_let_go(self) -> bool:
@@ -53,3 +77,15 @@ class Activity:
         if self.kind is not ActivityKind.SCALE_IN or self.status is not ActivityStatus.SUCCESSFUL:
             return False
         return self.reason is Reason.QUIET or self.ordered is not None
+
+    @property
+    def is_replaced(self) -> bool:
+        """Whether its container is off duty from then on, and a clone serves in its place."""
+        is_over = self.status is ActivityStatus.SUCCESSFUL
+        return is_over and self.kind in (ActivityKind.ISOLATE, ActivityKind.STOP)
+
+    @property
+    def is_back(self) -> bool:
+        """Whether its container is on duty again from then on."""
+        is_over = self.status is ActivityStatus.SUCCESSFUL
+        return is_over and self.kind is ActivityKind.BRING_BACK

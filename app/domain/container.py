@@ -66,6 +66,8 @@ class Listed:
     #: Containers of that service are being replaced just now, by whomever, or somebody's deploy of
     #: it has stopped half-way.
     is_replacing: bool = False
+    #: It runs, could be on networks of its own, and is on none: nobody is sent to it.
+    is_cut_off: bool = False
 
     @property
     def is_running(self) -> bool:
@@ -74,8 +76,9 @@ class Listed:
 
     @property
     def is_serving(self) -> bool:
-        """Running, and its health check (where it has one) says that it is well."""
-        return self.is_running and self.health in (Health.NONE, Health.HEALTHY)
+        """Running, to be reached, and well by its health check (where it has one)."""
+        is_well = self.health in (Health.NONE, Health.HEALTHY)
+        return self.is_running and is_well and not self.is_cut_off
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -140,6 +140,8 @@ class Observation:
     may_open: bool = True
     #: The container's owner still lets us act. Asked at every step, not only at intake.
     opted_in: bool
+    #: We have isolated or stopped it: a clone serves in its place, and its own alerts are no need.
+    is_replaced: bool = False
     #: The target's remediation that was closed last.
     previous: Remediation | None = None
     #: What an operator wants.

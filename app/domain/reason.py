@@ -22,6 +22,7 @@ class Reason(StrEnum):
     QUIET = "quiet"
     CLONE_DOWN = "clone_down"
     COVER_OVER = "cover_over"
+    ISOLATION_OVER = "isolation_over"
 
     # what a verification is waiting for, or has seen
     DEADLINE = "deadline"
@@ -59,6 +60,7 @@ class Reason(StrEnum):
     NO_CLONE = "no_clone"
     LAST_INSTANCE = "last_instance"
     NEEDED = "needed"
+    REPLACED = "replaced"
 
     # why an alert is skipped
     OWN_ALERT = "own_alert"

@@ -1,6 +1,6 @@
 """What a restart of ours has left behind."""
 
-from app.domain.container import RunState
+from app.domain.container import Container, RunState
 from app.domain.decision import Reason, Verdict
 from app.domain.observation import Observation
 from app.domain.remediation import Action, Attempt, Remediation, Trigger
@@ -42,7 +42,11 @@ def left_down(seen: Observation, remediation: Remediation, last: Attempt) -> boo
 
 def stopped_by_itself(seen: Observation) -> bool:
     """Tell a crash from what may be a person's ``docker stop``."""
-    container = seen.container
-    assert container is not None
+    assert seen.container is not None
+    return died_by_itself(seen.container)
+
+
+def died_by_itself(container: Container) -> bool:
+    """Tell, of one that does not run, a crash from what may be a ``docker stop``."""
     out_of_memory = container.oom_killed and container.exit_code == _KILLED
     return out_of_memory or container.exit_code not in _STOPPED_BY_SIGNAL

@@ -84,7 +84,20 @@ def clone_labels(
     labels[f"{prefix}.clone-of"] = source.name
     labels[f"{prefix}.attempt"] = attempt_id
     labels[f"{prefix}.created-at"] = at.astimezone(UTC).isoformat().replace("+00:00", "Z")
+    # Those of the source's own, where it is somebody's copy of a clone, are not its networks.
+    for ours in (label_of_source(prefix), label_of_networks(prefix)):
+        labels.pop(ours, None)
     return labels
+
+
+def label_of_source(prefix: str) -> str:
+    """Name the label that says what becomes of the source once this clone serves."""
+    return f"{prefix}.source"
+
+
+def label_of_networks(prefix: str) -> str:
+    """Name the label that holds the networks which the source of this clone is to be on."""
+    return f"{prefix}.source-networks"
 
 
 def clone_config(source: CloneSource) -> tuple[dict[str, Any], list[FidelityItem]]:

@@ -15,6 +15,7 @@ from app.domain.fidelity import FidelityItem, FidelityReport, RefusalReason
 from app.policies.clone_config import Taken, clone_config, clone_labels, clone_name
 from app.policies.clone_layer import refuse_layer
 from app.policies.clone_networks import NetworkLink, plan_networks
+from app.policies.clone_replaces import plan_source
 from app.policies.clone_source import CloneSource, changed, dropped, refused, same
 from app.policies.clone_storage import plan_devices, plan_storage
 from app.policies.clone_traffic import (
@@ -71,9 +72,13 @@ def plan_clone(
     balanced = has_balancer(source)
     ports = plan_ports(source, rules.host_ports, other_path=networks.shares_alias or balanced)
 
-    config["Labels"] = clone_labels(
-        source, number=called.number, prefix=label_prefix, attempt_id=attempt_id, at=at
-    )
+    replaces = plan_source(source, rules.source, label_prefix)
+    config["Labels"] = {
+        **clone_labels(
+            source, number=called.number, prefix=label_prefix, attempt_id=attempt_id, at=at
+        ),
+        **replaces.labels,
+    }
     if storage.volumes:
         config["Volumes"] = {**config.get("Volumes", {}), **{path: {} for path in storage.volumes}}
     config["HostConfig"] = {
@@ -96,6 +101,7 @@ def plan_clone(
         *plan_devices(source, rules.shared_devices),
         *refuse_layer(source, stateless_label=stateless_label, is_stateless=is_stateless),
         *refuse_implicit_routers(source),
+        *replaces.items,
     ]
     items += _passed_through(source, items)
     return ClonePlan(

@@ -31,7 +31,7 @@ def hold(
     poll_at = now + policy.verify.poll
     if guards.protected is not None:
         return Hold(poll_at, Reason.PROTECTED, guards.protected)
-    unfit = not_fit(seen)
+    unfit = None if _is_only_cloned(seen, action) else not_fit(seen)
     if unfit is not None and not (is_down_by_us and unfit is Reason.NOT_RUNNING):
         return Hold(poll_at, unfit, guards.human if unfit is Reason.HUMAN else None)
     grace = guards.start_grace_until
@@ -68,7 +68,9 @@ def refusal(seen: Observation, action: Action, rules: Guards, *, now: datetime) 
         return Refuse(Reason.HOLD, _said(held))
     if seen.observe_only:
         return Refuse(Reason.OBSERVE, "observe mode: Relevo does nothing to containers")
-    unfit = not_fit(seen)
+    if seen.is_replaced and action is Action.RESTART:
+        return Refuse(Reason.REPLACED, "a clone serves in its place: scale in, and it comes back")
+    unfit = None if _is_only_cloned(seen, action) else not_fit(seen)
     if unfit is Reason.PAUSED_CONTAINER:
         return Refuse(unfit, "it is paused: docker unpause it first")
     if unfit is not None:
@@ -121,6 +123,11 @@ def not_fit(seen: Observation) -> Reason | None:
     if container.state is RunState.PAUSED:
         return Reason.PAUSED_CONTAINER
     return Reason.HUMAN if seen.guards.human is not None else Reason.NOT_RUNNING
+
+
+def _is_only_cloned(seen: Observation, action: Action) -> bool:
+    """Tell whether nothing is done to it: we have stopped it ourselves, and need another clone."""
+    return seen.is_replaced and action is Action.SCALE_OUT
 
 
 def brake_limit(rules: BrakeRules, targets: int) -> float:

@@ -17,6 +17,8 @@ def begin(seen: Observation, policy: Policy, rules: Guards, *, now: datetime) ->
     if not seen.opted_in:
         return Idle(Reason.NOT_OPTED_IN)
     match seen.sickness.symptom:
+        case Symptom.ABSENT if seen.is_replaced and seen.sickness.noticed:
+            return Hold(now + policy.verify.poll, Reason.REPLACED, "a clone serves in its place")
         case Symptom.ABSENT:
             return Idle(Reason.RESOLVED)
         case Symptom.SUPPRESSED:

@@ -1,14 +1,18 @@
 """When a clone leaves again: one at a time, newest first, never the last that serves."""
 
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
 
-from app.domain.container import Container, Health, Listed, RunState
+from app.domain.activity import ActivityKind
+from app.domain.container import Container, Health, RunState
 from app.domain.decision import Reason
 from app.domain.observation import EngineView, Observation, Symptom
 from app.policies import guards
-from app.policies.orphans import Orphaned
+from app.policies.crowd import CloneSeen as CloneSeen  # what is decided about, and what comes of it
+from app.policies.crowd import Crowd as Crowd
+from app.policies.crowd import Leave as Leave
+from app.policies.crowd import ReplacedSeen
+from app.policies.crowd import Stay as Stay
 from app.policies.spec import BrakeRules, Policy
 
 #: After a total loss of the store our label on a clone is all there is: nothing leaves at once.
@@ -23,79 +27,6 @@ _PROBES: Final = 3
 _NO_SOURCE: Final = "what its clones were made from is gone"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CloneSeen:
-    """A clone, and what is known of it."""
-
-    listed: Listed
-    #: When it came up, as far as is known.
-    made_at: datetime
-    #: We have written down that we made it; None: the record of its attempt is of another one.
-    recorded: bool | None
-    #: Since when we have found it so: of one that is not remembered.
-    known_since: datetime
-    #: Id of the attempt that made it, by its label.
-    made_by: str = ""
-    #: Why it was made, where that is known.
-    made_for: Reason | None = None
-    #: Name of the original that it was made from.
-    clone_of: str = ""
-    #: It has not served since then; None: it does.
-    ill_since: datetime | None = None
-    #: The attempt that made it has no verdict yet.
-    is_on_trial: bool = False
-    #: It is off its networks, all of them, as one is that was about to leave.
-    is_cut_off: bool = False
-    #: Why it is never acted on: a sentence.
-    protected: str | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Crowd:
-    """One group with clones: all that a decision about them may use."""
-
-    id: str
-    #: Of each original, by name.
-    originals: tuple[Observation, ...]
-    clones: tuple[CloneSeen, ...]
-    #: Whether it is a Swarm service.
-    is_service: bool = False
-    #: A story of the group is open.
-    is_open: bool = False
-    #: When its last story ended.
-    closed_at: datetime | None = None
-    #: When a scale-in of it ended last, successful or not.
-    left_at: datetime | None = None
-    #: That one failed.
-    has_failed: bool = False
-    orphaned: Orphaned | None = None
-
-    @property
-    def asked(self) -> tuple[Observation, ...]:
-        """Whose alerts and guards count: of originals; where there are none, of the clones."""
-        return self.orphaned.seen if self.orphaned is not None else self.originals
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Stay:
-    """Nobody leaves."""
-
-    reason: Reason
-    #: When to look again, where that can be told.
-    until: datetime | None = None
-    detail: str | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Leave:
-    """This clone leaves."""
-
-    clone: CloneSeen
-    reason: Reason
-    #: A sentence: what led to it.
-    cause: str
-
-
 def next_departure(
     crowd: Crowd, policy: Policy, brake: BrakeRules, *, now: datetime
 ) -> Leave | Stay:
@@ -108,9 +39,9 @@ def next_departure(
         return Stay(reason=Reason.COOLDOWN, until=again_at, detail="the last one could not leave")
     ours = [one for one in _newest_first(crowd) if _is_ours(one, now=now)]
     for one in ours:
-        down = None if one.is_on_trial else _down(one, crowd, policy, now=now)
-        if down is not None:
-            return Leave(clone=one, reason=Reason.CLONE_DOWN, cause=down)
+        cause = None if one.is_on_trial else down(one, crowd, policy, now=now)
+        if cause is not None:
+            return Leave(clone=one, reason=Reason.CLONE_DOWN, cause=cause)
     free = [one for one in ours if not one.is_on_trial and one.listed.state not in _LEFT_ALONE]
     if not free:
         return _nobody(crowd, ours, now=now)
@@ -233,7 +164,7 @@ def _guarded(seen: Observation, brake: BrakeRules, *, now: datetime) -> Stay | N
     return None
 
 
-def _down(clone: CloneSeen, crowd: Crowd, policy: Policy, *, now: datetime) -> str | None:
+def down(clone: CloneSeen, crowd: Crowd, policy: Policy, *, now: datetime) -> str | None:
     """Say how a clone is down, where it is for good."""
     listed = clone.listed
     if listed.state in _ENDED:
@@ -272,29 +203,51 @@ def _containers(crowd: Crowd) -> list[Container]:
 
 def _calm(crowd: Crowd, clone: CloneSeen, policy: Policy, *, now: datetime) -> Leave | Stay:
     """Let the newest clone go where all has been well for long enough."""
-    if is_needed(crowd):
-        return Stay(reason=Reason.NEEDED)
-    doubt = next((s for s in crowd.asked if s.sickness.symptom is not Symptom.ABSENT), None)
-    if doubt is not None:
-        return Stay(reason=Reason.NO_FRESH_DATA, detail=doubt.sickness.doubt)
-    last = last_instance(clone, crowd)
-    if last is not None:
-        return last
-    ill = next((one for one in _containers(crowd) if not one.is_serving), None)
-    if ill is not None:
-        return Stay(reason=Reason.MIN_HEALTHY, detail=f"{ill.name} is not healthy")
-    rules = policy.scale_in
-    quiet_since = max(clone.made_at, crowd.closed_at or clone.made_at)
+    off = off_duty(crowd.replaced[0], policy) if crowd.replaced else None
+    stay = disquiet(crowd) or off or last_instance(clone, crowd)
+    if stay is not None:
+        return stay
+    # What came back has to show that it is well now.
+    quiet_since = max(filter(None, (clone.made_at, crowd.closed_at, crowd.returned_at)))
     if not clone.recorded:
         quiet_since = max(quiet_since, clone.known_since)  # nobody remembers what was before
-    quiet_since = max(quiet_since, crowd.orphaned.since if crowd.orphaned else quiet_since)
-    if now < quiet_since + rules.after:
-        return Stay(reason=Reason.NEEDED, until=quiet_since + rules.after)
-    cooling = [seen.group.cooling_until for seen in crowd.asked]
-    rests = [until for until in cooling if until is not None]
-    rests += [crowd.left_at + rules.every] if crowd.left_at is not None else []
-    if rests and now < max(rests):
-        return Stay(reason=Reason.COOLDOWN, until=max(rests))
+    if crowd.orphaned is not None:
+        quiet_since = max(quiet_since, crowd.orphaned.since)
+    stay = unrest(crowd, policy, since=quiet_since, now=now)
+    if stay is not None:
+        return stay
     rest = "all originals are healthy" if crowd.orphaned is None else _NO_SOURCE
     cause = f"no alert since {quiet_since:%H:%M:%S} UTC, and {rest}"
     return Leave(clone=clone, reason=Reason.QUIET, cause=cause)
+
+
+def disquiet(crowd: Crowd) -> Stay | None:
+    """Tell that the group is in need, or that nobody can tell."""
+    if is_needed(crowd):
+        return Stay(reason=Reason.NEEDED)
+    doubt = next((s for s in crowd.asked if s.sickness.symptom is not Symptom.ABSENT), None)
+    return None if doubt is None else Stay(reason=Reason.NO_FRESH_DATA, detail=doubt.sickness.doubt)
+
+
+def unrest(crowd: Crowd, policy: Policy, *, since: datetime, now: datetime) -> Stay | None:
+    """Tell that not all on duty are well, or not for long enough yet."""
+    off = {one.container.id for one in crowd.replaced}
+    ill = next((c for c in _containers(crowd) if not c.is_serving and c.id not in off), None)
+    if ill is not None:
+        return Stay(reason=Reason.MIN_HEALTHY, detail=f"{ill.name} is not healthy")
+    rules = policy.scale_in
+    if now < since + rules.after:
+        return Stay(reason=Reason.NEEDED, until=since + rules.after)
+    cooling = [seen.group.cooling_until for seen in crowd.asked]
+    rests = [until for until in cooling if until is not None]
+    rests += [crowd.left_at + rules.every] if crowd.left_at is not None else []
+    return Stay(reason=Reason.COOLDOWN, until=max(rests)) if rests and now < max(rests) else None
+
+
+def off_duty(one: ReplacedSeen, policy: Policy) -> Stay:
+    """Say that an original has to come back before anybody leaves."""
+    if one.kind is ActivityKind.ISOLATE:
+        until = one.since + policy.scale_out.isolate_for
+        detail = f"{one.container.name} is isolated, a clone serves in its place"
+        return Stay(reason=Reason.REPLACED, until=until, detail=detail)
+    return Stay(reason=Reason.REPLACED, detail=f"{one.container.name} is stopped")

@@ -14,6 +14,7 @@ from typing import Final
 from app.domain.container import Container, Health, Listed, RunState
 from app.domain.fidelity import Fate, FidelityItem, FidelityReport, RefusalReason
 from app.domain.service import Service, ServiceMode, ServiceTask, TaskState, UpdateState
+from app.policies.spec import SourceAfterwards
 
 SERVICE_ID: Final = "com.docker.swarm.service.id"
 SERVICE_NAME: Final = "com.docker.swarm.service.name"
@@ -148,8 +149,12 @@ def has_arrived(service: Service, place: str) -> bool:
     return any(one.is_running for one in _generation(service, place))
 
 
-def fidelity(service: Service) -> FidelityReport:
-    """Tell what another replica would be: as all others, where a service can have more."""
+def fidelity(service: Service, source: SourceAfterwards = SourceAfterwards.KEEP) -> FidelityReport:
+    """
+    Tell what another replica would be: as all others, where a service can have more.
+
+    :param source: what the policy wishes for whoever is relieved: here it does not apply
+    """
     field = "Spec.Mode"
     match service.mode:
         case ServiceMode.REPLICATED:
@@ -160,8 +165,12 @@ def fidelity(service: Service) -> FidelityReport:
             item = _refused(field, f"{service.name} has a task on every node already: add a node")
         case ServiceMode.JOB:
             item = _refused(field, f"{service.name} is a job")
+    items = [item]
+    if source is not SourceAfterwards.KEEP:
+        said = f"{source} does not apply to a service: Swarm would fill the place at once"
+        items.append(FidelityItem(field="scale_out.source", fate=Fate.DROPPED, detail=said))
     # The service's own name and address lead to all of its tasks.
-    return FidelityReport(items=(item,), traffic="alias")
+    return FidelityReport(items=tuple(items), traffic="alias")
 
 
 def _refused(field: str, detail: str) -> FidelityItem:

@@ -70,6 +70,21 @@ def sickness(evidence: Evidence, *, now: datetime, expiry: timedelta) -> Sicknes
     return replace(_judge(evidence, now=now, expiry=expiry), noticed=noticed)
 
 
+def elsewhere(evidence: Evidence, told: Sickness, *, now: datetime, expiry: timedelta) -> Sickness:
+    """
+    Judge the symptom of a target that is off duty: of those alone who serve in its place.
+
+    :param told: what all of its alerts say; what its own say is no need, but noticed
+    """
+    pulled = evidence.pulled
+    if isinstance(pulled, Pulled):
+        pulled = replace(pulled, on_source=(), forgotten=())
+    known = tuple(k for k in evidence.known if k.alert.fingerprint in evidence.on_clones)
+    others = replace(evidence, known=known, pulled=pulled)
+    sick = replace(_judge(others, now=now, expiry=expiry), on_source=False)
+    return replace(sick, noticed=told.symptom is Symptom.ACTIVE)
+
+
 def _judge(evidence: Evidence, *, now: datetime, expiry: timedelta) -> Sickness:
     pulled = evidence.pulled
     listed = pulled.fingerprints if isinstance(pulled, Pulled) else frozenset()

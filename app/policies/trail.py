@@ -4,12 +4,14 @@ from collections.abc import Iterable
 from dataclasses import replace
 from datetime import datetime
 
-from app.domain.activity import Activity, ActivityStatus
+from app.domain.activity import Activity, ActivityKind, ActivityStatus
 from app.domain.audit import AuditEntry, AuditKind
 from app.domain.control import Order
 from app.domain.decision import Action, Verdict
 from app.domain.remediation import Attempt, Remediation, Trigger
 from app.policies import changes
+
+_OFF_DUTY = (ActivityKind.ISOLATE, ActivityKind.STOP)
 
 
 def intent(remediation: Remediation, attempt_id: str, *, at: datetime) -> AuditEntry:
@@ -62,8 +64,9 @@ def said(
 
 
 def leaving(activity: Activity, *, at: datetime) -> AuditEntry:
-    """Say that an instance is about to leave."""
-    return _departure(AuditKind.INTENT, activity, at=at)
+    """Say that an instance is about to leave, or what is about to be done to a source."""
+    said = None if activity.replacement is None else f"{activity.kind}: {activity.cause}"
+    return _departure(AuditKind.INTENT, activity, at=at, detail=said)
 
 
 def left(activity: Activity, *, at: datetime) -> AuditEntry:
@@ -83,7 +86,8 @@ def _departure(
         kind=kind,
         target=activity.target,
         attempt=activity.id,
-        action=Action.SCALE_IN,
+        # What becomes of a source is part of the scale-out; that it comes back, of the scale-in.
+        action=Action.SCALE_OUT if activity.kind in _OFF_DUTY else Action.SCALE_IN,
         container_id=activity.container_id,
         trigger=Trigger.MANUAL if activity.ordered is not None else Trigger.AUTOMATIC,
         why=activity.ordered,

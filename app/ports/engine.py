@@ -119,6 +119,56 @@ class ContainerEngine(Protocol):
         """
         ...
 
+    async def set_aside(
+        self,
+        container_id: str,
+        *,
+        attempt_id: str,
+        networks: str | None,
+        expected_started_at: str,
+        not_after: Deadline = NO_END,
+    ) -> None:
+        """
+        Take a container out of service, and keep it: isolated, or stopped with its own grace.
+
+        May be repeated: what a try before has done already is fine.
+
+        :param networks: as its clone's label has them: it is taken off them all, and runs on;
+            None: it is stopped, and keeps them
+        :param expected_started_at: as of `restart`
+        :raises StartedMeanwhile: somebody has started it since
+        :raises TooLate: nothing was done
+        :raises ContainerGone:
+        :raises EngineRefused: also where it is on other networks than the label says
+        """
+        ...
+
+    async def bring_back(
+        self,
+        container_id: str,
+        *,
+        attempt_id: str,
+        networks: str,
+        ends: str | None,
+        starts: bool,
+        not_after: Deadline = NO_END,
+    ) -> tuple[str, ...]:
+        """
+        Have a container serve again that was set aside; may be repeated.
+
+        It is connected as it was (aliases, static address, MAC), before it is started.
+
+        :param networks: as its clone's label has them, those that it is to be on; empty: it is
+            on them
+        :param ends: ``StartedAt`` of the life that ends first, where it still lasts
+        :param starts: start it where it does not run
+        :return: sentences: what could not be as it was
+        :raises TooLate: nothing was done
+        :raises ContainerGone:
+        :raises EngineRefused:
+        """
+        ...
+
     async def used(self, container_id: str, *, at: datetime) -> Used | None:
         """
         Measure what a container has used since it was started; None where it does not run.

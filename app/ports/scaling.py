@@ -13,7 +13,8 @@ class Scaling(Protocol):
     """
     Scale-ins, from their intent to their end; of each group one at a time.
 
-    The activity is the record: `container_id` leaves, whatever becomes of us.
+    The activity is the record: `container_id` leaves, whatever becomes of us. So are sources that
+    are isolated, stopped and brought back: they stay, and are off duty in between.
     """
 
     async def begin(
@@ -42,12 +43,23 @@ class Scaling(Protocol):
         """List those that have begun and not ended. :raises StoreUnavailable:"""
         ...
 
+    async def replaced(self) -> Sequence[Activity]:
+        """
+        List those by which a source was isolated or stopped that has not been brought back since.
+
+        The oldest first; for as long as their records are kept.
+
+        :raises StoreUnavailable:
+        """
+        ...
+
     async def end(self, activity: Activity, *, now: datetime, told: AuditEntry) -> None:
         """
         Write down how it ended, and free its slot; harmless when repeated.
 
         One that was successful because it was not needed any more (`Reason.QUIET`, or ordered)
-        is told as `Dossier.left_at` from then on.
+        is told as `Dossier.left_at` from then on. A source that was isolated or stopped is among
+        `replaced` from then on, one that was brought back no more.
 
         :param activity: with its final status
         :raises StoreUnavailable:

@@ -77,6 +77,14 @@ class EngineView:
         answer: Container = await self._read("inspect", lambda: self._daemon.look(container_id))
         return answer
 
+    async def set_aside(self, container_id: str, **_: Any) -> None:
+        """See `ContainerEngine`: no profile has a policy that asks for it."""
+        raise NotImplementedError(container_id)
+
+    async def bring_back(self, container_id: str, **_: Any) -> tuple[str, ...]:
+        """See `ContainerEngine`: no profile has a policy that asks for it."""
+        raise NotImplementedError(container_id)
+
     async def used(self, container_id: str, *, at: datetime) -> Used | None:
         one: Container = await self._read("used", lambda: self._daemon.look(container_id))
         await asyncio.sleep(_MEASURES_S)  # the engine counts twice

@@ -25,7 +25,7 @@ _AT_ONCE: Final = (
     Py(f"{SCALING}._start", "if group in self._running:", "if False:"),
     Py(f"{SCALING}._round", "if str(group) not in self._running:", "if True:"),
 )
-_NO_REST: Final = Py(f"{SCALE_IN}:_calm", "if rests and now < max(rests):", "if False:")
+_NO_REST: Final = Py(f"{SCALE_IN}:unrest", "if rests and now < max(rests)", "if False")
 
 LEAVING_BUGS: Final[dict[str, Mutant]] = {
     "last_that_serves_leaves": Mutant(
@@ -53,7 +53,7 @@ LEAVING_BUGS: Final[dict[str, Mutant]] = {
         rules=("D6",),
     ),
     "quiet_is_not_waited_for": Mutant(
-        (Py(f"{SCALE_IN}:_calm", "if now < quiet_since + rules.after:", "if False:"),),
+        (Py(f"{SCALE_IN}:unrest", "if now < since + rules.after:", "if False:"),),
         "ebb",
         rules=("D4",),
     ),
@@ -64,7 +64,7 @@ LEAVING_BUGS: Final[dict[str, Mutant]] = {
     ),
     "leaves_beside_a_sick_original": Mutant(
         (
-            Py(f"{SCALE_IN}:_calm", "if not one.is_serving", "if False"),
+            Py(f"{SCALE_IN}:unrest", "if not c.is_serving", "if False"),
             Py(f"{SCALE_IN}:last_instance", "if any(", "if True or any("),
         ),
         "tides",
@@ -127,7 +127,7 @@ LEAVING_BUGS: Final[dict[str, Mutant]] = {
         (
             Py(f"{SCALING}._round", "for activity in under_way:", "for activity in ():"),
             Py(
-                f"{SCALING}._ask",
+                f"{SCALING}._begin",
                 "self._start(begun)",
                 "begun.id == activity.id and self._start(begun)",
             ),
@@ -178,7 +178,7 @@ LEAVING_BUGS: Final[dict[str, Mutant]] = {
         rules=("I7",),
     ),
     "what_has_ended_stays": Mutant(
-        (Py(f"{SCALE_IN}:_down", 'return f"it is {listed.state}"', "return None"),),
+        (Py(f"{SCALE_IN}:down", 'return f"it is {listed.state}"', "return None"),),
         "tides",
         rules=("D11",),
     ),
@@ -188,14 +188,14 @@ LEAVING_BUGS: Final[dict[str, Mutant]] = {
         rules=("D7",),
     ),
     "nobody_leaves": Mutant(
-        (Py(f"{SCALE_IN}:_calm", "if is_needed(crowd):", "if True:"),), "ebb", rules=("D12",)
+        (Py(f"{SCALE_IN}:disquiet", "if is_needed(crowd):", "if True:"),), "ebb", rules=("D12",)
     ),
     "leaves_too_late": Mutant(
         (
             Py(
                 f"{SCALE_IN}:_calm",
-                "crowd.closed_at or clone.made_at",
-                "now if crowd.closed_at else clone.made_at",
+                "clone.made_at, crowd.closed_at,",
+                "clone.made_at, crowd.closed_at and now,",
             ),
         ),
         "surge",

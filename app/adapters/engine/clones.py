@@ -34,8 +34,9 @@ from app.errors import (
     EngineUnavailable,
     LeaseLost,
 )
-from app.policies.clone_config import Taken
+from app.policies.clone_config import Taken, label_of_networks
 from app.policies.clone_networks import NetworkLink
+from app.policies.clone_replaces import with_networks
 from app.policies.clone_source import (
     COMPOSE_NUMBER,
     COMPOSE_PROJECT,
@@ -79,6 +80,7 @@ class Clones:
         source, listed = await together(
             queries.clone_source(self._connection, source_id), queries.listing(self._connection)
         )
+        source = self._on_its_networks(source, listed)
         tried: set[str] = set()
         for _ in range(_NAMES_TO_TRY):
             if tried:
@@ -202,6 +204,16 @@ class Clones:
         seen = await queries.container(self._connection, source.container["Id"])
         if seen.name != source.name:
             raise ContainerGone(f"{source.name} is {seen.name} by now: somebody replaces it")
+
+    def _on_its_networks(self, source: CloneSource, listed: Sequence[Listed]) -> CloneSource:
+        """Read a source that we have isolated as it was before, by the label of its clone."""
+        if not translate.container(source.container).is_cut_off:
+            return source
+        for one in listed:
+            label = one.labels.get(label_of_networks(self._prefix), "")
+            if label and one.labels.get(f"{self._prefix}.clone-of") == source.name:
+                return with_networks(source, label)
+        return source
 
     def _half_made(self, listed: Sequence[Listed], attempt_id: str) -> Listed | None:
         own = [

@@ -6,7 +6,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from app.adapters.engine import evidence, queries, removal, room, translate
+from app.adapters.engine import evidence, offstage, queries, removal, room, translate
 from app.adapters.engine.clones import Clones
 from app.adapters.engine.connection import Bounds, EngineConnection, checked_id, in_time
 from app.adapters.engine.events import Events
@@ -156,6 +156,54 @@ class DockerEngine:
         """
         await removal.remove(
             self._connection, container_id, label_prefix=self._prefix, not_after=not_after
+        )
+
+    async def set_aside(
+        self,
+        container_id: str,
+        *,
+        attempt_id: str,
+        networks: str | None,
+        expected_started_at: str,
+        not_after: Deadline = NO_END,
+    ) -> None:
+        """
+        Isolate or stop a container (`ContainerEngine.set_aside` says what is promised).
+
+        :raises EngineRefused: status 409 where it is paused
+        :raises LeaseLost: it was begun and is not finished: the same call goes on with it
+        """
+        await offstage.set_aside(
+            self._connection,
+            container_id,
+            networks=networks,
+            expected_started_at=expected_started_at,
+            not_after=not_after,
+        )
+
+    async def bring_back(
+        self,
+        container_id: str,
+        *,
+        attempt_id: str,
+        networks: str,
+        ends: str | None,
+        starts: bool,
+        not_after: Deadline = NO_END,
+    ) -> tuple[str, ...]:
+        """
+        Have a container serve again (`ContainerEngine.bring_back` says what is promised).
+
+        :raises EngineRefused: status 409 where it is paused
+        :raises LeaseLost: it was begun and is not finished: the same call goes on with it
+        """
+        return await offstage.bring_back(
+            self._connection,
+            container_id,
+            networks=networks,
+            ends=ends,
+            starts=starts,
+            not_after=not_after,
         )
 
     async def used(self, container_id: str, *, at: datetime) -> Used | None:

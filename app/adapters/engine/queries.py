@@ -20,7 +20,10 @@ from app.errors import ContainerGone, EngineRefused
 from app.policies.clone_layer import to_look_at
 from app.policies.clone_source import ChangeKind, CloneSource, LayerChange
 
-_LISTED_KEYS = ("Id", "Names", "Image", "ImageID", "Labels", "State", "Status", "Created")
+_LISTED_KEYS = (
+    *("Id", "Names", "Image", "ImageID", "Labels", "State", "Status", "Created"),
+    *("NetworkSettings", "HostConfig"),
+)
 
 
 async def listing(connection: EngineConnection) -> tuple[Listed, ...]:

@@ -41,7 +41,7 @@ async def remove(
         in_time(not_after)
         for network_id in _networks(inspected):
             still_ours(not_after, "the clone is on some of its networks still")
-            await _disconnect(connection, container_id, network_id)
+            await disconnect(connection, container_id, network_id)
         async with connection.about(
             container_id, within=clone.stop_grace + connection.bounds.slack, acting=True
         ) as client:
@@ -75,7 +75,8 @@ def _networks(inspected: Json) -> Iterator[str]:
             yield checked_network_id(str((endpoint or {}).get("NetworkID") or name))
 
 
-async def _disconnect(connection: EngineConnection, container_id: str, network_id: str) -> None:
+async def disconnect(connection: EngineConnection, container_id: str, network_id: str) -> None:
+    """Take a container off a network; one that is off it already is fine."""
     try:
         async with connection.about(
             container_id, within=connection.bounds.step, acting=True
@@ -85,4 +86,4 @@ async def _disconnect(connection: EngineConnection, container_id: str, network_i
     except EngineRefused as exc:
         # Off it already, or there is no such network any more (the engine answers 404, or 500).
         # Whatever it is: stopping takes it off all of them, a moment later.
-        log.info("clone not disconnected", container=container_id[:12], error=str(exc))
+        log.info("not disconnected", container=container_id[:12], error=str(exc))

@@ -135,7 +135,7 @@ class SwarmEngine:
                 not_after=not_after,
             )
         service, _ = found
-        report = swarm.fidelity(service)
+        report = swarm.fidelity(service, rules.source)
         if dry_run:
             return CloneResult(report=report, clone=None)
         if report.is_refused:
@@ -168,6 +168,46 @@ class SwarmEngine:
             await self._places.one_less(found[0], attempt_id, not_after)
         except StartedMeanwhile as exc:
             raise EngineRefused(409, str(exc)) from exc
+
+    async def set_aside(
+        self,
+        container_id: str,
+        *,
+        attempt_id: str,
+        networks: str | None,
+        expected_started_at: str,
+        not_after: Deadline = NO_END,
+    ) -> None:
+        """Isolate or stop a container. :raises EngineRefused: also for a place: Swarm fills it"""
+        if await self._places.find(container_id) is not None:
+            raise EngineRefused(403, "Swarm would fill the place of a task that is taken away")
+        await self._engine.set_aside(
+            container_id,
+            attempt_id=attempt_id,
+            networks=networks,
+            expected_started_at=expected_started_at,
+            not_after=not_after,
+        )
+
+    async def bring_back(
+        self,
+        container_id: str,
+        *,
+        attempt_id: str,
+        networks: str,
+        ends: str | None,
+        starts: bool,
+        not_after: Deadline = NO_END,
+    ) -> tuple[str, ...]:
+        """Have a container serve again; no place is ever set aside."""
+        return await self._engine.bring_back(
+            container_id,
+            attempt_id=attempt_id,
+            networks=networks,
+            ends=ends,
+            starts=starts,
+            not_after=not_after,
+        )
 
     async def used(self, container_id: str, *, at: datetime) -> Used | None:
         """Measure what a container has used; None for a task on another node."""

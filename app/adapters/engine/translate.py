@@ -49,6 +49,7 @@ def listed(line: Json) -> Listed:
         state=_run_state(line.get("State")),
         health=_listed_health(line),
         created_at=_unix_moment(line.get("Created")),
+        is_cut_off=_is_cut_off(_run_state(line.get("State")), line),
     )
 
 
@@ -73,6 +74,7 @@ def container(inspected: Json) -> Container:
         health_check=_health_check(config.get("Healthcheck")),
         stop_grace=_stop_grace(config.get("StopTimeout")),
         networks=tuple(networks),
+        is_cut_off=_is_cut_off(_run_state(state.get("Status")), inspected),
     )
 
 
@@ -175,6 +177,15 @@ def _run_state(status: object) -> RunState:
         # One container in a state that we don't know must not hide all others, and must
         # not be acted on: "dead" is the state from which nothing is done.
         return RunState.DEAD
+
+
+def _is_cut_off(state: RunState, told: Json) -> bool:
+    # "none" and "host" are networks to the engine; in another container's it has none at all.
+    settings: Json | None = told.get("NetworkSettings")
+    if state is not RunState.RUNNING or settings is None or "Networks" not in settings:
+        return False
+    mode = str((told.get("HostConfig") or {}).get("NetworkMode") or "")
+    return not settings["Networks"] and not mode.startswith("container:")
 
 
 def _listed_health(line: Json) -> Health:

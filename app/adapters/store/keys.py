@@ -67,6 +67,8 @@ class Keys:
         self.activities: Final = self._name("activities")
         #: Hash: group -> id of its scale-in that is under way.
         self.leaving: Final = self._name("leaving")
+        #: Hash: id of a source that is isolated or stopped -> id of the activity that did so.
+        self.replaced: Final = self._name("replaced")
         #: Sorted set: ``attempt|target`` of a restart that helped -> time of its verdict, ms.
         self.recoveries: Final = self._name("recoveries")
         #: Sorted set: attempt under way -> end of its action slot, ms.

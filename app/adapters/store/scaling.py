@@ -81,19 +81,28 @@ class RedisScaling:
 
     async def under_way(self) -> Sequence[Activity]:
         """See `app.ports.Scaling`."""
+        found = await self._named(self._keys.leaving)
+        # Between the two reads it may have ended.
+        under_way = (one for one in found if one.status is ActivityStatus.IN_PROGRESS)
+        return sorted(under_way, key=lambda one: (one.started_at, one.id))
+
+    async def replaced(self) -> Sequence[Activity]:
+        """See `app.ports.Scaling`."""
+        found = await self._named(self._keys.replaced)
+        return sorted(found, key=lambda one: (one.started_at, one.id))
+
+    async def _named(self, where: str) -> list[Activity]:
+        """Read the activities that a hash names; of one that is too old nothing is left."""
         keys = self._keys
         async with self._line.answering():
-            groups = cast("dict[bytes, bytes]", await self._redis.hgetall(keys.leaving))
-            names = [keys.activity(text(one, key=keys.leaving)) for one in groups.values()]
+            named = cast("dict[bytes, bytes]", await self._redis.hgetall(where))
+            names = [keys.activity(text(one, key=where)) for one in named.values()]
             raws = await self._redis.mget(names) if names else []
-        found = [
+        return [
             ACTIVITY.load(raw, key=name)
             for name, raw in zip(names, raws, strict=True)
             if raw is not None
         ]
-        # Between the two reads it may have ended.
-        under_way = (one for one in found if one.status is ActivityStatus.IN_PROGRESS)
-        return sorted(under_way, key=lambda one: (one.started_at, one.id))
 
     async def end(self, activity: Activity, *, now: datetime, told: AuditEntry) -> None:
         """See `app.ports.Scaling`."""
@@ -106,6 +115,7 @@ class RedisScaling:
                     *shown.keys,
                     keys.slots,
                     keys.cooldown(activity.group),
+                    keys.replaced,
                     keys.audit,
                 ],
                 args=[
@@ -115,7 +125,16 @@ class RedisScaling:
                     MOST,
                     *shown.args,
                     int(activity.is_let_go),
+                    activity.container_id or "",
+                    _duty(activity),
                     MOST_LINES,
                     *of_lines([told]),
                 ],
             )
+
+
+def _duty(activity: Activity) -> str:
+    """Say for ``lua/left.lua`` whether its container is off duty from now on."""
+    if activity.is_replaced:
+        return "1"
+    return "0" if activity.is_back else ""

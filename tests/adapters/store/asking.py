@@ -76,6 +76,7 @@ CALLS: dict[str, Callable[[Store], Awaitable[object]]] = {
         leaving(), limits("in1"), now=START, told=outcome(), reply=reply("k7")
     ),
     "under_way": lambda store: store.scaling.under_way(),
+    "replaced": lambda store: store.scaling.replaced(),
     "end": lambda store: store.scaling.end(left(), now=START, told=outcome()),
     "requeue": lambda store: store.schedule.requeue(CLAIM, due=START),
     "look": lambda store: store.leadership.look(),

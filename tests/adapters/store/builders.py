@@ -3,7 +3,7 @@
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from app.domain.activity import Activity, ActivityKind, ActivityStatus
+from app.domain.activity import Activity, ActivityKind, ActivityStatus, Replacement
 from app.domain.alert import Alert, AlertStatus
 from app.domain.audit import AuditEntry, AuditKind
 from app.domain.casefile import CaseFile, HealthProbe
@@ -263,3 +263,22 @@ async def failed(store: Store, attempt_id: str, seconds: float, *, target: str =
     """Let an attempt be a failed restart."""
     entry = Entry(remediation=None, due=None, failed_attempt=attempt_id, window=WINDOW)
     await step(store, seconds, entry, target=target)
+
+
+def off_duty(activity_id: str = "off1", *, ended: float = 30, **overrides: Any) -> Activity:
+    """A source that has been isolated."""
+    values: dict[str, Any] = {
+        "kind": ActivityKind.ISOLATE,
+        "container": "web",
+        "container_id": "e" * 64,
+        "reason": Reason.REPLACED,
+        "replacement": Replacement(
+            clone_id="d" * 64, started_at="start-1", networks='{"net":{"Aliases":["läuft"]}}'
+        ),
+    }
+    return left(activity_id, ended=ended, **(values | overrides))
+
+
+def back_on_duty(activity_id: str = "back1", **overrides: Any) -> Activity:
+    """The same source, brought back."""
+    return off_duty(activity_id, **({"kind": ActivityKind.BRING_BACK} | overrides))

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule, run_state_machine_as_test
 
 from app.adapters.store import open_store
-from app.domain.activity import ActivityStatus
+from app.domain.activity import ActivityKind, ActivityStatus
 from app.domain.control import Brake
 from app.domain.decision import Reason
 from app.domain.remediation import Remediation
@@ -43,6 +43,7 @@ from tests.adapters.store.builders import (
     limits,
     message,
     notice,
+    off_duty,
     order,
     outcome,
     remediation,
@@ -224,6 +225,16 @@ class Comparison(RuleBasedStateMachine):
         for _ in range(2 if twice else 1):
             self.both(lambda store: store.scaling.end(one, now=at(self.now), told=outcome()))
 
+    @rule(
+        number=st.sampled_from("12"),
+        kind=st.sampled_from((ActivityKind.ISOLATE, ActivityKind.STOP, ActivityKind.BRING_BACK)),
+        status=st.sampled_from((ActivityStatus.SUCCESSFUL, ActivityStatus.FAILED)),
+        whose=st.sampled_from("ef"),
+    )
+    def relieve(self, number: str, whose: str, **how: Any) -> None:
+        one = off_duty(f"off{number}", group=GROUPS[0], container_id=whose * 64, **how)
+        self.both(lambda store: store.scaling.end(one, now=at(self.now), told=outcome()))
+
     @rule(place=st.integers(1, 4))
     def deliver(self, place: int) -> None:
         self.both(lambda store: store.outbox.done(place))
@@ -395,6 +406,7 @@ class Comparison(RuleBasedStateMachine):
         self.both(lambda store: store.history.activities())
         self.both(lambda store: store.history.asides())
         self.both(lambda store: store.scaling.under_way())
+        self.both(lambda store: store.scaling.replaced())
         self.both(lambda store: store.outbox.waiting(limit=3))
         self.both(lambda store: store.audit.entries(since=now - LEASE))
         assert self.both(lambda store: store.audit.verify()).broken_at is None

@@ -18,10 +18,12 @@ from tests.adapters.store.builders import (
     START,
     activity,
     at,
+    back_on_duty,
     claimed,
     leaving,
     left,
     limits,
+    off_duty,
     outcome,
     read,
     remediation,
@@ -328,3 +330,56 @@ async def test_who_is_no_leader_ends_nothing(store: Store) -> None:
         await end(store, left())
 
     assert await store.scaling.under_way() == [leaving()]
+
+
+async def test_a_source_is_replaced_from_its_end_until_it_is_back(store: Store) -> None:
+    begun = off_duty(status=ActivityStatus.IN_PROGRESS, finished_at=None)
+    await begin(store, begun)
+    assert await store.scaling.replaced() == []
+    assert await store.scaling.under_way() == [begun]
+
+    for _ in range(2):
+        await end(store, off_duty())
+    assert await store.scaling.replaced() == [off_duty()]
+    assert await store.scaling.under_way() == []
+
+    await begin(store, back_on_duty(status=ActivityStatus.IN_PROGRESS, finished_at=None), 60)
+    assert await store.scaling.replaced() == [off_duty()]
+
+    for _ in range(2):
+        await end(store, back_on_duty(), 90)
+    assert await store.scaling.replaced() == []
+
+    await end(store, off_duty(), 120)  # an old answer that comes again
+    assert await store.scaling.replaced() == []
+
+
+@pytest.mark.parametrize("status", [ActivityStatus.FAILED, ActivityStatus.CANCELLED])
+async def test_what_came_to_nothing_changes_nobodys_duty(
+    store: Store, status: ActivityStatus
+) -> None:
+    await end(store, off_duty("off1", status=status))
+    assert await store.scaling.replaced() == []
+
+    await end(store, off_duty("off2"))
+    await end(store, back_on_duty("back1", status=status))
+    assert await store.scaling.replaced() == [off_duty("off2")]
+
+
+async def test_each_source_is_replaced_for_itself(store: Store) -> None:
+    other = off_duty("off2", group=DB, container_id="f" * 64, started_at=at(5))
+    await end(store, off_duty())
+    await end(store, other)
+    assert await store.scaling.replaced() == [off_duty(), other]
+
+    await end(store, back_on_duty())
+    assert await store.scaling.replaced() == [other]
+
+
+async def test_a_store_that_has_lost_its_memory_is_told_that_a_source_is_replaced(
+    store: Store,
+) -> None:
+    await end(store, off_duty())  # it never knew of its beginning
+
+    assert await store.scaling.replaced() == [off_duty()]
+    assert await store.history.activity("off1") == off_duty()
