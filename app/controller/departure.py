@@ -1,6 +1,7 @@
 """Carry out one departure: intent, drain, removal, end. What is cut off is gone on with later."""
 
 import asyncio
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Final
 
@@ -118,11 +119,17 @@ class Departure:
     async def _drain(self, activity: Activity, container_id: str) -> Stay | None:
         """Wait for a quiet moment; answer what keeps the clone here after all."""
         before: Used | None = None
+        # By a clock that was wrong it may have begun later than now: that would last as long.
+        begun_at = min(activity.started_at, self._clock.now())
+        activity = replace(activity, started_at=begun_at)
         while True:
             self._not_after()
             now = self._clock.now()
             sight = await self._lookout.look(_group_of(activity), now=now)
             if departures.is_untold(sight.crowd):
+                never = departures.never_told(sight.crowd, activity, now=now)
+                if never is not None:
+                    return never
                 raise EngineUnavailable(f"{activity.group} cannot be looked at")
             clone = departures.leaving(sight.crowd, activity)
             if clone is None:

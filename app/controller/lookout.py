@@ -16,7 +16,7 @@ from app.errors import ContainerGone
 from app.policies.match import policy_named
 from app.policies.membership import Member
 from app.policies.roster import Roster
-from app.policies.scale_in import OLD, CloneSeen, Crowd
+from app.policies.scale_in import GRACE, OLD, CloneSeen, Crowd
 from app.policies.spec import Policy, Rulebook
 from app.ports import ContainerEngine, RemediationFilter, Store
 
@@ -64,6 +64,8 @@ class Lookout:
         self._ill: dict[str, datetime] = {}
         #: Those that are not remembered.
         self._found: dict[str, datetime] = {}
+        #: What was told to happen later than now, by a clock that was wrong.
+        self._ahead: dict[str, datetime] = {}
 
     async def roster(self) -> Roster:
         """List the engine's containers. :raises EngineUnavailable:"""
@@ -87,14 +89,17 @@ class Lookout:
             if member.clone_of is not None:
                 one = await self._clone(member, originals, stories, now=now)
                 clones += [] if one is None else [one]
-        last = await self._last_departure(group)
+        last = await self._last_departure(group, now)
         crowd = Crowd(
             id=str(group),
             originals=originals,
             clones=tuple(clones),
             is_service=any(one.is_swarm_task for one in members),
             is_open=bool(stories) or any(one.remediation is not None for one in originals),
-            closed_at=max(filter(None, (_closed_at(one) for one in originals)), default=None),
+            closed_at=max(
+                (at for one in originals if (at := self._closed_at(one, now)) is not None),
+                default=None,
+            ),
             left_at=last.finished_at if last is not None else None,
             has_failed=last is not None and last.status is ActivityStatus.FAILED,
         )
@@ -113,13 +118,14 @@ class Lookout:
         )
         return [one for one in found if one.group == str(group)]
 
-    async def _last_departure(self, group: GroupId) -> Activity | None:
+    async def _last_departure(self, group: GroupId, now: datetime) -> Activity | None:
         found = await self._store.history.activities(group=str(group), limit=_LATELY)
         over = [
             one
             for one in found
             if one.kind is ActivityKind.SCALE_IN
             and one.status in (ActivityStatus.SUCCESSFUL, ActivityStatus.FAILED)
+            and (one.finished_at or one.started_at) <= now
         ]
         return max(over, key=lambda one: one.finished_at or one.started_at, default=None)
 
@@ -141,6 +147,8 @@ class Lookout:
         recorded: bool | None = record is not None
         if record is not None and record.container_id not in (None, listed.id):
             recorded = None  # the label is a copy: somebody made it from a clone of ours
+        elif record is None and not await self._may_be_forgotten(listed):
+            recorded = None  # nor is it ours where the store would remember it
         if recorded is not False:
             self._found.pop(listed.id, None)  # who is forgotten later is found later
         known_since = now if recorded is not False else self._since(self._found, listed.id, now)
@@ -149,7 +157,7 @@ class Lookout:
             self._ill.pop(listed.id, None)
         return CloneSeen(
             listed=listed,
-            made_at=min(now, _made_at(listed, record) or known_since),
+            made_at=self._not_ahead(listed.id, _made_at(listed, record) or known_since, now),
             recorded=recorded,
             known_since=known_since,
             made_by=attempt_id,
@@ -160,6 +168,25 @@ class Lookout:
             is_cut_off=_is_cut_off(inspected, originals),
             protected=member.protected,
         )
+
+    async def _may_be_forgotten(self, listed: Listed) -> bool:
+        """Tell whether the store may have lost its memory since a container was created."""
+        begun_at = (await self._store.leadership.look()).begun_at
+        if begun_at is None or listed.created_at is None:
+            return True
+        # One that was being made just then is written down by nobody.
+        return listed.created_at <= begun_at + GRACE
+
+    def _closed_at(self, seen: Observation, now: datetime) -> datetime | None:
+        at = seen.previous.closed_at if seen.previous is not None else None
+        return None if at is None else self._not_ahead(f"story of {seen.target}", at, now)
+
+    def _not_ahead(self, what: str, at: datetime, now: datetime) -> datetime:
+        """Take what lies ahead for having happened when we heard of it."""
+        if at <= now:
+            self._ahead.pop(what, None)
+            return at
+        return self._since(self._ahead, what, now)
 
     def _since(self, kept: dict[str, datetime], container_id: str, now: datetime) -> datetime:
         if len(kept) >= _CAP:
@@ -176,10 +203,6 @@ def old_clones(roster: Roster, *, now: datetime) -> tuple[Listed, ...]:
         and one.listed.created_at is not None
         and now - one.listed.created_at > OLD
     )
-
-
-def _closed_at(seen: Observation) -> datetime | None:
-    return seen.previous.closed_at if seen.previous is not None else None
 
 
 def _policy(seen: list[Seen], book: Rulebook) -> Policy:

@@ -4,10 +4,13 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
 
-from app.domain.container import Container, Health, Listed, RunState
+from app.domain.container import Container, Health, RunState
 from app.domain.decision import Reason
 from app.domain.observation import EngineView, Observation, Symptom
+from app.domain.remediation import Action
 from app.policies import guards
+from app.policies.crowd import CloneSeen as CloneSeen  # what its callers speak of
+from app.policies.crowd import Crowd as Crowd
 from app.policies.spec import BrakeRules, Policy
 
 #: After a total loss of the store our label on a clone is all there is: nothing leaves at once.
@@ -21,53 +24,6 @@ _ENDED: Final = (RunState.EXITED, RunState.DEAD)
 _LEFT_ALONE: Final = (RunState.PAUSED, RunState.REMOVING)
 #: Of the health check's probes, beyond its start period (as for a verdict).
 _PROBES: Final = 3
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CloneSeen:
-    """A clone, and what is known of it."""
-
-    listed: Listed
-    #: When it came up, as far as is known.
-    made_at: datetime
-    #: We have written down that we made it; None: the record of its attempt is of another one.
-    recorded: bool | None
-    #: Since when we have found it so: of one that is not remembered.
-    known_since: datetime
-    #: Id of the attempt that made it, by its label.
-    made_by: str = ""
-    #: Why it was made, where that is known.
-    made_for: Reason | None = None
-    #: Name of the original that it was made from.
-    clone_of: str = ""
-    #: It has not served since then; None: it does.
-    ill_since: datetime | None = None
-    #: The attempt that made it has no verdict yet.
-    is_on_trial: bool = False
-    #: It is off its networks, all of them, as one is that was about to leave.
-    is_cut_off: bool = False
-    #: Why it is never acted on: a sentence.
-    protected: str | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Crowd:
-    """One group with clones: all that a decision about them may use."""
-
-    id: str
-    #: Of each original, by name.
-    originals: tuple[Observation, ...]
-    clones: tuple[CloneSeen, ...]
-    #: Whether it is a Swarm service.
-    is_service: bool = False
-    #: A story of the group is open.
-    is_open: bool = False
-    #: When its last story ended.
-    closed_at: datetime | None = None
-    #: When a scale-in of it ended last, successful or not.
-    left_at: datetime | None = None
-    #: That one failed.
-    has_failed: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -109,11 +65,9 @@ def next_departure(
     if not free:
         return _nobody(crowd, ours, now=now)
     for one in free:
-        if one.made_for is Reason.COVER and _is_over(one, crowd):
-            last = last_instance(one, crowd)
-            if last is None:
-                cause = f"it was a cover for a restart of {one.clone_of}, which serves again"
-                return Leave(clone=one, reason=Reason.COVER_OVER, cause=cause)
+        if one.made_for is Reason.COVER and keeps(one, crowd, Reason.COVER_OVER) is None:
+            cause = f"it was a cover for a restart of {one.clone_of}, which serves again"
+            return Leave(clone=one, reason=Reason.COVER_OVER, cause=cause)
     return _calm(crowd, free[0], policy, now=now)
 
 
@@ -130,8 +84,8 @@ def ordered(crowd: Crowd, *, now: datetime) -> Leave | Stay:
             said = "observe mode: Relevo does nothing to containers"
             return Stay(reason=Reason.OBSERVE, detail=said)
     ours = [one for one in _newest_first(crowd) if _is_ours(one, now=now)]
-    free = [one for one in ours if not one.is_on_trial and one.listed.state not in _LEFT_ALONE]
-    if not free:
+    free = [one for one in ours if one.listed.state not in _LEFT_ALONE]
+    if not free or any(one.is_on_trial for one in ours):
         return _nobody(crowd, ours, now=now)
     clone = free[0]
     last = last_instance(clone, crowd)
@@ -153,6 +107,35 @@ def forbids(crowd: Crowd, brake: BrakeRules, *, now: datetime) -> Stay | None:
     return None
 
 
+def keeps(clone: CloneSeen, crowd: Crowd, reason: Reason) -> Stay | None:
+    """
+    Tell what speaks against a departure; None: nothing but, for some, that it is too soon.
+
+    Asked before it is begun and at every look until the clone is off its networks: what is begun
+    and called off over and over would spend the budget of those who heal.
+    """
+    if reason is Reason.CLONE_DOWN:
+        if clone.listed.is_serving and not clone.is_cut_off:
+            return Stay(reason=Reason.NEEDED, detail=f"{clone.listed.name} serves again")
+        return None
+    if is_needed(crowd):
+        return Stay(reason=Reason.NEEDED, detail="the group is in need")
+    doubt = next((s for s in crowd.originals if s.sickness.symptom is not Symptom.ABSENT), None)
+    if doubt is not None:
+        said = doubt.sickness.doubt or "nobody can tell whether it is needed"
+        return Stay(reason=Reason.NO_FRESH_DATA, detail=said)
+    last = last_instance(clone, crowd)
+    if last is not None:
+        return last
+    ill = {one.name for one in _containers(crowd) if not one.is_serving}
+    if reason is Reason.COVER_OVER:  # it waits for nobody but the one that it covered
+        healthy = {one.name for one in _containers(crowd)} - ill
+        ill = {clone.clone_of} - healthy
+    if ill:
+        return Stay(reason=Reason.MIN_HEALTHY, detail=f"{min(ill)} is not healthy")
+    return None
+
+
 def is_needed(crowd: Crowd) -> bool:
     """Tell whether the group is in need: then nobody leaves who could help."""
     return crowd.is_open or any(
@@ -164,11 +147,17 @@ def last_instance(clone: CloneSeen, crowd: Crowd) -> Stay | None:
     """Tell that nobody would serve without this one; one that does not serve takes nothing away."""
     if not clone.listed.is_serving or clone.is_cut_off:
         return None
-    others = [seen.container for seen in crowd.originals if seen.container is not None]
+    others = [one.container for one in crowd.originals if one.container and not _is_out(one)]
     beside = [one.listed for one in crowd.clones if one is not clone and not one.is_cut_off]
     if any(one.is_serving for one in (*others, *beside)):
         return None
     return Stay(reason=Reason.LAST_INSTANCE, detail="nobody else of the group is healthy")
+
+
+def _is_out(seen: Observation) -> bool:
+    """Tell whether we are restarting it: the engine lists it as running until it has stopped."""
+    attempt = seen.remediation.open_attempt if seen.remediation is not None else None
+    return attempt is not None and attempt.action is Action.RESTART and attempt.acted_at is None
 
 
 def _newest_first(crowd: Crowd) -> list[CloneSeen]:
@@ -195,7 +184,11 @@ def _nobody(crowd: Crowd, ours: list[CloneSeen], *, now: datetime) -> Stay:
     protected = next((one.protected for one in crowd.clones if one.protected), None)
     if protected is not None:
         return Stay(reason=Reason.PROTECTED, detail=protected)
-    return Stay(reason=Reason.NO_CLONE, detail="the group has no clone of ours")
+    copied = next((one.listed.name for one in crowd.clones if one.recorded is None), None)
+    said = "the group has no clone of ours"
+    if copied is not None:
+        said = f"{copied} has our label, but we have not made it"
+    return Stay(reason=Reason.NO_CLONE, detail=said)
 
 
 def _unseen(seen: Observation) -> Stay | None:
@@ -257,29 +250,15 @@ def _patience(crowd: Crowd, policy: Policy) -> timedelta:
     return longest
 
 
-def _is_over(clone: CloneSeen, crowd: Crowd) -> bool:
-    """Tell whether nobody needs a cover any more."""
-    own = next((c for c in _containers(crowd) if c.name == clone.clone_of), None)
-    return not is_needed(crowd) and own is not None and own.is_serving
-
-
 def _containers(crowd: Crowd) -> list[Container]:
     return [seen.container for seen in crowd.originals if seen.container is not None]
 
 
 def _calm(crowd: Crowd, clone: CloneSeen, policy: Policy, *, now: datetime) -> Leave | Stay:
     """Let the newest clone go where all has been well for long enough."""
-    if is_needed(crowd):
-        return Stay(reason=Reason.NEEDED)
-    doubt = next((s for s in crowd.originals if s.sickness.symptom is not Symptom.ABSENT), None)
-    if doubt is not None:
-        return Stay(reason=Reason.NO_FRESH_DATA, detail=doubt.sickness.doubt)
-    last = last_instance(clone, crowd)
-    if last is not None:
-        return last
-    ill = next((one for one in _containers(crowd) if not one.is_serving), None)
-    if ill is not None:
-        return Stay(reason=Reason.MIN_HEALTHY, detail=f"{ill.name} is not healthy")
+    kept = keeps(clone, crowd, Reason.QUIET)
+    if kept is not None:
+        return kept
     rules = policy.scale_in
     quiet_since = max(clone.made_at, crowd.closed_at or clone.made_at)
     if not clone.recorded:

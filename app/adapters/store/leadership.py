@@ -41,7 +41,13 @@ class RedisLeadership:
         return await self._standing(me.instance, me.life, to_ms(now), engine, *as_found)
 
     async def found(
-        self, epoch: str, *, now: datetime, instead_of: str, restored: Restored | None = None
+        self,
+        epoch: str,
+        *,
+        now: datetime,
+        instead_of: str,
+        is_lost: bool = True,
+        restored: Restored | None = None,
     ) -> Standing:
         """See `app.ports.Leadership`."""
         keys = self._keys
@@ -74,6 +80,7 @@ class RedisLeadership:
                     least,
                     span_ms(_KEEP_CHARGES),
                     SCHEMA,
+                    int(is_lost),
                     len(charges) // 2,
                     *charges,
                     *controls,
@@ -127,7 +134,7 @@ class RedisLeadership:
             )
             run_id = str(info.get("run_id", ""))
             await self._line.meet(run_id)
-        epoch, fence, instance, life, term, beat, told_at, engine = (
+        epoch, fence, instance, life, term, beat, told_at, engine, begun_at = (
             text(part, key=keys.meta) for part in found
         )
         return Standing(
@@ -140,6 +147,7 @@ class RedisLeadership:
             told_at=from_ms(int(told_at)) if told_at else None,
             engine=engine,
             run_id=run_id,
+            begun_at=from_ms(int(begun_at)) if begun_at else None,
         )
 
 
