@@ -27,6 +27,7 @@ class Seat:
     #: Whose engine it is: the instance that told its name.
     engine_of: str = ""
     run_id: str = "in-memory"
+    begun_at: int | None = None
 
     def next(self) -> int:
         """Count one write."""
@@ -88,9 +89,10 @@ class MemoryLeadership:
             seat.told_at,
             seat.engine,
             seat.run_id,
+            seat.begun_at,
         )
         if self._seen is None or self._seen[0] != state:
-            epoch, fence, instance, life, term, beat, told_at, engine, run_id = state
+            epoch, fence, instance, life, term, beat, told_at, engine, run_id, begun_at = state
             standing = Standing(
                 epoch=epoch,
                 fence=fence,
@@ -101,6 +103,7 @@ class MemoryLeadership:
                 told_at=None if told_at is None else from_ms(told_at),
                 engine=engine,
                 run_id=run_id,
+                begun_at=None if begun_at is None else from_ms(begun_at),
             )
             self._seen = (state, standing)
         return self._seen[1]
@@ -131,7 +134,13 @@ class MemoryLeadership:
         return self._look(seat)
 
     async def found(
-        self, epoch: str, *, now: datetime, instead_of: str, restored: Restored | None = None
+        self,
+        epoch: str,
+        *,
+        now: datetime,
+        instead_of: str,
+        is_lost: bool = True,
+        restored: Restored | None = None,
     ) -> Standing:
         """See `app.ports.Leadership`."""
         seat = self._seat_of()
@@ -139,6 +148,7 @@ class MemoryLeadership:
             return self._look(seat)
         if seat.epoch != epoch:
             seat.epoch, seat.told_at = epoch, to_ms(now)
+            seat.begun_at = to_ms(now) if is_lost else seat.begun_at
             for attempt, charged_ms in self._charges().items():
                 self._charges()[attempt] = min(charged_ms, to_ms(now))
             self._look_again(to_ms(now))

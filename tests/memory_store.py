@@ -48,6 +48,7 @@ class _Cooling:
 
     until_ms: int
     attempt_id: str
+    since_ms: int
 
 
 class MemoryControls:
@@ -415,6 +416,8 @@ class MemoryStore:
         _, last = self._last.get(target, (0, ""))
         previous = self._records.get(last)
         left = self.scaling.left.get(group)
+        if left is not None and _is_ahead(left, to_ms(now)):
+            left = None
         return Dossier(
             remediation=await self.remediation_of(target),
             alerts=self._alerts.of(target),
@@ -450,7 +453,7 @@ class MemoryStore:
         if self._leases.get(claim.target) != claim.fence:
             raise LeaseLost(claim.target)
         if cooldown is not None and cooldown.until is not None:
-            running = self._cooling.get(cooldown.group)
+            running = self._running_cooldown(cooldown.group, to_ms(now))
             if (
                 running is not None
                 and running.attempt_id != cooldown.attempt_id
@@ -463,7 +466,7 @@ class MemoryStore:
         if self._intended.get(claim.target) != mark:
             self.audit.write([trail.intent(remediation, limits.attempt_id, at=now)], now=now)
             self._intended[claim.target] = mark
-        self._cool(cooldown)
+        self._cool(cooldown, to_ms(now))
         self._write(claim.target, remediation)
         self.write_activity(activity)
         self._running[claim.target] = lease_end
@@ -483,7 +486,7 @@ class MemoryStore:
         else:
             self._listed_open.discard(self._open.pop(target, ""))
         self.write_activity(entry.activity)
-        self._cool(entry.cooldown)
+        self._cool(entry.cooldown, to_ms(now))
         self._note_failures(target, entry, to_ms(now))
         if entry.recovered_attempt is not None:
             self._recoveries.setdefault((entry.recovered_attempt, target), to_ms(now))
@@ -529,7 +532,11 @@ class MemoryStore:
         if activity is not None:
             self._activities[activity.id] = activity
 
-    def _cool(self, cooldown: Cooldown | None) -> None:
+    def _running_cooldown(self, group: str, now_ms: int) -> _Cooling | None:
+        running = self._cooling.get(group)
+        return None if running is None or _is_ahead(running.since_ms, now_ms) else running
+
+    def _cool(self, cooldown: Cooldown | None, now_ms: int) -> None:
         if cooldown is None:
             return
         running = self._cooling.get(cooldown.group)
@@ -538,9 +545,10 @@ class MemoryStore:
             if is_ours:
                 del self._cooling[cooldown.group]
             return
+        running = self._running_cooldown(cooldown.group, now_ms)
         until_ms = to_ms_up(cooldown.until)
         if running is None or is_ours or running.until_ms < until_ms:
-            self._cooling[cooldown.group] = _Cooling(until_ms, cooldown.attempt_id)
+            self._cooling[cooldown.group] = _Cooling(until_ms, cooldown.attempt_id, now_ms)
 
     async def count(self, target: str, *, now: datetime, window: timedelta) -> int:
         """See `app.ports.FailureWindow`."""
@@ -586,7 +594,7 @@ class MemoryStore:
         return tuple(from_ms(at) for at in times if to_ms(since) < at <= to_ms(now))
 
     def _cooling_until(self, group: str, *, now: datetime) -> datetime | None:
-        cooling = self._cooling.get(group)
+        cooling = self._running_cooldown(group, to_ms(now))
         is_cooling = cooling is not None and cooling.until_ms > to_ms(now)
         return from_ms(cooling.until_ms) if cooling and is_cooling else None
 
@@ -643,6 +651,11 @@ class MemoryStore:
     async def remarks(self) -> tuple[str, ...]:
         """See `app.ports.StoreHealth`."""
         return ()
+
+
+def _is_ahead(moment_ms: int, now_ms: int) -> bool:
+    """Tell what a clock told that was wrong."""
+    return moment_ms > now_ms + 60_000
 
 
 def _within(times: dict[str, int], now: datetime, window: timedelta) -> int:

@@ -35,7 +35,6 @@ GOES_ON = {
     Reason.COOLDOWN,
     Reason.RESTARTED_MEANWHILE,
     Reason.NEW_INCARNATION,
-    Reason.DEPLOY,
     Reason.START_GRACE,
     Reason.STALE,
     Reason.COVER,

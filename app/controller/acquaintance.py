@@ -58,11 +58,11 @@ class Acquaintance:
 
     async def begin_anew(self, standing: Standing, why: str) -> Met:
         """
-        Give up what the store was told, for a reason.
+        Give up the time that the store was told, for a reason; else it has lost nothing.
 
         :raises StoreUnavailable:
         """
-        standing = await self._found(instead_of=standing.epoch)
+        standing = await self._found(instead_of=standing.epoch, is_lost=False)
         self._trust(standing)
         return Met(standing, why)
 
@@ -102,7 +102,9 @@ class Acquaintance:
         self._epoch = standing.epoch
         self._seat.trust(standing.epoch, standing.fence)
 
-    async def _found(self, *, instead_of: str, epoch: str | None = None) -> Standing:
+    async def _found(
+        self, *, instead_of: str, epoch: str | None = None, is_lost: bool = True
+    ) -> Standing:
         """Begin a history; or, of one that somebody else has begun, add what we remember."""
         now = self._clock.now()
         # Into a history that somebody else has begun only what was so in this life of ours.
@@ -112,4 +114,6 @@ class Acquaintance:
         (log.warning if instead_of or restored else log.info)(
             "beginning a history of the store", epoch=epoch, instead_of=instead_of or None
         )
-        return await self._seat.found(epoch, now=now, instead_of=instead_of, restored=restored)
+        return await self._seat.found(
+            epoch, now=now, instead_of=instead_of, is_lost=is_lost, restored=restored
+        )

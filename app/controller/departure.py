@@ -5,6 +5,7 @@ What becomes of a source goes the same way, from its intent to its end; `Rota` d
 """
 
 import asyncio
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Final
 
@@ -126,11 +127,17 @@ class Departure:
     async def _drain(self, activity: Activity, container_id: str) -> Stay | None:
         """Wait for a quiet moment; answer what keeps the clone here after all."""
         before: Used | None = None
+        # By a clock that was wrong it may have begun later than now: that would last as long.
+        begun_at = min(activity.started_at, self._clock.now())
+        activity = replace(activity, started_at=begun_at)
         while True:
             self._not_after()
             now = self._clock.now()
             sight = await self._lookout.look(group_of(activity), now=now)
             if departures.is_untold(sight.crowd):
+                never = departures.never_told(sight.crowd, activity, now=now)
+                if never is not None:
+                    return never
                 raise EngineUnavailable(f"{activity.group} cannot be looked at")
             clone = departures.leaving(sight.crowd, activity)
             if clone is None:

@@ -21,7 +21,7 @@ from app.policies.match import policy_named
 from app.policies.membership import Member, OptIn
 from app.policies.orphans import Orphaned
 from app.policies.roster import Roster
-from app.policies.scale_in import CloneSeen, Crowd
+from app.policies.scale_in import GRACE, CloneSeen, Crowd
 from app.policies.spec import Policy, Rulebook, SourceAfterwards
 from app.ports import ContainerEngine, RemediationFilter, Store
 
@@ -73,6 +73,8 @@ class Lookout:
         self._found: dict[str, datetime] = {}
         #: Groups without an original.
         self._orphaned: dict[str, datetime] = {}
+        #: What was told to happen later than now, by a clock that was wrong.
+        self._ahead: dict[str, datetime] = {}
 
     async def roster(self) -> Roster:
         """List the engine's containers. :raises EngineUnavailable:"""
@@ -104,9 +106,9 @@ class Lookout:
                 one = await self._clone(member, originals, stories, now=now)
                 clones += [] if one is None else [one]
         lately = await self._store.history.activities(group=str(group), limit=_LATELY)
-        last = _last(lately, ActivityKind.SCALE_IN)
+        last = _last(lately, ActivityKind.SCALE_IN, now=now)
         records = await self._store.scaling.replaced()
-        back = _last(lately, ActivityKind.BRING_BACK)
+        back = _last(lately, ActivityKind.BRING_BACK, now=now)
         is_back = back is not None and back.status is ActivityStatus.SUCCESSFUL
         crowd = Crowd(
             id=str(group),
@@ -114,7 +116,10 @@ class Lookout:
             clones=tuple(clones),
             is_service=any(one.is_swarm_task for one in members),
             is_open=bool(stories) or any(one.remediation is not None for one in originals),
-            closed_at=max(filter(None, (_closed_at(one) for one in originals)), default=None),
+            closed_at=max(
+                (at for one in originals if (at := self._closed_at(one, now)) is not None),
+                default=None,
+            ),
             orphaned=orphaned,
             left_at=last.finished_at if last is not None else None,
             has_failed=last is not None and last.status is ActivityStatus.FAILED,
@@ -162,6 +167,8 @@ class Lookout:
         recorded: bool | None = record is not None
         if record is not None and record.container_id not in (None, listed.id):
             recorded = None  # the label is a copy: somebody made it from a clone of ours
+        elif record is None and not await self._may_be_forgotten(listed):
+            recorded = None  # nor is it ours where the store would remember it
         if recorded is not False:
             self._found.pop(listed.id, None)  # who is forgotten later is found later
         known_since = now if recorded is not False else self._since(self._found, listed.id, now)
@@ -171,7 +178,7 @@ class Lookout:
             self._ill.pop(listed.id, None)
         return CloneSeen(
             listed=listed,
-            made_at=min(now, _made_at(listed, record) or known_since),
+            made_at=self._not_ahead(listed.id, _made_at(listed, record) or known_since, now),
             recorded=recorded,
             known_since=known_since,
             made_by=attempt_id,
@@ -187,6 +194,25 @@ class Lookout:
             had_its_turn=wish is not None
             and await self._store.history.activity(replacing.of_clone(attempt_id)) is not None,
         )
+
+    async def _may_be_forgotten(self, listed: Listed) -> bool:
+        """Tell whether the store may have lost its memory since a container was created."""
+        begun_at = (await self._store.leadership.look()).begun_at
+        if begun_at is None or listed.created_at is None:
+            return True
+        # One that was being made just then is written down by nobody.
+        return listed.created_at <= begun_at + GRACE
+
+    def _closed_at(self, seen: Observation, now: datetime) -> datetime | None:
+        at = seen.previous.closed_at if seen.previous is not None else None
+        return None if at is None else self._not_ahead(f"story of {seen.target}", at, now)
+
+    def _not_ahead(self, what: str, at: datetime, now: datetime) -> datetime:
+        """Take what lies ahead for having happened when we heard of it."""
+        if at <= now:
+            self._ahead.pop(what, None)
+            return at
+        return self._since(self._ahead, what, now)
 
     def _since(self, kept: dict[str, datetime], container_id: str, now: datetime) -> datetime:
         if len(kept) >= _CAP:
@@ -205,11 +231,14 @@ def old_clones(roster: Roster, *, now: datetime) -> tuple[Listed, ...]:
     )
 
 
-def _last(lately: Iterable[Activity], kind: ActivityKind) -> Activity | None:
+def _last(lately: Iterable[Activity], kind: ActivityKind, *, now: datetime) -> Activity | None:
     over = [
         one
         for one in lately
-        if one.kind is kind and one.status in (ActivityStatus.SUCCESSFUL, ActivityStatus.FAILED)
+        if one.kind is kind
+        and one.status in (ActivityStatus.SUCCESSFUL, ActivityStatus.FAILED)
+        # By a clock that was wrong it has not ended yet: it would count for as long.
+        and (one.finished_at or one.started_at) <= now
     ]
     return max(over, key=lambda one: one.finished_at or one.started_at, default=None)
 
@@ -230,10 +259,6 @@ def _wish(label: str | None) -> SourceAfterwards | None:
         return SourceAfterwards(label) if label else None
     except ValueError:
         return None
-
-
-def _closed_at(seen: Observation) -> datetime | None:
-    return seen.previous.closed_at if seen.previous is not None else None
 
 
 def _policy(seen: list[Seen], book: Rulebook) -> Policy:

@@ -30,6 +30,7 @@ from app.errors import (
     RelevoError,
 )
 from app.policies import attempts, ladder, orders, story
+from app.policies.scale_out_verdict import serves_alone
 from app.policies.spec import Patience
 from app.ports import Claim, Clock
 
@@ -120,7 +121,8 @@ class Reconciler:
         if isinstance(decision, Conclude | CallOff) and record is not None:
             attempt = record.last_attempt
             ended = attempt is not None and attempt.finished_at == now
-            if attempt is not None and ended and attempts.leaves(record):
+            stays = attempts.is_up(record) and serves_alone(observation)
+            if attempt is not None and ended and attempts.leaves(record) and not stays:
                 await self._actor.remove_clone(attempt, seen)
         await self._notebook.decision(claim, decision, record, seen, now=now)
 

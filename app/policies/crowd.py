@@ -19,7 +19,7 @@ class CloneSeen:
     listed: Listed
     #: When it came up, as far as is known.
     made_at: datetime
-    #: We have written down that we made it; None: the record of its attempt is of another one.
+    #: We have written down that we made it; None: its label is a copy, or somebody else's.
     recorded: bool | None
     #: Since when we have found it so: of one that is not remembered.
     known_since: datetime

@@ -7,7 +7,7 @@ from typing import Final
 from app.domain.activity import Activity, ActivityKind, ActivityStatus
 from app.domain.container import RunState
 from app.domain.decision import Reason
-from app.domain.observation import EngineView, Symptom
+from app.domain.observation import EngineView
 from app.domain.usage import Used
 from app.policies import scale_in, story
 from app.policies.scale_in import CloneSeen, Crowd, Leave, Stay
@@ -18,6 +18,8 @@ from app.policies.spec import BrakeRules
 _QUIET_BYTES: Final = 400
 #: What nobody can tell now, and will be told: no reason to call anything off.
 _NOT_TOLD: Final = (EngineView.DOWN, EngineView.AMBIGUOUS)
+#: Two containers claim a slot while somebody deploys; for longer it is no deploy.
+_CLEARS_WITHIN: Final = timedelta(minutes=15)
 _HALF_GONE: Final = (RunState.CREATED, RunState.EXITED, RunState.DEAD, RunState.REMOVING)
 
 
@@ -85,18 +87,20 @@ def keeps(
         return forbidden
     if state is RunState.PAUSED:
         return Stay(reason=Reason.PAUSED_CONTAINER, detail=f"{clone.listed.name} is paused")
-    if activity.reason is Reason.CLONE_DOWN:
-        return None
-    if scale_in.is_needed(crowd):
-        return Stay(reason=Reason.NEEDED, detail="the group is in need again")
-    if any(seen.sickness.symptom is Symptom.UNKNOWN for seen in crowd.asked):
-        return Stay(reason=Reason.NO_FRESH_DATA, detail="nobody can tell whether it is needed")
-    return None
+    return scale_in.keeps(clone, crowd, activity.reason or Reason.QUIET)
 
 
 def is_untold(crowd: Crowd) -> bool:
     """Tell whether the group cannot be looked at now: then nothing is done, nor called off."""
     return any(seen.view in _NOT_TOLD or seen.guards.is_blind for seen in crowd.asked)
+
+
+def never_told(crowd: Crowd, activity: Activity, *, now: datetime) -> Stay | None:
+    """Tell what keeps a group from being looked at that will not pass by itself."""
+    claimed = next((s for s in crowd.asked if s.view is EngineView.AMBIGUOUS), None)
+    if claimed is None or now - activity.started_at < _CLEARS_WITHIN:
+        return None
+    return Stay(reason=Reason.AMBIGUOUS_TARGET, detail=f"two containers claim {claimed.target}")
 
 
 def is_drained(activity: Activity, drain: timedelta, *, now: datetime) -> bool:

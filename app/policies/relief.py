@@ -28,7 +28,7 @@ _NO_CLONE = (
 )
 #: Refused in the moment that it was to be made: the words of the fidelity report, or none of them.
 _REFUSED = (Reason.SCALE_OUT_FAILED, *(Reason(word.value) for word in RefusalReason))
-#: A clone that proved useless; it has left.
+#: A clone that proved useless; it has left, unless nobody else serves.
 _USELESS = (Verdict.NO_TRAFFIC, Verdict.NO_EFFECT)
 #: Where these come to nothing a restart is still to be tried.
 _BEFORE_RESTARTS = (Reason.COVER, Reason.SCALED_IN_LATELY)

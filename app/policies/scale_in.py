@@ -7,6 +7,7 @@ from app.domain.activity import ActivityKind
 from app.domain.container import Container, Health, RunState
 from app.domain.decision import Reason
 from app.domain.observation import EngineView, Observation, Symptom
+from app.domain.remediation import Action
 from app.policies import guards
 from app.policies.crowd import CloneSeen as CloneSeen  # what is decided about, and what comes of it
 from app.policies.crowd import Crowd as Crowd
@@ -46,8 +47,7 @@ def next_departure(
     if not free:
         return _nobody(crowd, ours, now=now)
     for one in free:
-        is_over = one.made_for is Reason.COVER and _is_over(one, crowd)
-        if is_over and last_instance(one, crowd) is None:
+        if one.made_for is Reason.COVER and keeps(one, crowd, Reason.COVER_OVER) is None:
             cause = f"it was a cover for a restart of {one.clone_of}, which serves again"
             return Leave(clone=one, reason=Reason.COVER_OVER, cause=cause)
     return _calm(crowd, free[0], policy, now=now)
@@ -66,8 +66,8 @@ def ordered(crowd: Crowd, *, now: datetime) -> Leave | Stay:
             said = "observe mode: Relevo does nothing to containers"
             return Stay(reason=Reason.OBSERVE, detail=said)
     ours = [one for one in _newest_first(crowd) if _is_ours(one, now=now)]
-    free = [one for one in ours if not one.is_on_trial and one.listed.state not in _LEFT_ALONE]
-    if not free:
+    free = [one for one in ours if one.listed.state not in _LEFT_ALONE]
+    if not free or any(one.is_on_trial for one in ours):
         return _nobody(crowd, ours, now=now)
     clone = free[0]
     leave = Leave(clone=clone, reason=Reason.MANUAL, cause="a person has ordered it")
@@ -87,6 +87,40 @@ def forbids(crowd: Crowd, brake: BrakeRules, *, now: datetime) -> Stay | None:
     return next(filter(None, stays), None)
 
 
+def keeps(clone: CloneSeen, crowd: Crowd, reason: Reason) -> Stay | None:
+    """
+    Tell what speaks against a departure; None: nothing but, for some, that it is too soon.
+
+    Asked before it is begun and at every look until the clone is off its networks: what is begun
+    and called off over and over would spend the budget of those who heal.
+    """
+    if reason is Reason.CLONE_DOWN:
+        if clone.listed.is_serving and not clone.is_cut_off:
+            return Stay(reason=Reason.NEEDED, detail=f"{clone.listed.name} serves again")
+        return None
+    stay = disquiet(crowd) or last_instance(clone, crowd)
+    if stay is not None:
+        return stay
+    ill = _ill(crowd)
+    if reason is Reason.COVER_OVER:  # it waits for nobody but the one that it covered
+        healthy = {one.name for one in _containers(crowd)} - ill
+        ill = {clone.clone_of} - healthy
+    if ill:
+        return Stay(reason=Reason.MIN_HEALTHY, detail=f"{min(ill)} is not healthy")
+    return None
+
+
+def disquiet(crowd: Crowd) -> Stay | None:
+    """Tell that the group is in need, or that nobody can tell."""
+    if is_needed(crowd):
+        return Stay(reason=Reason.NEEDED, detail="the group is in need")
+    doubt = next((s for s in crowd.asked if s.sickness.symptom is not Symptom.ABSENT), None)
+    if doubt is None:
+        return None
+    said = doubt.sickness.doubt or "nobody can tell whether it is needed"
+    return Stay(reason=Reason.NO_FRESH_DATA, detail=said)
+
+
 def is_needed(crowd: Crowd) -> bool:
     """Tell whether the group is in need: then nobody leaves who could help."""
     return crowd.is_open or any(
@@ -98,11 +132,17 @@ def last_instance(clone: CloneSeen, crowd: Crowd) -> Stay | None:
     """Tell that nobody would serve without this one; one that does not serve takes nothing away."""
     if not clone.listed.is_serving or clone.is_cut_off:
         return None
-    others = [seen.container for seen in crowd.originals if seen.container is not None]
+    others = [one.container for one in crowd.originals if one.container and not _is_out(one)]
     beside = [one.listed for one in crowd.clones if one is not clone and not one.is_cut_off]
     if any(one.is_serving for one in (*others, *beside)):
         return None
     return Stay(reason=Reason.LAST_INSTANCE, detail="nobody else of the group is healthy")
+
+
+def _is_out(seen: Observation) -> bool:
+    """Tell whether we are restarting it: the engine lists it as running until it has stopped."""
+    attempt = seen.remediation.open_attempt if seen.remediation is not None else None
+    return attempt is not None and attempt.action is Action.RESTART and attempt.acted_at is None
 
 
 def _newest_first(crowd: Crowd) -> list[CloneSeen]:
@@ -129,7 +169,11 @@ def _nobody(crowd: Crowd, ours: list[CloneSeen], *, now: datetime) -> Stay:
     protected = next((one.protected for one in crowd.clones if one.protected), None)
     if protected is not None:
         return Stay(reason=Reason.PROTECTED, detail=protected)
-    return Stay(reason=Reason.NO_CLONE, detail="the group has no clone of ours")
+    copied = next((one.listed.name for one in crowd.clones if one.recorded is None), None)
+    said = "the group has no clone of ours"
+    if copied is not None:
+        said = f"{copied} has our label, but we have not made it"
+    return Stay(reason=Reason.NO_CLONE, detail=said)
 
 
 def _unseen(seen: Observation) -> Stay | None:
@@ -191,20 +235,20 @@ def _patience(crowd: Crowd, policy: Policy) -> timedelta:
     return longest
 
 
-def _is_over(clone: CloneSeen, crowd: Crowd) -> bool:
-    """Tell whether nobody needs a cover any more."""
-    own = next((c for c in _containers(crowd) if c.name == clone.clone_of), None)
-    return not is_needed(crowd) and own is not None and own.is_serving
-
-
 def _containers(crowd: Crowd) -> list[Container]:
     return [seen.container for seen in crowd.originals if seen.container is not None]
+
+
+def _ill(crowd: Crowd) -> set[str]:
+    """Name the originals on duty that do not serve."""
+    off = {one.container.id for one in crowd.replaced}
+    return {one.name for one in _containers(crowd) if not one.is_serving and one.id not in off}
 
 
 def _calm(crowd: Crowd, clone: CloneSeen, policy: Policy, *, now: datetime) -> Leave | Stay:
     """Let the newest clone go where all has been well for long enough."""
     off = off_duty(crowd.replaced[0], policy) if crowd.replaced else None
-    stay = disquiet(crowd) or off or last_instance(clone, crowd)
+    stay = disquiet(crowd) or off or keeps(clone, crowd, Reason.QUIET)
     if stay is not None:
         return stay
     # What came back has to show that it is well now.
@@ -221,20 +265,11 @@ def _calm(crowd: Crowd, clone: CloneSeen, policy: Policy, *, now: datetime) -> L
     return Leave(clone=clone, reason=Reason.QUIET, cause=cause)
 
 
-def disquiet(crowd: Crowd) -> Stay | None:
-    """Tell that the group is in need, or that nobody can tell."""
-    if is_needed(crowd):
-        return Stay(reason=Reason.NEEDED)
-    doubt = next((s for s in crowd.asked if s.sickness.symptom is not Symptom.ABSENT), None)
-    return None if doubt is None else Stay(reason=Reason.NO_FRESH_DATA, detail=doubt.sickness.doubt)
-
-
 def unrest(crowd: Crowd, policy: Policy, *, since: datetime, now: datetime) -> Stay | None:
     """Tell that not all on duty are well, or not for long enough yet."""
-    off = {one.container.id for one in crowd.replaced}
-    ill = next((c for c in _containers(crowd) if not c.is_serving and c.id not in off), None)
-    if ill is not None:
-        return Stay(reason=Reason.MIN_HEALTHY, detail=f"{ill.name} is not healthy")
+    ill = _ill(crowd)
+    if ill:
+        return Stay(reason=Reason.MIN_HEALTHY, detail=f"{min(ill)} is not healthy")
     rules = policy.scale_in
     if now < since + rules.after:
         return Stay(reason=Reason.NEEDED, until=since + rules.after)

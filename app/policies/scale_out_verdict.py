@@ -41,10 +41,20 @@ def judge_scale_out(
     proof = traffic.prove(attempt, seen.group.used, is_active=is_active)
     # One that a person has ordered stays, whatever it is good for.
     if proof is not None and proof.verdict is not None and attempt.trigger is Trigger.AUTOMATIC:
-        return Conclude(proof.verdict, Reason(proof.verdict), proof.said)
+        stays = "; it stays while nobody else of the group is healthy"
+        said = proof.said + (stays if serves_alone(seen) else "")
+        return Conclude(proof.verdict, Reason(proof.verdict), said)
     if symptom is Symptom.ACTIVE:
         return _still_needed(remediation, policy, now=now)
     return _relieving(seen, remediation, attempt, policy, proof, now=now)
+
+
+def serves_alone(seen: Observation) -> bool:
+    """Tell whether nobody but the fresh clone serves: then it stays, useless or not."""
+    clone, source = seen.group.fresh_clone, seen.container
+    if clone is None or not clone.is_serving or (source is not None and source.is_serving):
+        return False
+    return seen.guards.serving_others <= 1  # which is the clone
 
 
 def _coming_up(

@@ -95,10 +95,12 @@ def taken_up(remediation: Remediation | None, *, now: datetime) -> Remediation |
     if remediation is None:
         return None
     record = remediation
-    if record.needed_since > now or (record.quarantined_at or now) > now:
-        quarantined_at = record.quarantined_at and min(record.quarantined_at, now)
+    if max(record.needed_since, record.quarantined_at or now, record.scaled_out_at or now) > now:
         record = replace(
-            record, needed_since=min(record.needed_since, now), quarantined_at=quarantined_at
+            record,
+            needed_since=min(record.needed_since, now),
+            quarantined_at=record.quarantined_at and min(record.quarantined_at, now),
+            scaled_out_at=record.scaled_out_at and min(record.scaled_out_at, now),
         )
     last = record.open_attempt
     if last is not None and max(last.intent_at, last.acted_at or last.intent_at) > now:

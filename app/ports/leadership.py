@@ -39,6 +39,8 @@ class Standing:
     engine: str
     #: Of the server's process; empty where it does not tell.
     run_id: str
+    #: Since when the store remembers all that it is told; None: it does not say.
+    begun_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -114,11 +116,18 @@ class Leadership(Protocol):
         ...
 
     async def found(
-        self, epoch: str, *, now: datetime, instead_of: str, restored: Restored | None = None
+        self,
+        epoch: str,
+        *,
+        now: datetime,
+        instead_of: str,
+        is_lost: bool = True,
+        restored: Restored | None = None,
     ) -> Standing:
         """
         Begin a history, unless the store's is no longer `instead_of` (empty: none).
 
+        :param is_lost: what the store was told before is lost, all or some of it
         :raises StoreUnavailable:
         """
         ...

@@ -16,7 +16,18 @@ from app.policies import departures, scale_in
 from app.policies.orphans import Orphaned
 from app.policies.scale_in import CloneSeen, Crowd, Leave, Stay
 from app.policies.spec import BrakeRules, Policy
-from tests.builders import ENGINE, START, TARGET, at, container, group, listed, remediation, seen
+from tests.builders import (
+    ENGINE,
+    START,
+    TARGET,
+    at,
+    attempt,
+    container,
+    group,
+    listed,
+    remediation,
+    seen,
+)
 
 POLICY = Policy()
 BRAKE = BrakeRules()
@@ -93,6 +104,11 @@ def stays(reason: Reason, until: float | None = None) -> tuple[object, ...]:
 
 
 ILL = calm(container=container(state=RunState.EXITED))
+ILL_DB = calm("db", 2, container=container("db", 2, state=RunState.EXITED))
+#: The engine lists it as running until it has stopped.
+BEING_RESTARTED = calm(
+    remediation=remediation(attempts=(attempt(acted_at=None, started_after=None),))
+)
 QUIET = leaves("web_new1", Reason.QUIET)
 
 
@@ -284,6 +300,12 @@ QUIET = leaves("web_new1", Reason.QUIET)
             1,
             stays(Reason.NEEDED),
             id="a-cover-stays-while-its-story-is-open",
+        ),
+        pytest.param(
+            crowd(clone(made_for=Reason.COVER), originals=(sick(Symptom.UNKNOWN),)),
+            1,
+            stays(Reason.NO_FRESH_DATA),
+            id="a-cover-stays-while-nobody-can-tell",
         ),
         pytest.param(
             crowd(clone(made_for=Reason.COVER), originals=(ILL,)),
@@ -513,6 +535,21 @@ def test_a_slow_health_check_is_waited_for() -> None:
         ),
         pytest.param(crowd(clone(is_on_trial=True)), stays(Reason.BUSY), id="on-trial"),
         pytest.param(
+            crowd(clone(1), clone(2, made_at=at(60), is_on_trial=True)),
+            stays(Reason.BUSY),
+            id="not-another-while-the-newest-is-on-trial",
+        ),
+        pytest.param(
+            crowd(originals=(BEING_RESTARTED,)),
+            stays(Reason.LAST_INSTANCE),
+            id="nobody-else-while-the-original-is-being-restarted",
+        ),
+        pytest.param(
+            crowd(originals=(BEING_RESTARTED, calm("db", 2))),
+            leaves("web_new1", Reason.MANUAL),
+            id="another-original-serves",
+        ),
+        pytest.param(
             crowd(originals=(calm(observe_only=True),)), stays(Reason.OBSERVE), id="observe"
         ),
         pytest.param(
@@ -554,7 +591,40 @@ def test_a_departure_says_who_leaves_and_why() -> None:
         pytest.param(crowd(), Reason.QUIET, None, None, id="it-goes-on"),
         pytest.param(crowd(is_open=True), Reason.QUIET, None, Reason.NEEDED, id="a-new-need"),
         pytest.param(crowd(is_open=True), Reason.COVER_OVER, None, Reason.NEEDED, id="of-a-cover"),
-        pytest.param(crowd(is_open=True), Reason.CLONE_DOWN, None, None, id="it-helps-nobody"),
+        pytest.param(
+            crowd(clone(health=Health.UNHEALTHY), is_open=True),
+            Reason.CLONE_DOWN,
+            None,
+            None,
+            id="it-helps-nobody",
+        ),
+        pytest.param(
+            crowd(is_open=True), Reason.CLONE_DOWN, None, Reason.NEEDED, id="it-serves-again"
+        ),
+        pytest.param(
+            crowd(originals=(calm(), ILL)), Reason.QUIET, None, Reason.MIN_HEALTHY, id="one-is-ill"
+        ),
+        pytest.param(
+            crowd(clone(clone_of="web"), originals=(calm(), ILL_DB)),
+            Reason.COVER_OVER,
+            None,
+            None,
+            id="a-cover-has-covered-another",
+        ),
+        pytest.param(
+            crowd(clone(clone_of="db"), originals=(calm(), ILL_DB)),
+            Reason.COVER_OVER,
+            None,
+            Reason.MIN_HEALTHY,
+            id="what-it-covered-is-ill",
+        ),
+        pytest.param(
+            crowd(originals=(BEING_RESTARTED,)),
+            Reason.MANUAL,
+            "anna: go",
+            Reason.LAST_INSTANCE,
+            id="the-other-is-being-restarted",
+        ),
         pytest.param(crowd(is_open=True), Reason.MANUAL, "anna: go", None, id="a-persons-word"),
         pytest.param(
             crowd(originals=(sick(Symptom.UNKNOWN),)),

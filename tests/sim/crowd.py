@@ -5,6 +5,7 @@ from typing import Any
 
 from app.domain.activity import Activity
 from app.domain.container import Container, RunState
+from app.policies.scale_in import GRACE
 from tests.builders import ENGINE
 from tests.sim.daemon import Daemon
 from tests.sim.intents import sync
@@ -83,9 +84,14 @@ class Crowds:
         return found
 
     def is_copy(self, one: Container) -> bool:
-        """Tell whether somebody has made it from a clone of ours, label and all."""
+        """Tell whether somebody else has made it, and given it our label."""
         made = self.made(one)
-        return made is not None and made.container_id not in (None, one.id)
+        if made is not None:
+            return made.container_id not in (None, one.id)
+        begun_at = sync(self._sim.watch.truth.leadership.look()).begun_at
+        if begun_at is None or one.created_at is None:
+            return False
+        return bool(one.created_at > begun_at + GRACE)  # the store would know it
 
 
 def is_clone(one: Container) -> bool:

@@ -58,6 +58,8 @@ class LeaveRules:
             if made.container_id in (None, one.id):
                 return None
             return "D1", f"{one.name} leaves, which somebody has copied"
+        if self._crowds.is_copy(one):
+            return "D1", f"{one.name} leaves, which somebody else has made"
         since = self._crowds.forgotten.get(one.id, self._loop.now)
         least = GRACE.total_seconds() * (1 - self._sim.profile.drift) - 6
         # By a clock that is set anything may be long ago.

@@ -47,6 +47,11 @@ LEAVING_BUGS: Final[dict[str, Mutant]] = {
     "copies_leave": Mutant(
         (Py(f"{_LOOK}._clone", "recorded = None", "recorded = True"),), "tides", rules=("D1",)
     ),
+    "somebody_elses_leave": Mutant(
+        (Py(f"{_LOOK}._may_be_forgotten", "listed.created_at <= begun_at + GRACE", "True"),),
+        "tides",
+        rules=("D1",),
+    ),
     "oldest_leaves_first": Mutant(
         (Py(f"{SCALE_IN}:_newest_first", "reverse=True", "reverse=False"),),
         "ebb",
@@ -64,7 +69,7 @@ LEAVING_BUGS: Final[dict[str, Mutant]] = {
     ),
     "leaves_beside_a_sick_original": Mutant(
         (
-            Py(f"{SCALE_IN}:unrest", "if not c.is_serving", "if False"),
+            Py(f"{SCALE_IN}:_ill", "if not one.is_serving", "if False"),
             Py(f"{SCALE_IN}:last_instance", "if any(", "if True or any("),
         ),
         "tides",

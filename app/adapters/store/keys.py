@@ -41,7 +41,8 @@ class Keys:
     def __init__(self, namespace: str = "") -> None:
         self.prefix: Final = f"{namespace}{{relevo}}:"
         #: Hash: ``schema``; ``epoch``, name of the store's history; ``told_at``, the leader's
-        #: time, ms; ``engine``, whom the store belongs to.
+        #: time, ms; ``engine``, whom the store belongs to; ``begun_at``, since when it
+        #: remembers, ms.
         self.meta: Final = self._name("meta")
         #: Sorted set: target -> when it is looked at next, ms.
         self.due: Final = self._name("due")

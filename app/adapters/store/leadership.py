@@ -43,7 +43,13 @@ class RedisLeadership:
         return await self._standing(me.instance, me.life, to_ms(now), engine, *as_found)
 
     async def found(
-        self, epoch: str, *, now: datetime, instead_of: str, restored: Restored | None = None
+        self,
+        epoch: str,
+        *,
+        now: datetime,
+        instead_of: str,
+        is_lost: bool = True,
+        restored: Restored | None = None,
     ) -> Standing:
         """See `app.ports.Leadership`."""
         keys = self._keys
@@ -76,6 +82,7 @@ class RedisLeadership:
                     least,
                     span_ms(_KEEP_CHARGES),
                     SCHEMA,
+                    int(is_lost),
                     len(charges) // 2,
                     *charges,
                     *controls,
@@ -136,7 +143,7 @@ class RedisLeadership:
         return seen[1]
 
     def _read(self, found: list[bytes], run_id: str) -> Standing:
-        epoch, fence, instance, life, term, beat, told_at, engine = (
+        epoch, fence, instance, life, term, beat, told_at, engine, begun_at = (
             text(part, key=self._keys.meta) for part in found
         )
         return Standing(
@@ -149,6 +156,7 @@ class RedisLeadership:
             told_at=from_ms(int(told_at)) if told_at else None,
             engine=engine,
             run_id=run_id,
+            begun_at=from_ms(int(begun_at)) if begun_at else None,
         )
 
 

@@ -157,3 +157,20 @@ async def test_a_cooldown_is_over_at_exactly_its_end(store: Store) -> None:
     )
     assert last.cooling_until == at(600)
     assert (await read(store, 600)).cooling_until is None
+
+
+async def test_a_cooldown_that_a_wrong_clock_began_is_none(store: Store) -> None:
+    """Clocks of two hosts differ by less than a minute, or one of them is wrong."""
+    ahead = Cooldown(group=GROUP, attempt_id="r1:1", until=at(90_000))
+    await step(store, 3660, Entry(remediation=None, due=None, cooldown=ahead))
+    assert (await read(store, 3600)).cooling_until == at(90_000)
+    assert (await read(store, 3599)).cooling_until is None
+
+    web = await claimed(store)
+    own = Cooldown(group=GROUP, attempt_id="r2:1", until=at(900))
+    await store.records.intend(
+        web, remediation("r2"), now=at(300), lease=LEASE, limits=limits(), cooldown=own
+    )
+
+    assert (await read(store, 300)).cooling_until == at(900)
+    assert (await read(store, 4000)).cooling_until is None

@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, suppress
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Final
 
 import pytest
@@ -132,6 +132,18 @@ async def test_an_empty_store_has_no_history_and_gives_no_seat(ground: Ground) -
     assert (standing.epoch, standing.fence, standing.instance, standing.life) == ("", 0, "", "")
     assert (standing.term, standing.beat, standing.told_at, standing.engine) == (0, 0, None, "")
     assert await store.leadership.look() == standing
+
+
+@pytest.mark.parametrize(("is_lost", "begun_at"), [(True, at(900)), (False, START)])
+async def test_it_remembers_all_since_it_lost_something(
+    anna: Store, is_lost: bool, begun_at: datetime
+) -> None:
+    assert (await anna.leadership.look()).begun_at == START
+
+    await anna.leadership.found("h2", now=at(900), instead_of="h1", is_lost=is_lost)
+
+    standing = await anna.leadership.look()
+    assert (standing.epoch, standing.begun_at) == ("h2", begun_at)
 
 
 async def test_a_free_seat_is_taken(anna: Store) -> None:

@@ -228,6 +228,14 @@ async def test_only_one_that_was_not_needed_any_more_is_told_as_left(
     assert (await read(store, 31)).cooling_until is None
 
 
+async def test_who_left_by_a_wrong_clock_is_not_told(store: Store) -> None:
+    await begin(store, leaving())
+    await end(store, left(), 3660)
+
+    assert (await read(store, 3600)).left_at == at(3660)
+    assert (await read(store, 3599)).left_at is None
+
+
 async def test_a_cooldown_and_who_left_do_not_disturb_each_other(store: Store) -> None:
     cooldown = Cooldown(group=GROUP, attempt_id="r1:1", until=at(600))
     await step(store, 0, Entry(remediation=None, due=None, cooldown=cooldown))

@@ -5,7 +5,8 @@
   Runs without a frame: it ends what the frame asks for.
 
   Input:
-    KEYS[1]  hash: 'epoch' -> name of the store's history; 'told_at' -> the leader's time, ms
+    KEYS[1]  hash: 'epoch' -> name of the store's history; 'told_at' -> the leader's time, ms;
+             'begun_at' -> since when it remembers, ms
     KEYS[2]  counter: grows with every write
     KEYS[3]  sorted set: attempt -> when it was charged, ms since epoch
     KEYS[4]  hash of controls: 'pause'; 'hold:' and a target
@@ -18,7 +19,8 @@
     ARGV[4]  the counter is this at least
     ARGV[5]  how long charges are kept, ms
     ARGV[6]  version of what the store holds
-    ARGV[7]  number of charges
+    ARGV[7]  1: what it was told before is lost, all or some of it; 0: it is not
+    ARGV[8]  number of charges
     then for each charge: attempt, ms since epoch
     then for each control that the store must not have forgotten: field, value
 
@@ -28,7 +30,7 @@
 ]]
 local meta, counter, charges, control = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
 local epoch, before, now, least, keep_ms = ARGV[1], ARGV[2], ARGV[3], ARGV[4], ARGV[5]
-local schema, charged_until = ARGV[6], 7 + 2 * tonumber(ARGV[7])
+local schema, is_lost, charged_until = ARGV[6], ARGV[7] == '1', 8 + 2 * tonumber(ARGV[8])
 
 local found = redis.call('HGET', meta, 'epoch') or ''
 if found ~= epoch then
@@ -37,6 +39,9 @@ if found ~= epoch then
   end
   -- What was told by a clock that was wrong is told no more; everything is looked at anew.
   redis.call('HSET', meta, 'epoch', epoch, 'told_at', now)
+  if is_lost then
+    redis.call('HSET', meta, 'begun_at', now)
+  end
   redis.call('HSETNX', meta, 'schema', schema)
   for i = 3, #KEYS do
     if i ~= 4 then
@@ -49,7 +54,7 @@ end
 if tonumber(redis.call('GET', counter) or 0) < tonumber(least) then
   redis.call('SET', counter, least)
 end
-for i = 8, charged_until, 2 do
+for i = 9, charged_until, 2 do
   redis.call('ZADD', charges, 'NX', ARGV[i + 1], ARGV[i])
   redis.call('PEXPIRE', charges, keep_ms)
 end

@@ -4,7 +4,7 @@
   Input, of each target three in a row:
     KEYS[1]  hash of the target: 'open' -> id of its open remediation
     KEYS[2]  sorted set of the target: failed attempt -> time of its verdict, ms since epoch
-    KEYS[3]  hash of its group: 'until' -> end of its cooldown, ms since epoch
+    KEYS[3]  hash of its group: its cooldown (story.cooling)
 
     ARGV[1]  now, ms since epoch
     ARGV[2]  failures after then, ms since epoch
@@ -18,19 +18,17 @@
 
   The keys of remediations are found here and not among KEYS; they are in the same slot.
 ]]
+-- include story
 local now, since, remediation = ARGV[1], ARGV[2], ARGV[3]
 
 local answer = {}
 for i = 1, #KEYS, 3 do
   local id = redis.call('HGET', KEYS[i], 'open')
-  local cooling = redis.call('HGET', KEYS[i + 2], 'until') or ''
-  if cooling ~= '' and tonumber(cooling) <= tonumber(now) then
-    cooling = ''
-  end
+  local _, ends = story.cooling(KEYS[i + 2], now)
   local at = #answer
   answer[at + 1] = id or ''
   answer[at + 2] = id and redis.call('GET', remediation .. id) or ''
   answer[at + 3] = redis.call('ZRANGEBYSCORE', KEYS[i + 1], '(' .. since, now, 'WITHSCORES')
-  answer[at + 4] = cooling
+  answer[at + 4] = ends and ends > tonumber(now) and string.format('%d', ends) or ''
 end
 return answer

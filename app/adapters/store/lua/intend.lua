@@ -13,7 +13,7 @@
     KEYS[8]   the activity, JSON
     KEYS[9]   sorted set: activity -> its start, ms since epoch
     KEYS[10]  the same, of the group only
-    KEYS[11]  hash of the group: 'until' -> end of its cooldown, ms since epoch; 'attempt'
+    KEYS[11]  hash of the group: 'until' -> end of its cooldown, ms since epoch; 'attempt', 'since'
     KEYS[12]  sorted set: attempt -> end of its action slot, ms since epoch
     KEYS[13]  sorted set: attempt -> when it was charged, ms since epoch
     KEYS[14]  sorted set of the group: target -> until when it counts as out, ms since epoch
@@ -77,9 +77,9 @@ if redis.call('HGET', leases, target) ~= fence then
   return { 2 }
 end
 if attempt ~= '' and until_at ~= '' then
-  local cooling = redis.call('HMGET', KEYS[11], 'attempt', 'until')
-  if cooling[1] and cooling[1] ~= attempt and tonumber(cooling[2]) > tonumber(now) then
-    return { 3, tonumber(cooling[2]) }
+  local whose, ends = story.cooling(KEYS[11], now)
+  if whose and whose ~= attempt and ends > tonumber(now) then
+    return { 3, ends }
   end
 end
 local spent_until = budget.taken_until(bounded, limits, tonumber(now))

@@ -5,7 +5,8 @@
 
   Input:
     KEYS[1]  hash: 'epoch' -> name of the store's history; 'told_at' -> the leader's time, ms;
-             'engine' -> whom the store belongs to; 'engine_of' -> the instance that said so
+             'engine' -> whom the store belongs to; 'engine_of' -> the instance that said so;
+             'begun_at' -> since when it remembers, ms
     KEYS[2]  counter: grows with every write
     KEYS[3]  hash of the seat: 'instance', 'life', 'term', 'beat'
     KEYS[4]  sorted set: claimed target -> end of its lease, ms since epoch
@@ -18,7 +19,7 @@
     ARGV[6]  its beat
 
   Output:
-    { epoch, counter, instance, life, term, beat, told_at, engine }; numbers as text
+    { epoch, counter, instance, life, term, beat, told_at, engine, begun_at }; numbers as text
 
   The seat is free where nobody has it, where an earlier life of the same instance has it, or
   where it still is as somebody found it who has watched it stand still.
@@ -28,7 +29,7 @@ local instance, life, now, engine = ARGV[1], ARGV[2], ARGV[3], ARGV[4]
 local deserted_term, deserted_beat = ARGV[5], ARGV[6]
 
 local function standing()
-  local about = redis.call('HMGET', meta, 'epoch', 'told_at', 'engine')
+  local about = redis.call('HMGET', meta, 'epoch', 'told_at', 'engine', 'begun_at')
   local who = redis.call('HMGET', seat, 'instance', 'life', 'term', 'beat')
   return {
     about[1] or '',
@@ -39,6 +40,7 @@ local function standing()
     who[4] or '0',
     about[2] or '',
     about[3] or '',
+    about[4] or '',
   }
 end
 

@@ -17,7 +17,7 @@
     KEYS[11]  the activity, JSON
     KEYS[12]  sorted set: activity -> its start
     KEYS[13]  the same, of the group only
-    KEYS[14]  hash of the group: 'until' -> end of its cooldown; 'attempt'
+    KEYS[14]  hash of the group: 'until' -> end of its cooldown; 'attempt', 'since'
     KEYS[15]  sorted set: attempt|target of a restart that helped -> when
     KEYS[16]  sorted set: attempt -> end of its action slot
     KEYS[17]  sorted set of the group: target -> until when it counts as out

@@ -27,10 +27,12 @@
     until:       end of a cooldown that lasts, ms since epoch; empty for none
     failing:     number of failing targets
     left:        ms since epoch; empty for never
+    What was told by a clock that was wrong, and lies ahead, is left out of these two.
     the others:  as they are stored; empty for none
 
   The keys of remediations are found here and not among KEYS; they are in the same slot.
 ]]
+-- include story
 local target, alerts, failures, cooldown = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
 local failing, order, control = KEYS[5], KEYS[6], KEYS[7]
 local now, edge, failing_edge = ARGV[1], ARGV[2], ARGV[3]
@@ -42,13 +44,10 @@ for i, id in ipairs(redis.call('HMGET', target, 'open', 'last')) do
   answer[2 * i] = id and redis.call('GET', remediation .. id) or ''
 end
 
-local group = redis.call('HMGET', cooldown, 'until', 'left')
-local cooling = group[1] or ''
-if cooling ~= '' and tonumber(cooling) <= tonumber(now) then
-  cooling = ''
-end
+local _, cooling = story.cooling(cooldown, now)
+local left = redis.call('HGET', cooldown, 'left')
 answer[5] = redis.call('ZCOUNT', failures, '(' .. edge, now)
-answer[6] = cooling
+answer[6] = cooling and cooling > tonumber(now) and cooling or ''
 
 local controls = redis.call('HMGET', control, 'pause', hold_field, 'brake', 'cleared')
 local cleared = tonumber(controls[4] or '')
@@ -60,7 +59,7 @@ answer[8] = redis.call('HGET', order, 'json') or ''
 for i = 1, 3 do
   answer[8 + i] = controls[i] or ''
 end
-answer[12] = group[2] or ''
+answer[12] = left and not story.is_ahead(left, now) and left or ''
 
 for _, part in ipairs(redis.call('HGETALL', alerts)) do
   answer[#answer + 1] = part

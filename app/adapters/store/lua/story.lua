@@ -52,15 +52,30 @@ function story.write_activity(keys, one, keep_ms, most)
   end
 end
 
+-- Tell whether a moment was told by a clock that was wrong: it lies ahead by more than those of
+-- two hosts differ.
+function story.is_ahead(moment, now)
+  return moment and tonumber(moment) > tonumber(now) + 60000
+end
+
+-- Tell whose cooldown a group has, and until when (ms since epoch), over or not; nil for none.
+function story.cooling(key, now)
+  local running = redis.call('HMGET', key, 'attempt', 'until', 'since')
+  if not running[1] or story.is_ahead(running[3], now) then
+    return nil
+  end
+  return running[1], tonumber(running[2])
+end
+
 -- Begin, move or (without an end) lift a cooldown; another attempt's only gets longer.
 function story.cool(key, attempt, until_at, now, keep_ms)
-  local running = redis.call('HMGET', key, 'attempt', 'until')
+  local whose, ends = story.cooling(key, now)
   if until_at == '' then
-    if running[1] == attempt then
-      redis.call('HDEL', key, 'attempt', 'until')
+    if redis.call('HGET', key, 'attempt') == attempt then
+      redis.call('HDEL', key, 'attempt', 'until', 'since')
     end
-  elseif not running[1] or running[1] == attempt or tonumber(running[2]) < tonumber(until_at) then
-    redis.call('HSET', key, 'attempt', attempt, 'until', until_at)
+  elseif not whose or whose == attempt or ends < tonumber(until_at) then
+    redis.call('HSET', key, 'attempt', attempt, 'until', until_at, 'since', now)
     local left = math.max(0, tonumber(until_at) - tonumber(now))
     redis.call('PEXPIRE', key, string.format('%d', left + tonumber(keep_ms)))
   end
