@@ -184,7 +184,7 @@ async def test_a_token_that_is_renewed(server: RedisServer, grafana: Grafana) ->
 async def test_a_tarpit_keeps_no_note_waiting(server: RedisServer, grafana: Grafana) -> None:
     grafana.hangs = True
     async with controller(server.url, grafana) as site:
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(12):  # a hundred waits for Grafana would take 20 s
             for number in range(100):
                 await site.step(400 * number, leaving(attempt(number, acted_at=at(61))))
         await eventually(lambda: _was_asked(grafana, 2))
