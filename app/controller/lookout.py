@@ -69,6 +69,8 @@ class Lookout:
         self._found: dict[str, datetime] = {}
         #: Groups without an original.
         self._orphaned: dict[str, datetime] = {}
+        #: Of what a wrong clock has told for a time to come: since when we know of it.
+        self._to_come: dict[str, datetime] = {}
 
     async def roster(self) -> Roster:
         """List the engine's containers. :raises EngineUnavailable:"""
@@ -99,17 +101,24 @@ class Lookout:
             if member.clone_of is not None:
                 one = await self._clone(member, originals, stories, now=now)
                 clones += [] if one is None else [one]
-        last = await self._last_departure(group)
+        left = await self._last_departure(group, now=now)
         crowd = Crowd(
             id=str(group),
             originals=originals,
             clones=tuple(clones),
             is_service=any(one.is_swarm_task for one in members),
             is_open=bool(stories) or any(one.remediation is not None for one in originals),
-            closed_at=max(filter(None, (_closed_at(one) for one in originals)), default=None),
+            closed_at=max(
+                (
+                    self._past(one.previous.id, one.previous.closed_at, now)
+                    for one in originals
+                    if one.previous is not None and one.previous.closed_at is not None
+                ),
+                default=None,
+            ),
             orphaned=orphaned,
-            left_at=last.finished_at if last is not None else None,
-            has_failed=last is not None and last.status is ActivityStatus.FAILED,
+            left_at=left[0] if left is not None else None,
+            has_failed=left is not None and left[1].status is ActivityStatus.FAILED,
         )
         book = self._rules.book
         containers = [one.observation.container for one in seen]
@@ -133,15 +142,18 @@ class Lookout:
         )
         return [one for one in found if one.group == str(group)]
 
-    async def _last_departure(self, group: GroupId) -> Activity | None:
+    async def _last_departure(
+        self, group: GroupId, *, now: datetime
+    ) -> tuple[datetime, Activity] | None:
+        """Find the one that ended last, and when that was."""
         found = await self._store.history.activities(group=str(group), limit=_LATELY)
         over = [
-            one
+            (self._past(one.id, one.finished_at or one.started_at, now), one)
             for one in found
             if one.kind is ActivityKind.SCALE_IN
             and one.status in (ActivityStatus.SUCCESSFUL, ActivityStatus.FAILED)
         ]
-        return max(over, key=lambda one: one.finished_at or one.started_at, default=None)
+        return max(over, key=lambda one: one[0], default=None)
 
     async def _clone(
         self,
@@ -169,7 +181,7 @@ class Lookout:
             self._ill.pop(listed.id, None)
         return CloneSeen(
             listed=listed,
-            made_at=min(now, _made_at(listed, record) or known_since),
+            made_at=self._past(listed.id, _made_at(listed, record) or known_since, now),
             recorded=recorded,
             known_since=known_since,
             made_by=attempt_id,
@@ -181,10 +193,18 @@ class Lookout:
             protected=member.protected,
         )
 
-    def _since(self, kept: dict[str, datetime], container_id: str, now: datetime) -> datetime:
+    def _since(self, kept: dict[str, datetime], key: str, now: datetime) -> datetime:
         if len(kept) >= _CAP:
             kept.clear()
-        return min(now, kept.setdefault(container_id, now))
+        # Kept anew where our clock was set back: as old as it is then, it would stay for hours.
+        kept[key] = since = min(now, kept.get(key, now))
+        return since
+
+    def _past(self, key: str, at: datetime, now: datetime) -> datetime:
+        """Tell when something was: what is said to be yet to come was when we heard of it."""
+        if at <= now and key not in self._to_come:
+            return at
+        return min(at, self._since(self._to_come, key, now))
 
 
 def old_clones(roster: Roster, *, now: datetime) -> tuple[Listed, ...]:
@@ -196,10 +216,6 @@ def old_clones(roster: Roster, *, now: datetime) -> tuple[Listed, ...]:
         and one.listed.created_at is not None
         and now - one.listed.created_at > _OLD
     )
-
-
-def _closed_at(seen: Observation) -> datetime | None:
-    return seen.previous.closed_at if seen.previous is not None else None
 
 
 def _policy(seen: list[Seen], book: Rulebook) -> Policy:

@@ -291,7 +291,9 @@ def _calm(crowd: Crowd, clone: CloneSeen, policy: Policy, *, now: datetime) -> L
     if now < quiet_since + rules.after:
         return Stay(reason=Reason.NEEDED, until=quiet_since + rules.after)
     cooling = [seen.group.cooling_until for seen in crowd.asked]
-    rests = [until for until in cooling if until is not None]
+    # One that would last for longer than a whole one was begun by a clock that was wrong.
+    latest = now + policy.scale_out.cooldown
+    rests = [until for until in cooling if until is not None and until <= latest]
     rests += [crowd.left_at + rules.every] if crowd.left_at is not None else []
     if rests and now < max(rests):
         return Stay(reason=Reason.COOLDOWN, until=max(rests))
