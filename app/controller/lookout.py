@@ -204,20 +204,24 @@ class Lookout:
         return listed.created_at <= begun_at + GRACE
 
     def _closed_at(self, seen: Observation, now: datetime) -> datetime | None:
-        at = seen.previous.closed_at if seen.previous is not None else None
-        return None if at is None else self._not_ahead(f"story of {seen.target}", at, now)
+        story = seen.previous
+        if story is None or story.closed_at is None:
+            return None
+        return self._not_ahead(story.id, story.closed_at, now)
 
     def _not_ahead(self, what: str, at: datetime, now: datetime) -> datetime:
-        """Take what lies ahead for having happened when we heard of it."""
+        """Tell when something was: what is said to be yet to come was when we heard of it."""
         if at <= now:
             self._ahead.pop(what, None)
             return at
         return self._since(self._ahead, what, now)
 
-    def _since(self, kept: dict[str, datetime], container_id: str, now: datetime) -> datetime:
+    def _since(self, kept: dict[str, datetime], key: str, now: datetime) -> datetime:
         if len(kept) >= _CAP:
             kept.clear()
-        return min(now, kept.setdefault(container_id, now))
+        # Kept anew where our clock was set back: as old as it is then, it would stay for hours.
+        kept[key] = since = min(now, kept.get(key, now))
+        return since
 
 
 def old_clones(roster: Roster, *, now: datetime) -> tuple[Listed, ...]:

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from app.adapters.store.codec import to_ms
 from app.controller.wish import Wish
 from app.domain.activity import Activity, ActivityKind, ActivityStatus
 from app.domain.alert import AlertStatus
@@ -16,7 +17,8 @@ from app.domain.audit import AuditKind
 from app.domain.container import Container, Health, RunState
 from app.domain.control import Halt
 from app.domain.decision import Action, Reason, Verdict
-from app.domain.remediation import Trigger
+from app.domain.remediation import State, Trigger
+from app.domain.target import GroupId
 from app.domain.usage import Used
 from app.errors import (
     EngineRefused,
@@ -35,8 +37,8 @@ from app.policies.spec import (
     ScaleOutRules,
     Strategy,
 )
-from app.ports import Deadline
-from tests.builders import ENGINE, START, TARGET, alert, at, container, listed_alert
+from app.ports import Cooldown, Deadline
+from tests.builders import ENGINE, START, TARGET, alert, at, container, listed_alert, remediation
 from tests.controller.house import House, VirtualClock, build, pass_time, working
 from tests.controller.town import FrozenEngine, Town
 from tests.fakes import FakeAlertmanager, FakeEngine, LivelyEngine, web
@@ -194,6 +196,52 @@ async def test_a_clone_leaves_when_it_has_been_quiet_for_long_enough(stage: Stag
     )
     assert dossier.left_at == ended.finished_at
     assert AFTER + DRAIN <= stage.gone()[0] <= AFTER + DRAIN + 15
+
+
+async def told_ahead(stage: Stage, what: str, hours: float) -> None:
+    """Have something kept that a wrong clock has told for a time to come."""
+    ahead = hours * 3600
+    one = stage.has(clone(), seconds=ahead if what == "made" else -60)
+    over = made(one, seconds=ahead, id="web-0.0.in", kind=ActivityKind.SCALE_IN)
+    match what:
+        case "left":
+            stage.memory.write_activity(over)
+        case "failed":
+            stage.memory.write_activity(replace(over, status=FAILED))
+        case "cooling":
+            ends = Cooldown(group=TARGET, attempt_id="web-0.0", until=at(ahead))
+            stage.memory._cool(ends, to_ms(at(ahead)))
+        case "closed":
+            story = remediation(state=State.CLOSED, closed_at=at(ahead))
+            stage.memory._write(TARGET, story)
+
+
+@pytest.mark.parametrize("what", ["made", "left", "failed", "cooling", "closed"])
+async def test_what_is_kept_of_a_time_to_come_keeps_nobody_until_then(
+    stage: Stage, what: str
+) -> None:
+    await told_ahead(stage, what, hours=5)
+
+    async with stage.works(seconds=AFTER - 60):
+        assert stage.gone() == []
+        await pass_time(seconds=60 + DRAIN + 15)
+
+    assert stage.engine.names() == {"web"}
+    (ended,) = [one for one in await stage.ends() if one.id != "web-0.0.in"]
+    assert told(ended) == (SUCCESSFUL, Reason.QUIET, "web_new1")
+
+
+async def test_a_clock_that_is_set_back_lets_nobody_wait_for_the_old_time(stage: Stage) -> None:
+    """Since when something is known was kept by that clock, too."""
+    await told_ahead(stage, "made", hours=5)
+    lookout = stage.house.controller.departures._lookout
+    seen = [
+        (await lookout.look(GroupId(ENGINE, "web"), now=at(seconds))).crowd.clones[0].made_at
+        for seconds in (7200, 7260, 60, 1800, 6 * 3600)
+    ]
+
+    # What has come by now may well be true: nobody leaves too soon for it.
+    assert seen == [at(7200), at(7200), at(60), at(60), at(5 * 3600)]
 
 
 async def test_its_lines_in_the_audit(stage: Stage) -> None:

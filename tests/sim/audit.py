@@ -66,11 +66,8 @@ class Audit:
     def _check_charges(self) -> None:
         now = self._watch._now()
         charged = sync(self._watch.truth.failures.charged(since=now - _HOUR))
-        intended = sum(
-            now - intent.attempt.intent_at <= _HOUR + timedelta(minutes=2)
-            for intent in self._watch.intents.values()
-        )
-        intended += self._watch.departed(now - _HOUR - timedelta(minutes=2))
+        since = now - _HOUR - timedelta(minutes=2)
+        intended = self._watch.attempts(since) + self._watch.departed(since)
         calm = self._loop.now - self._watch.lost_at > 4000
         if len(charged) > intended and calm:
             self._fail("I5", f"{len(charged)} charges for {intended} attempts")

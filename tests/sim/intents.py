@@ -80,6 +80,8 @@ class Intents:
         self.times = Times(lambda: loop.now)
         self.ladder = Ladder(truth, daemon, prometheus, rulebook, fail, told, self.times)
         self.intents: dict[str, Intent] = {}
+        #: What was not written when its caller gave up, and may be yet: until when.
+        self._doubtful: dict[str, tuple[Intent, float]] = {}
         #: Attempt -> starts of containers that it made.
         self.starts: dict[str, int] = {}
         #: When actions were sent first, by attempt.
@@ -116,6 +118,7 @@ class Intents:
 
     def intended(self, process: Process, record: Remediation) -> Callable[[], None]:
         """See an intent that is being written; answer what takes that back."""
+        self._look_again()
         attempt = record.open_attempt
         assert attempt is not None
         known = self.intents.get(attempt.id)
@@ -143,6 +146,25 @@ class Intents:
         if known is not None and known.attempt.action is not attempt.action:
             self.fail("I2", f"{attempt.id} is another action than before")
         return back
+
+    def doubted(self, record: Remediation) -> None:
+        """Have an intent looked for again, whose writer gave up: it may arrive after that."""
+        attempt = record.open_attempt
+        assert attempt is not None
+        self._doubtful[attempt.id] = (self.intents[attempt.id], self._loop.now + LATE_S)
+
+    def _look_again(self) -> None:
+        for key, (intent, until) in list(self._doubtful.items()):
+            if self.is_written(intent.record):
+                self.intents.setdefault(key, intent)
+                del self._doubtful[key]
+            elif self._loop.now > until:
+                del self._doubtful[key]
+
+    def attempts(self, since: datetime) -> int:
+        """Count the attempts that were intended, or may have been, at that time or later."""
+        self._look_again()
+        return sum(one.attempt.intent_at >= since for one in self.intents.values())
 
     def _check_id(self, attempt: Attempt, record: Remediation) -> None:
         if self._loop.now - self.lost_at < 600:
@@ -222,7 +244,10 @@ class WatchedRecords:
             await self._port.intend(claim, remediation, **more)
         except BaseException as exc:
             # Refused, or it died before it heard of that: nothing was written.
-            if isinstance(exc, Permanent) or not self._watch.is_written(remediation):
+            if isinstance(exc, Permanent):
+                before()
+            elif not self._watch.is_written(remediation):
+                self._watch.doubted(remediation)
                 before()
             raise
 

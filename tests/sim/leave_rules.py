@@ -93,16 +93,17 @@ class LeaveRules:
         """Tell whether the group was in need, or had been, by what the store knew then."""
         group, at = activity.group, activity.started_at
         made = sync(self._watch.truth.history.activity(self._label(activity)))
-        quiet_since = made.finished_at or made.started_at if made is not None else None
+        quiet = [] if made is None else [(_came(made), self._came_up(activity))]
         for story in self._stories(group):
             closed_at = story.closed_at
             if closed_at is None:
                 if story.opened_at < at - _MOMENT:
                     return "D4", f"{activity.container} leaves while {story.id} is {story.state}"
             elif closed_at <= at and story.opened_at < at:
-                quiet_since = max(closed_at, quiet_since or closed_at)
-        if quiet_since is not None and at - quiet_since < self._policy.scale_in.after:
-            return "D4", f"{activity.container} leaves after {at - quiet_since} of quiet"
+                quiet.append((closed_at, self._watch.times.closed(story.id)))
+        for quiet_since, truly in quiet:
+            if self._is_too_short(at - quiet_since, truly):
+                return "D4", f"{activity.container} leaves after {at - quiet_since} of quiet"
         for one in self._crowds.group(group):
             since = self._listed_since(one.name)
             fires = self._watch.ladder.fires(one.name)
@@ -111,6 +112,18 @@ class LeaveRules:
             if not is_clone(one) and not self._crowds.served_lately(one.id, self._look_s):
                 return "D4", f"{activity.container} leaves while {one.name} does not serve"
         return None
+
+    def _is_too_short(self, quiet: timedelta, since: float | None) -> bool:
+        """Tell whether it was quiet for too short a time, by the records and by the true time."""
+        after: timedelta = self._policy.scale_in.after
+        if since is None:
+            return quiet < after
+        least = after.total_seconds() * (1 - self._sim.profile.drift) - self._look_s
+        return quiet < after and bool(self._loop.now - since < least)
+
+    def _came_up(self, activity: Activity) -> float | None:
+        starts = self._sim.daemon.starts
+        return next((one.at for one in starts if one.container_id == activity.container_id), None)
 
     def _label(self, activity: Activity) -> str:
         one = self._sim.daemon.inside.get(activity.container_id or "")

@@ -18,7 +18,7 @@ _SAME = timedelta(milliseconds=2)
 
 class Times:
     """
-    Of failed restarts, and of what makes them count no more.
+    Of failed restarts, of what makes them count no more, and of the ends of stories.
 
     :param now: the true time, seconds
     """
@@ -28,6 +28,7 @@ class Times:
         self._failed: dict[str, Span] = {}
         #: Remediations -> what they say of when they scaled out, and when that was.
         self._outside: dict[str, list[tuple[datetime, Span]]] = {}
+        self._closed: dict[str, float] = {}
         #: Notes of which nobody knows yet whether they were written.
         self._open: set[str] = set()
         #: True times, and what the clock of whoever wrote said: the furthest since each.
@@ -46,6 +47,8 @@ class Times:
                 first = self._failed.get(one.id, span)[0]
                 self._failed[one.id] = (first, span[1])
                 (self._open.discard if answered else self._open.add)(one.id)
+        if record.closed_at is not None:
+            self._closed.setdefault(record.id, sent)
         if record.scaled_out_at is not None and self.scaled_out(record) is None:
             self._outside.setdefault(record.id, []).append((record.scaled_out_at, span))
 
@@ -62,6 +65,10 @@ class Times:
     def failed(self, attempt_id: str) -> Span | None:
         """Tell when a failure was written; None: nobody has seen it."""
         return self._failed.get(attempt_id)
+
+    def closed(self, remediation_id: str) -> float | None:
+        """Tell when a remediation was closed, or was about to be; None: nobody has seen it."""
+        return self._closed.get(remediation_id)
 
     def scaled_out(self, record: Remediation) -> Span | None:
         """Tell when it was written that a remediation has scaled out; None: nobody has seen it."""
