@@ -231,7 +231,7 @@ class Ladder:
             )
 
     def _check_told(self, told: Told, name: str, settle: float, read_at: float) -> None:
-        ill_since, over_since = told.ill_since(name), told.over_since(name)
+        ill_since, over_since = told.ill_since(name), told.perhaps_over_since(name)
         if ill_since is not None and ill_since < read_at:
             self._fail("V1", f"{name} has recovered {read_at - ill_since:.0f} s after it fell ill")
         if over_since is not None and over_since <= read_at < over_since + settle - 1:

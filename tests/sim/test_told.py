@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Iterator
+from dataclasses import replace
 from random import Random
 
 import pytest
@@ -51,6 +52,18 @@ def ear() -> Iterator[Ear]:
     ear = Ear()
     yield ear
     ear.loop.close()
+
+
+def test_an_end_whose_answer_was_lost_may_have_been_kept(ear: Ear) -> None:
+    one = alert(starts_at=at(0))
+    ear.hear(10.0, one)
+    ear.hear(20.0, replace(one, status=ENDED), status=503)
+    assert ear.over_at(25.0) is None
+    assert ear.told.perhaps_over_since("web") is None
+    ear.hear(30.0, replace(one, status=ENDED))
+
+    assert ear.over_at(40.0) == 30.0
+    assert ear.told.perhaps_over_since("web") == 20.0
 
 
 def test_what_nobody_told_is_over(ear: Ear) -> None:

@@ -45,6 +45,9 @@ class _Heard:
     #: The latest life whose end was answered, and since when that is known.
     ended: datetime | None = None
     ended_at: float = -1e9
+    #: The latest life whose end was sent, and when first: kept perhaps, its answer lost.
+    ending: datetime | None = None
+    ending_at: float = -1e9
 
 
 class Told:
@@ -70,8 +73,11 @@ class Told:
 
     def _sending(self, alerts: Sequence[Alert]) -> None:
         for alert in self._ours(alerts):
+            heard = self._heard(alert)
             if alert.status is AlertStatus.FIRING:
-                self._heard(alert).sent.hear(alert.starts_at, self._loop.now)
+                heard.sent.hear(alert.starts_at, self._loop.now)
+            elif heard.ending is None or alert.starts_at > heard.ending:
+                heard.ending, heard.ending_at = alert.starts_at, self._loop.now
 
     def _answered(self, alerts: Sequence[Alert]) -> None:
         for alert in self._ours(alerts):
@@ -93,6 +99,20 @@ class Told:
                 return None
             latest = max(latest, until)
         return latest
+
+    def perhaps_over_since(self, root: str) -> float | None:
+        """Since when it may be believed that it is over; None: nobody may believe that now."""
+        if self.over_since(root) is None:
+            return None
+        return max(
+            (
+                min(self._until(heard, heard.sent), heard.ending_at)
+                if heard.ending is not None and heard.ending == heard.sent.life
+                else self._until(heard, heard.sent)
+                for heard in self._of(root)
+            ),
+            default=-1e9,
+        )
 
     def ill_since(self, root: str) -> float | None:
         """Since when everybody must know that it is ill; None: nobody must."""
