@@ -156,15 +156,6 @@ class Desk:
         """Where answers under an Idempotency-Key are kept."""
         return self._store.orders
 
-    async def failure_counts(self) -> Mapping[str, int]:
-        """Count failed restarts in the window, by container's name. :raises StoreUnavailable:"""
-        roster = self._census.last
-        counts = {}
-        for member in roster.targets() if roster is not None else ():
-            record = await self._store.records.remediation_of(str(member.target))
-            counts[member.listed.name] = await self._failures(member, self._policy(member, record))
-        return counts
-
     async def _holds(self) -> Mapping[str, Halt]:
         return await holds_in_force(self._store.controls, now=self._clock.now())
 

@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # Installs what is missing of the programs that the tests run and that the stand-in images are made of.
 #   programs.sh [PROGRAM...]     (default: what nearly every test needs; debootstrap only the base
-#                                 image, the balancers and wrk only the tests of examples/)
+#                                 image, the balancers and wrk only the tests of examples/, chromium
+#                                 only those of the pages)
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")"
 . ./common.sh
@@ -21,6 +22,7 @@ known=(
     nginx:nginx
     caddy:caddy
     wrk:wrk
+    chromium:chromium
 )
 wanted=("$@")
 if [ "${#wanted[@]}" -eq 0 ]; then
