@@ -138,6 +138,8 @@ class Chaos(WorldFaults):
         if node is None or node.process is None or node.clock is None:
             return
         seconds = self._random.uniform(20.0, 1800.0)
+        if node.process.frozen:
+            return  # it wakes before that time is over: its clocks would have run back
         self._say("suspended", f"{node.name} {seconds:.0f}")
         node.process.freeze(seconds)
         node.clock.suspended(seconds)
