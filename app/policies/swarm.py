@@ -13,7 +13,7 @@ from typing import Final
 
 from app.domain.container import Container, Health, Listed, RunState
 from app.domain.fidelity import Fate, FidelityItem, FidelityReport, RefusalReason
-from app.domain.service import Service, ServiceMode, ServiceTask, TaskState, UpdateState
+from app.domain.service import OVER, Service, ServiceMode, ServiceTask, TaskState, UpdateState
 from app.policies.spec import SourceAfterwards
 
 SERVICE_ID: Final = "com.docker.swarm.service.id"
@@ -125,9 +125,30 @@ def trouble_of_the_newest(service: Service) -> str | None:
 def is_being_replaced(service: Service) -> bool:
     """Tell that Swarm is replacing tasks just now, by whomever: hands off."""
     update = service.update
-    return update is not None and update.state in (
-        UpdateState.UPDATING,
-        UpdateState.ROLLBACK_STARTED,
+    if update is None or _waits_for_the_lost(service):
+        return False
+    return update.state in (UpdateState.UPDATING, UpdateState.ROLLBACK_STARTED)
+
+
+def _waits_for_the_lost(service: Service) -> bool:
+    """
+    Tell that a forced update has done all that it can, and waits for a task on a lost node.
+
+    Swarm waits for each task that it has made, also for one that it has given up itself since,
+    with its node (measured with engine 20.10: for 100 s and more, until the node was back).
+    """
+    if service.is_remade or service.update is None:
+        return False
+    newest = [one for one in service.tasks if one.forced == service.forced]
+    running = [one for one in newest if one.is_running]
+    is_complete = len(running) == sum(one.is_wanted for one in service.tasks)
+    return (
+        service.update.state is UpdateState.UPDATING
+        and is_complete
+        and len(running) >= (service.replicas or 1)
+        and any(
+            one.desired in OVER and one.state not in (TaskState.RUNNING, *OVER) for one in newest
+        )
     )
 
 

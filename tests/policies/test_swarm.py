@@ -272,6 +272,40 @@ def test_an_update_is_going_on_or_given_up(
     assert container_at(one).is_replacing is replacing
 
 
+#: Given to a node that was lost before it could begin.
+LOST: Any = {"node": "n2", "state": TaskState.ASSIGNED, "container_id": None, **OVER}
+
+
+@pytest.mark.parametrize(
+    ("tasks", "more", "replacing"),
+    [
+        pytest.param([task(2, 3, forced=1)], {}, False, id="all-others-run"),
+        pytest.param([coming(2, 3, forced=1)], {}, True, id="one-is-on-its-way"),
+        pytest.param([task(2, 3, forced=0)], {}, True, id="one-is-still-to-be-replaced"),
+        pytest.param([], {}, True, id="one-is-missing"),
+        pytest.param([task(2, 3, forced=1)], {"is_remade": True}, True, id="a-deploy"),
+        pytest.param(
+            [task(2, 3, forced=1)],
+            {"update": ServiceUpdate(state=UpdateState.ROLLBACK_STARTED)},
+            True,
+            id="a-rollback",
+        ),
+        pytest.param(
+            [], {"mode": ServiceMode.GLOBAL, "replicas": None, "declared": None}, False, id="global"
+        ),
+    ],
+)
+@pytest.mark.parametrize("is_lost", [True, False])
+def test_an_update_that_waits_for_a_lost_node_only_holds_nobody(
+    tasks: list[ServiceTask], more: dict[str, Any], replacing: bool, is_lost: bool
+) -> None:
+    more = {"update": ServiceUpdate(state=UpdateState.UPDATING), "replicas": 2, **more}
+    lost = [task(2, 2, forced=1, **LOST)] if is_lost else []
+    one = service(task(1, 1, forced=1), *lost, *tasks, forced=1, **more)
+
+    assert swarm.is_being_replaced(one) is (replacing or not is_lost)
+
+
 @pytest.mark.parametrize(
     ("state", "is_remade", "left_alone"),
     [
