@@ -6,7 +6,7 @@ PYTHON := $(VENV)/bin/python
 READY := $(VENV)/.ready
 
 .DEFAULT_GOAL := all
-.PHONY: all setup check test load unit bench chaos failover storm sim demo up down lock clean help
+.PHONY: all setup check test load unit bench chaos failover storm sim demo docs up down lock clean help
 
 all: check test
 
@@ -24,6 +24,7 @@ help:
 	@echo "make failover how long nobody acts when the one that acts is gone (N=50 samples)"
 	@echo "make storm    ten thousand alerts in a minute, and in one request"
 	@echo "make sim      simulated hours with faults (HOURS SEEDS SEED PROFILE BACKEND OUT)"
+	@echo "make docs     renew what is made from the code: openapi.json, api.md, metrics.md"
 	@echo "make lock     renew the hash-locked requirements"
 
 setup: $(READY)
@@ -47,6 +48,9 @@ load: $(READY)
 
 unit: $(READY)
 	$(PYTHON) -m pytest -m "not docker and not stack" $(TESTS)
+
+docs: $(READY)
+	$(PYTHON) -m tests.reference
 
 demo: $(READY)
 	deploy/airgap/with-lab.sh $(PYTHON) deploy/demo/demo.py

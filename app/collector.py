@@ -155,7 +155,8 @@ async def serving(listen: Address, page: Collector) -> AsyncIterator[None]:
             await web.TCPSite(runner, listen.host, listen.port).start()
         except OSError as exc:
             raise BadConfiguration(
-                f"RELEVO_COLLECT_LISTEN: cannot listen on {listen}: {exc.strerror}"
+                f"RELEVO_COLLECT_LISTEN: cannot listen on {listen}: {exc.strerror}; stop who "
+                "does (ss -ltnp says who), or set it to another address, and tell Prometheus"
             ) from exc
         yield
     finally:

@@ -2,6 +2,7 @@
 
 import logging
 import sys
+from typing import Any
 
 import structlog
 
@@ -19,13 +20,14 @@ def configure_logging(style: str) -> None:
         structlog.processors.StackInfoRenderer(),
         structlog.processors.format_exc_info,
     ]
-    render: structlog.typing.Processor
+    render: list[structlog.typing.Processor]
     if style == "json":
-        render = structlog.processors.JSONRenderer()
+        render = [structlog.processors.JSONRenderer()]
     else:
-        render = structlog.processors.LogfmtRenderer(
+        logfmt = structlog.processors.LogfmtRenderer(
             key_order=["ts", "level", "event"], drop_missing=True, bool_as_flag=False
         )
+        render = [_visible, logfmt]
     structlog.configure(
         processors=[*shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
         logger_factory=structlog.stdlib.LoggerFactory(),
@@ -36,7 +38,7 @@ def configure_logging(style: str) -> None:
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
             foreign_pre_chain=shared,
-            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, render],
+            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *render],
         )
     )
     root = logging.getLogger()
@@ -44,3 +46,18 @@ def configure_logging(style: str) -> None:
     root.setLevel(logging.INFO)
     # httpx says a line per request, which is a line per look.
     logging.getLogger("httpx").setLevel(logging.WARNING)
+
+
+def _visible(_: Any, __: str, event: structlog.typing.EventDict) -> structlog.typing.EventDict:
+    """Write out what a terminal would obey: names and messages of others are logged."""
+    return {
+        key: value if value is None or isinstance(value, bool) else _written_out(str(value))
+        for key, value in event.items()
+    }
+
+
+def _written_out(text: str) -> str:
+    # The renderer itself escapes line feeds.
+    return "".join(
+        char if char.isprintable() or char == "\n" else ascii(char)[1:-1] for char in text
+    )

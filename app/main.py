@@ -24,6 +24,7 @@ from app.adapters.memento import open_keepsake
 from app.adapters.ourselves import ourselves
 from app.adapters.policy_file import load_rulebook, parse_rulebook
 from app.adapters.prometheus import PrometheusSamples
+from app.adapters.prometheus_usage import PrometheusUsage
 from app.adapters.store import open_store
 from app.adapters.store.embedded import embedded_server
 from app.api.app import create_app
@@ -32,7 +33,9 @@ from app.errors import BadConfiguration
 from app.policies.spec import Patience, Rulebook
 from app.settings import Settings
 from app.web import docs
+from app.web.links import Links
 from app.web.patience import PatientHttp
+from app.web.site import site
 from app.wiring import Controller, Habits, Outside, wire
 
 log: Final = structlog.get_logger("relevo")
@@ -87,6 +90,9 @@ async def open_controller(settings: Settings, rulebook: Rulebook) -> AsyncIterat
             alerts=alerts,
             sink=alerts,
             samples=samples,
+            usage=(
+                PrometheusUsage(settings.prometheus_url, http) if settings.prometheus_url else None
+            ),
             messages=grafana_of(settings, http),
         )
         habits = Habits(
@@ -109,6 +115,9 @@ async def open_controller(settings: Settings, rulebook: Rulebook) -> AsyncIterat
             reloading=controller.reloading,
             parse=parse_rulebook,
             telemetry=controller.telemetry,
+            board=controller.board,
+            feed=controller.feed,
+            samples=controller.samples,
             clock=outside.clock,
             tokens=_tokens(settings),
         )
@@ -125,7 +134,7 @@ async def serve(settings: Settings) -> None:
     async with open_controller(settings, rulebook) as opened:
         server = _Server(
             uvicorn.Config(
-                create_app(opened.parts, docs.router),
+                create_app(opened.parts, docs.router, site(_links(settings))),
                 host=settings.listen.host,
                 port=settings.listen.port,
                 log_config=None,
@@ -192,7 +201,9 @@ class _Server(uvicorn.Server):
             # uvicorn's word for an address that it cannot listen on; it has no exception for it.
             where = f"{self.config.host}:{self.config.port}"
             raise BadConfiguration(
-                f"RELEVO_LISTEN: cannot listen on {where}: {exc.__context__}"
+                f"RELEVO_LISTEN: cannot listen on {where}: {exc.__context__}; stop who does "
+                "(ss -ltnp says who), or set it to another address, and tell Prometheus, "
+                "Alertmanager and RELEVO_URL"
             ) from exc.__context__
 
 
@@ -206,6 +217,17 @@ def grafana_of(settings: Settings, http: httpx.AsyncClient) -> GrafanaAnnotation
     if url is None or (token is None and not httpx.URL(url).userinfo):
         return None
     return GrafanaAnnotations(url, token, http)
+
+
+def _links(settings: Settings) -> Links:
+    """Find where the pages may lead to."""
+    return Links(
+        prometheus=settings.prometheus_url,
+        alertmanager=next(iter(settings.alertmanager_url), None),
+        grafana=settings.grafana_url,
+        external_url=settings.external_url,
+        label_prefix=settings.label_prefix,
+    )
 
 
 def _urls(settings: Settings) -> tuple[str, ...]:

@@ -4,12 +4,14 @@ from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 
 from app.controller.act import Actor
+from app.controller.board import Board
 from app.controller.casefile import Clerk
 from app.controller.courier import Courier
 from app.controller.crier import Crier
 from app.controller.departure import Departure
 from app.controller.desk import Desk
 from app.controller.dismiss import Dismissal
+from app.controller.feed import Feed
 from app.controller.freshness import Freshness
 from app.controller.gauges import Gauges
 from app.controller.hand import Hand
@@ -32,10 +34,12 @@ from app.controller.reconcile import Reconciler
 from app.controller.reload import Reloading
 from app.controller.resync import Resync
 from app.controller.rules import Rules
+from app.controller.samples import Samples
 from app.controller.scaling import Departures
 from app.controller.telemetry import Telemetry
 from app.controller.teller import Teller
 from app.controller.tenure import Tenure
+from app.controller.vitals import VitalSigns
 from app.controller.witness import Witness
 from app.controller.worker import Step, Worker
 from app.policies.backoff import longest_wait
@@ -63,6 +67,9 @@ class Controller:
     departures: Departures
     step: Step
     pulse: Pulse
+    board: Board
+    feed: Feed
+    samples: Samples
     crier: Crier | None
     courier: Courier | None
 
@@ -71,7 +78,9 @@ class Controller:
         """What runs until it is cancelled, besides worker and tenure, which end in order."""
         some = (self.crier, self.courier)
         more = tuple(one.run for one in some if one is not None)
-        return (self.resync.run, self.witness.run, self.pulse.run, self.departures.run, *more)
+        shown = (self.feed.run, self.samples.run)
+        own = (self.resync.run, self.witness.run, self.pulse.run, self.departures.run)
+        return (*own, *shown, *more)
 
 
 def wire(
@@ -146,6 +155,7 @@ def wire(
             prefix=prefix,
             count=telemetry.cried,
             speaks=lambda: tenure.speaks,
+            mode=mode,
         )
     tell = crier.wake if crier is not None else _nobody
     courier = None
@@ -208,7 +218,15 @@ def wire(
         may_claim=lambda: tenure.may_claim,
     )
     resync = Resync(pictures, store, clock, rules=rules, wake=worker.wake, tenure=tenure)
-    overview = Overview(store, census, clock, rules=rules, mode=mode, tenure=tenure)
+    overview = Overview(
+        store,
+        census,
+        clock,
+        rules=rules,
+        mode=mode,
+        tenure=tenure,
+        deliveries=courier.view if courier is not None else _nobody,
+    )
     counting = Counting(store.history, prefix=prefix, stays=lambda: departures.stays)
     desk = Desk(store, census, readiness, counting, clock, rules=rules, prefix=prefix, mode=mode)
     return Controller(
@@ -237,7 +255,15 @@ def wire(
             dismissal=Dismissal(lookout, departure, store.scaling),
         ),
         gauges=Gauges(
-            overview, desk, census, store.schedule, pictures, resync, witness, clock, telemetry
+            overview,
+            VitalSigns(store, census, clock, rules=rules, prefix=prefix),
+            census,
+            store.schedule,
+            pictures,
+            resync,
+            witness,
+            clock,
+            telemetry,
         ),
         reloading=Reloading(load, rules, telemetry, clock, ask=resync.ask),
         resync=resync,
@@ -246,6 +272,9 @@ def wire(
         departures=departures,
         step=reconciler.step,
         pulse=Pulse(telemetry),
+        board=Board(desk, overview, census, store.history, clock),
+        feed=Feed(store, census, tenure, life=habits.life),
+        samples=Samples(engine, census, clock, outside.usage),
         crier=crier,
         courier=courier,
     )

@@ -101,6 +101,9 @@ async def _served(house: House) -> AsyncIterator[httpx.AsyncClient]:
         telemetry=house.telemetry,
         clock=house.clock,
         tokens=Tokens({}),
+        board=house.controller.board,
+        feed=house.controller.feed,
+        samples=house.controller.samples,
     )
     config = uvicorn.Config(create_app(parts), port=0, log_level="warning", access_log=False)
     server = uvicorn.Server(config)

@@ -21,6 +21,11 @@ if [ "${RELEVO_METRICS:-collector}" = cadvisor ]; then
     export COMPOSE_PROFILES="cadvisor${COMPOSE_PROFILES:+,$COMPOSE_PROFILES}"
 fi
 
+# Where Grafana is on, Relevo writes its annotations there.
+if [[ ",${COMPOSE_PROFILES:-}," == *,grafana,* ]]; then
+    export RELEVO_GRAFANA_URL_FILE="${RELEVO_GRAFANA_URL_FILE:-/run/secrets/relevo_grafana_url}"
+fi
+
 if docker compose version >/dev/null 2>&1; then
     exec docker compose --file "$deploy/compose.yaml" "$@"
 elif have docker-compose; then

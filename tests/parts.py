@@ -30,6 +30,7 @@ _PROGRAMS = {
     "nginx": ("nginx",),
     "caddy": ("caddy",),
     "wrk": ("wrk",),
+    "chromium": ("chromium",),
 }
 _INSTALL = Path(__file__).resolve().parents[1] / "deploy" / "airgap" / "programs.sh"
 #: Where Debian puts servers, which is not on everybody's PATH.

@@ -52,6 +52,7 @@ from tests.builders import (
 from tests.controller.house import House, VirtualClock, build, pass_time, working
 from tests.controller.test_scaling import clone, made
 from tests.fakes import PLENTY, FakeAlertmanager, FakeEngine, FakePrometheus, web
+from tests.log_lines import keep_the_promise
 from tests.memory_store import MemoryStore, make_store
 
 pytestmark = [pytest.mark.looptime, pytest.mark.timeout(60)]
@@ -668,6 +669,7 @@ async def test_every_reason_is_produced_and_told_everywhere(reason: Reason) -> N
         await STORIES[reason](scene)
         api = await told_by_api(scene)
 
+    keep_the_promise(logs)
     quoted = re.compile(rf'"{reason}"')
     assert quoted.search(api), "in the API"
     logged = {str(value) for line in logs for value in line.values()}

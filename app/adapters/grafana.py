@@ -16,6 +16,11 @@ _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 #: Not a word about the message itself: a wrong or missing right, which a person corrects; too
 #: slow; too much at once.
 _LATER: Final = frozenset({401, 403, 408, 429})
+#: What a person has to do about it.
+_REMEDY: Final = {
+    401: "RELEVO_GRAFANA_TOKEN (or the user and password in RELEVO_GRAFANA_URL) is not taken there",
+    403: "its service account may not read and write annotations: give it the role Editor",
+}
 #: One is ours; what else Grafana calls a match is looked through and left alone.
 _MOST_FOUND: Final = "20"
 
@@ -79,6 +84,8 @@ class GrafanaAnnotations:
         except OtherStatus as exc:
             if 400 <= exc.status < 500 and exc.status not in _LATER:
                 raise MessageRefused(str(exc)) from exc
+            if exc.status in _REMEDY:
+                raise OtherStatus(f"{exc}: {_REMEDY[exc.status]}", exc.status) from exc
             raise
 
     async def _find(self, tag: str) -> Sequence[_Found]:

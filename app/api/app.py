@@ -2,11 +2,13 @@
 
 from weakref import WeakValueDictionary
 
-from fastapi import APIRouter, FastAPI
+from fastapi import APIRouter
+from fastapi.routing import APIRoute
 
 from app import __version__
 from app.api import (
     errors,
+    events,
     management,
     operating,
     policies,
@@ -16,6 +18,8 @@ from app.api import (
     webhooks,
 )
 from app.api.deps import Parts
+from app.api.document import Documented
+from app.api.sessions import Sessions
 
 _DESCRIPTION = """
 Relevo heals containers on Docker hosts: it takes Alertmanager's notice, waits, restarts the
@@ -23,10 +27,25 @@ container, checks that the trouble is really gone, and scales out when it is not
 
 Every action and every non-action has a reason; the words are the same here, in the log and
 in the metrics. Times are RFC 3339 in UTC. Errors are RFC 9457 problem documents.
+
+Where the server has tokens (`RELEVO_TOKEN_*`), show one: `Authorization: Bearer <token>`. Each
+operation lists the tokens that open it; one of them is enough.
+
+A client should ignore fields that it does not know: there may be more in a later version.
 """
+_TAGS = [
+    {"name": "receiver", "description": "Alerts in."},
+    {"name": "targets", "description": "What is watched, and what is about to happen to it."},
+    {"name": "history", "description": "What happened, and why."},
+    {"name": "operating", "description": "What people have done. Each order has a reason."},
+    {"name": "policies", "description": "What is tried, how hard, and what would come of it."},
+    {"name": "status", "description": "How Relevo is."},
+    {"name": "events", "description": "What has changed, as it happens."},
+    {"name": "management", "description": "Health, metrics and reload, as Prometheus has them."},
+]
 
 
-def create_app(parts: Parts, *pages: APIRouter) -> FastAPI:
+def create_app(parts: Parts, *pages: APIRouter) -> Documented:
     """
     Make the application.
 
@@ -34,10 +53,13 @@ def create_app(parts: Parts, *pages: APIRouter) -> FastAPI:
 
     :param pages: routers of pages, beside the API
     """
-    app = FastAPI(
+    app = Documented(
         title="Relevo",
         version=__version__,
         description=_DESCRIPTION,
+        license_info={"name": "Apache License 2.0", "identifier": "Apache-2.0"},
+        openapi_tags=_TAGS,
+        generate_unique_id_function=_operation_id,
         # FastAPI's own pages load their scripts from somebody else's server.
         docs_url=None,
         redoc_url=None,
@@ -45,9 +67,17 @@ def create_app(parts: Parts, *pages: APIRouter) -> FastAPI:
     app.state.parts = parts
     # By Idempotency-Key, for as long as a request with it is being handled (app/api/writing.py).
     app.state.locks = WeakValueDictionary()
+    # Of people's browsers; the API itself is opened by tokens, and its events by either.
+    app.state.sessions = Sessions(parts.tokens, parts.clock)
     errors.install(app)
-    for module in (webhooks, targets, remediations, operating, policies, status, management):
+    reading = (targets, remediations, operating, policies, status, events, management)
+    for module in (webhooks, *reading):
         app.include_router(module.router)
     for page in pages:
         app.include_router(page)
     return app
+
+
+def _operation_id(route: APIRoute) -> str:
+    """Name the operation in generated clients."""
+    return route.name

@@ -8,7 +8,7 @@ from fastapi import HTTPException, Request
 from pydantic import BaseModel, ValidationError
 from starlette.requests import ClientDisconnect
 
-from app.api.errors import first_fault
+from app.api.faults import first_fault
 
 #: 10,000 alerts of usual size are 3.5 MB.
 MAX_BODY: Final = 4 * 1024 * 1024
@@ -76,8 +76,8 @@ class Body(Generic[M]):
 
 
 def body_of(model: type[BaseModel]) -> dict[str, Any]:
-    """Say in the OpenAPI document what a body holds."""
-    schema = model.model_json_schema()
+    """Say in the OpenAPI document what a body holds; app/api/document.py puts the model there."""
+    schema = {"$ref": f"#/components/schemas/{model.__name__}"}
     return {"requestBody": {"required": True, "content": {"application/json": {"schema": schema}}}}
 
 

@@ -7,15 +7,18 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Annotated
 
-from fastapi import Depends, HTTPException, Request, Security
+from fastapi import Depends, HTTPException, Request, Security, params
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 
+from app.controller.board import Board
 from app.controller.desk import Desk
+from app.controller.feed import Feed
 from app.controller.gauges import Gauges
 from app.controller.intake import Intake
 from app.controller.operate import Operator
 from app.controller.overview import Overview
 from app.controller.reload import Reloading
+from app.controller.samples import Samples
 from app.controller.telemetry import Telemetry
 from app.policies.spec import Rulebook
 from app.ports import Clock
@@ -31,7 +34,7 @@ class Scope(StrEnum):
 
 
 #: Which tokens open which scope.
-_OPENS = {
+OPENS = {
     Scope.INGEST: (Scope.INGEST, Scope.ADMIN),
     Scope.READ: (Scope.READ, Scope.OPERATE, Scope.ADMIN),
     Scope.OPERATE: (Scope.OPERATE, Scope.ADMIN),
@@ -43,23 +46,33 @@ class Tokens:
     """Who may do what; only hashes are kept, compared in constant time."""
 
     def __init__(self, tokens: Mapping[Scope, Iterable[str]]) -> None:
-        self._hashes = {scope: [_hash(t) for t in tokens.get(scope, ())] for scope in Scope}
+        self._hashes = {scope: [hash_of(t) for t in tokens.get(scope, ())] for scope in Scope}
         #: Without any token everything is open: allowed on loopback only (see Settings).
         self.are_asked_for = any(self._hashes.values())
 
     def open(self, scope: Scope, token: str) -> bool:
         """Tell whether a token opens a scope."""
-        shown = _hash(token)
+        shown = hash_of(token)
         matches = [
             hmac.compare_digest(shown, known)
-            for holder in _OPENS[scope]
+            for holder in OPENS[scope]
             for known in self._hashes[holder]
         ]
         return any(matches)
 
+    @property
+    def hashes(self) -> Mapping[Scope, Iterable[bytes]]:
+        """The hashes of all tokens, by the scope that they were given for."""
+        return self._hashes
+
+    def opened_by(self, known: bytes) -> frozenset[Scope]:
+        """Tell which scopes the token with this hash opens."""
+        holders = {scope for scope, hashes in self._hashes.items() if known in hashes}
+        return frozenset(scope for scope in Scope if holders.intersection(OPENS[scope]))
+
     def is_known(self, token: str) -> bool:
         """Tell whether a token is one of ours at all."""
-        shown = _hash(token)
+        shown = hash_of(token)
         return any([hmac.compare_digest(shown, k) for ks in self._hashes.values() for k in ks])
 
 
@@ -76,6 +89,9 @@ class Parts:
     #: Reads the text of a policy file; BadConfiguration says what is wrong with it.
     parse: Callable[[str, str], Rulebook]
     telemetry: Telemetry
+    board: Board
+    feed: Feed
+    samples: Samples
     clock: Clock
     tokens: Tokens
 
@@ -89,6 +105,7 @@ async def get_parts(request: Request) -> Parts:
 
 
 _bearer = HTTPBearer(auto_error=False, description="A token of RELEVO_TOKEN_*")
+ShownDep = Annotated[HTTPAuthorizationCredentials | None, Security(_bearer)]
 
 
 class Require:
@@ -100,7 +117,7 @@ class Require:
     async def __call__(
         self,
         parts: Annotated[Parts, Depends(get_parts)],
-        shown: Annotated[HTTPAuthorizationCredentials | None, Security(_bearer)],
+        shown: ShownDep,
     ) -> None:
         """Let the call through, or refuse it."""
         if not parts.tokens.are_asked_for:
@@ -115,7 +132,14 @@ class Require:
             raise HTTPException(403, f"this token does not open the scope {self.scope}")
 
 
-def _hash(token: str) -> bytes:
+def needs(scope: Scope) -> params.Security:
+    """Make the dependency of a route that only tokens of a scope open; the document shows it."""
+    needed: params.Security = Security(Require(scope), scopes=[scope.value])
+    return needed
+
+
+def hash_of(token: str) -> bytes:
+    """Hash a token, as they are kept."""
     return hashlib.sha256(token.encode("utf-8", "surrogatepass")).digest()
 
 

@@ -1,15 +1,17 @@
 """Errors for callers: RFC 9457 problem documents that say what to do and echo no input."""
 
+from collections.abc import Mapping
 from http import HTTPStatus
-from typing import Any
+from typing import Annotated, Any, Final
 
 import structlog
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
+from pydantic import BaseModel, Field
 from starlette.exceptions import HTTPException
 
-from app.api.schemas import ProblemOut, RefusalOut
+from app.api.faults import first_fault
 from app.domain.reason import Reason
 from app.errors import (
     BadConfiguration,
@@ -22,9 +24,41 @@ from app.errors import (
 
 log = structlog.get_logger("relevo.api")
 
-PROBLEM = "application/problem+json"
+PROBLEM: Final = "application/problem+json"
 #: How soon a caller should try again; Alertmanager has its own idea and ignores it.
 _RETRY_AFTER = {"Retry-After": "1"}
+#: What each of them means here.
+_MEANS: Final[Mapping[int, str]] = {
+    400: "The body is not JSON, or did not arrive whole.",
+    401: "No token was shown, or one that is not known here.",
+    403: "The token does not open the scope.",
+    404: "There is nothing of that name.",
+    409: "Something else is going on there, or the Idempotency-Key was used for another request.",
+    413: "The body is too large.",
+    415: "The body is said to be something else than JSON.",
+    422: "What was asked or sent is wrong: `detail` names the field, and what to do.",
+    503: "The store or the container engine does not answer, or nothing is taken on now: send it "
+    "again.",
+}
+#: As RFC 9110 has them; Python's own differ from version to version.
+_TITLES: Final[Mapping[int, str]] = {413: "Content Too Large", 422: "Unprocessable Content"}
+_HEADERS: Final[Mapping[int, tuple[str, str]]] = {
+    401: ("WWW-Authenticate", "`Bearer`"),
+    503: ("Retry-After", "Seconds after which to send it again."),
+}
+
+
+class ProblemOut(BaseModel):
+    """An error, as RFC 9457 has it."""
+
+    type: Annotated[str, Field(description="No errors have a page of their own.")] = "about:blank"
+    title: Annotated[str, Field(description="The status in words.")]
+    status: Annotated[int, Field(description="The HTTP status once more.")]
+    detail: Annotated[str, Field(description="For people: what is wrong, and what to do.")]
+    reason: Annotated[
+        Reason | None,
+        Field(description="What is in the way, where there is a word: docs/reasons.md has it."),
+    ] = None
 
 
 def problem(
@@ -35,31 +69,30 @@ def problem(
     reason: str | None = None,
 ) -> JSONResponse:
     """Answer an error; with the word for what is in the way, where there is one."""
-    title = HTTPStatus(status).phrase
-    if reason is None:
-        return _answer(ProblemOut(title=title, status=status, detail=detail), headers)
-    return _answer(RefusalOut(title=title, status=status, detail=detail, reason=reason), headers)
-
-
-def documented(*codes: int) -> dict[int | str, dict[str, Any]]:
-    """Say in the OpenAPI document which errors a route answers."""
-    return {
-        code: {
-            "model": ProblemOut,
-            "description": HTTPStatus(code).phrase,
-            "content": {PROBLEM: {}},
-        }
-        for code in codes
+    said = {
+        "title": _TITLES.get(status) or HTTPStatus(status).phrase,
+        "status": status,
+        "detail": detail,
     }
+    return _answer(ProblemOut.model_validate(said | {"reason": reason}), headers)
 
 
-def first_fault(errors: list[Any]) -> str:
-    """Name the first field that is wrong and why; never what was sent."""
-    first = errors[0]
-    if first["type"] == "extra_forbidden":
-        return "a key that is not known here: /docs lists those that are"
-    where = ".".join(str(part) for part in first["loc"] if part != "body")
-    return f"{where}: {first['msg']}" if where else str(first["msg"])
+def documented(*codes: int, says: str | None = None) -> dict[int | str, dict[str, Any]]:
+    """
+    Say in the OpenAPI document which errors a route answers.
+
+    :param says: what they mean at this route, where that is more than what they mean everywhere
+    """
+    return {code: _described(code, says or _MEANS[code]) for code in codes}
+
+
+def _described(code: int, text: str) -> dict[str, Any]:
+    schema = {"$ref": f"#/components/schemas/{ProblemOut.__name__}"}
+    told: dict[str, Any] = {"description": text, "content": {PROBLEM: {"schema": schema}}}
+    if code in _HEADERS:
+        name, means = _HEADERS[code]
+        told["headers"] = {name: {"description": means, "schema": {"type": "string"}}}
+    return told
 
 
 def install(app: FastAPI) -> None:
@@ -103,5 +136,8 @@ def install(app: FastAPI) -> None:
 
 def _answer(body: ProblemOut, headers: dict[str, str] | None = None) -> JSONResponse:
     return JSONResponse(
-        body.model_dump(), status_code=body.status, headers=headers, media_type=PROBLEM
+        body.model_dump(exclude_none=True),
+        status_code=body.status,
+        headers=headers,
+        media_type=PROBLEM,
     )

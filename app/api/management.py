@@ -1,26 +1,31 @@
 """Management and metrics, at the paths that Prometheus' own tools have."""
 
-from fastapi import APIRouter, Depends, Response
+from fastapi import APIRouter, Response
 from fastapi.responses import JSONResponse, PlainTextResponse
 
-from app.api.deps import PartsDep, Require, Scope
+from app.api.deps import PartsDep, Scope, needs
 from app.api.errors import documented
 from app.api.schemas import ActingOut, PartOut, ReadyOut, ReloadedOut
 
 router = APIRouter(tags=["management"])
 
 
-@router.get("/-/healthy", response_class=PlainTextResponse)
+@router.get("/-/healthy", summary="Is the process alive?", response_class=PlainTextResponse)
 @router.head("/-/healthy", include_in_schema=False)
-async def healthy() -> PlainTextResponse:
-    """Say that the process answers. Always 200."""
+async def check_health() -> PlainTextResponse:
+    """Says that the process answers. Always 200, and needs no token."""
     return PlainTextResponse("Relevo is healthy.\n")
 
 
-@router.get("/-/ready", response_model=ReadyOut, responses={503: {"model": ReadyOut}})
+@router.get(
+    "/-/ready",
+    summary="Can alerts be accepted and acted on?",
+    response_model=ReadyOut,
+    responses={503: {"model": ReadyOut, "description": "Not now: `trouble` says why."}},
+)
 @router.head("/-/ready", include_in_schema=False)
-async def ready(parts: PartsDep) -> JSONResponse:
-    """Say whether alerts can be accepted and acted on: 503 and what is missing where not."""
+async def check_readiness(parts: PartsDep) -> JSONResponse:
+    """Says whether alerts can be accepted and acted on, and what is missing; needs no token."""
     status = await parts.overview.status()
     body = ReadyOut(
         ready=status.tenure.is_ready and not status.store_trouble and not status.engine_trouble,
@@ -36,25 +41,27 @@ async def ready(parts: PartsDep) -> JSONResponse:
 
 @router.get(
     "/metrics",
+    summary="Relevo's own metrics",
     response_class=PlainTextResponse,
     responses=documented(401, 403),
-    dependencies=[Depends(Require(Scope.READ))],
+    dependencies=[needs(Scope.READ)],
 )
-async def metrics(parts: PartsDep) -> Response:
-    """Relevo's own metrics, in Prometheus' text format."""
+async def read_metrics(parts: PartsDep) -> Response:
+    """In Prometheus' text format; docs/metrics.md lists them."""
     await parts.gauges.measure()
     return Response(parts.telemetry.render(), media_type="text/plain; version=0.0.4; charset=utf-8")
 
 
 @router.post(
     "/-/reload",
+    summary="Read the policy file again",
     responses=documented(401, 403, 422),
-    dependencies=[Depends(Require(Scope.ADMIN))],
+    dependencies=[needs(Scope.ADMIN)],
 )
-@router.put("/-/reload", include_in_schema=False, dependencies=[Depends(Require(Scope.ADMIN))])
-async def reload(parts: PartsDep) -> ReloadedOut:
+@router.put("/-/reload", include_in_schema=False, dependencies=[needs(Scope.ADMIN)])
+async def reload_policies(parts: PartsDep) -> ReloadedOut:
     """
-    Read the policy file again, and put it in force from the next step on.
+    What it says is in force from the next step on.
 
     422 and a line per fault (`file:line:column`) where it is wrong; then the old one stays.
     """

@@ -14,6 +14,7 @@ from pydantic import (
     ValidationError,
 )
 
+from app.api.faults import first_fault
 from app.controller.intake import Unreadable
 from app.domain.alert import Alert, AlertStatus
 
@@ -82,36 +83,6 @@ class WebhookIn(BaseModel):
 
     model_config = ConfigDict(
         extra="ignore",
-        json_schema_extra={
-            "examples": [
-                {
-                    "version": "4",
-                    "groupKey": '{}:{alertname="ContainerHighCPU"}',
-                    "truncatedAlerts": 0,
-                    "status": "firing",
-                    "receiver": "relevo",
-                    "groupLabels": {"alertname": "ContainerHighCPU"},
-                    "commonLabels": {"severity": "critical"},
-                    "commonAnnotations": {},
-                    "externalURL": "http://alertmanager:9093",
-                    "alerts": [
-                        {
-                            "status": "firing",
-                            "labels": {
-                                "alertname": "ContainerHighCPU",
-                                "engine": "host1",
-                                "name": "shop-web-1",
-                                "severity": "critical",
-                            },
-                            "annotations": {"relevo_settle": "4m"},
-                            "startsAt": "2026-11-22T10:00:00Z",
-                            "endsAt": "0001-01-01T00:00:00Z",
-                            "fingerprint": "b1946ac92492d234",
-                        }
-                    ],
-                }
-            ]
-        },
     )
 
     version: Annotated[
@@ -142,8 +113,7 @@ def _read(raw: object) -> Alert | Unreadable:
     try:
         return _ALERT_IN.validate_python(raw).to_domain()
     except ValidationError as exc:
-        first = exc.errors(include_url=False, include_input=False)[0]
-        where = ".".join(str(part) for part in first["loc"])
-        return Unreadable(detail=f"{where}: {first['msg']}", excerpt=repr(raw)[:_EXCERPT])
+        said = first_fault(exc.errors(include_url=False, include_input=False))
+        return Unreadable(detail=said, excerpt=repr(raw)[:_EXCERPT])
     except (ValueError, OverflowError) as exc:
         return Unreadable(detail=str(exc), excerpt=repr(raw)[:_EXCERPT])

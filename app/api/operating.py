@@ -7,7 +7,7 @@ from fastapi.responses import Response
 from pydantic import BaseModel
 
 from app.api.body import Body
-from app.api.deps import Require, Scope
+from app.api.deps import Scope, needs
 from app.api.orders import (
     FidelityOut,
     HaltIn,
@@ -24,19 +24,17 @@ from app.api.writing import Writing, WritingDep, taking
 from app.domain.control import OrderKind
 from app.errors import OrderConflict, OrderRefused
 
-router = APIRouter(
-    prefix="/api/v1", tags=["operating"], dependencies=[Depends(Require(Scope.OPERATE))]
-)
+router = APIRouter(prefix="/api/v1", tags=["operating"], dependencies=[needs(Scope.OPERATE)])
 
 OrderDep = Annotated[OrderIn, Depends(Body(OrderIn))]
 HaltDep = Annotated[HaltIn, Depends(Body(HaltIn))]
 
 
-@router.post("/targets/{target}/restart", **taking(OrderIn, PlacedOut, 404))
-async def restart(target: str, order: OrderDep, write: WritingDep) -> Response:
+@router.post(
+    "/targets/{target}/restart", **taking("Restart a container now", OrderIn, PlacedOut, 404)
+)
+async def restart_target(target: str, order: OrderDep, write: WritingDep) -> Response:
     """
-    Restart a container now.
-
     Pause, brake, a deploy and the absence of an alert do not stop it; a hold and an attempt that
     has no verdict yet do (409), and so do what protects the container and the budget (422). While
     a remediation waits it becomes its next attempt, else it begins one; its verdict is told like
@@ -46,9 +44,10 @@ async def restart(target: str, order: OrderDep, write: WritingDep) -> Response:
 
 
 @router.post(
-    "/targets/{target}/scale-out", **taking(OrderIn, PlacedOut, 404, dry=ScaleOutDryRunOut)
+    "/targets/{target}/scale-out",
+    **taking("Scale a group out", OrderIn, PlacedOut, 404, dry=ScaleOutDryRunOut),
 )
-async def scale_out(target: str, order: OrderDep, write: WritingDep) -> Response:
+async def scale_out_target(target: str, order: OrderDep, write: WritingDep) -> Response:
     """
     Let another instance take over a share of the load.
 
@@ -70,8 +69,11 @@ async def scale_out(target: str, order: OrderDep, write: WritingDep) -> Response
     return Response(told.model_dump_json(), media_type="application/json")
 
 
-@router.post("/targets/{target}/scale-in", **taking(OrderIn, PlacedOut, 404, dry=ScaleInDryRunOut))
-async def scale_in(target: str, order: OrderDep, write: WritingDep) -> Response:
+@router.post(
+    "/targets/{target}/scale-in",
+    **taking("Scale a group in", OrderIn, PlacedOut, 404, dry=ScaleInDryRunOut),
+)
+async def scale_in_target(target: str, order: OrderDep, write: WritingDep) -> Response:
     """
     Let the newest clone of a target's group leave, quiet or not.
 
@@ -96,10 +98,13 @@ async def scale_in(target: str, order: OrderDep, write: WritingDep) -> Response:
     return await write.answer("scale_in", target, order, do)
 
 
-@router.post("/targets/{target}/hold", **taking(HaltIn, HeldOut, 404))
-async def hold(target: str, order: HaltDep, write: WritingDep) -> Response:
+@router.post(
+    "/targets/{target}/hold",
+    **taking("Keep Relevo away from a container", HaltIn, HeldOut, 404),
+)
+async def hold_target(target: str, order: HaltDep, write: WritingDep) -> Response:
     """
-    Keep Relevo away from a container, until released or for a time.
+    Until released, or for a time.
 
     Its alerts are still taken on and shown. An attempt that has begun is finished.
     """
@@ -112,11 +117,12 @@ async def hold(target: str, order: HaltDep, write: WritingDep) -> Response:
     return await write.answer("hold", target, order, do)
 
 
-@router.post("/targets/{target}/release", **taking(OrderIn, ReleasedOut, 404))
-async def release(target: str, order: OrderDep, write: WritingDep) -> Response:
+@router.post(
+    "/targets/{target}/release",
+    **taking("End the hold on a container, and its quarantine", OrderIn, ReleasedOut, 404),
+)
+async def release_target(target: str, order: OrderDep, write: WritingDep) -> Response:
     """
-    End the hold on a container, and its quarantine.
-
     409 where there is neither. If it still needs help, a new story begins where its failures in the
     window have brought it: reset has those forgotten.
     """
@@ -129,9 +135,12 @@ async def release(target: str, order: OrderDep, write: WritingDep) -> Response:
     return await write.answer("release", target, order, do)
 
 
-@router.post("/targets/{target}/reset", **taking(OrderIn, PlacedOut, 404))
-async def reset(target: str, order: OrderDep, write: WritingDep) -> Response:
-    """Have a container's failed restarts forgotten: its ladder starts from the first step."""
+@router.post(
+    "/targets/{target}/reset",
+    **taking("Have a container's failed restarts forgotten", OrderIn, PlacedOut, 404),
+)
+async def reset_target(target: str, order: OrderDep, write: WritingDep) -> Response:
+    """Its ladder starts from the first step. Where no story is open, none is begun for this."""
 
     async def do() -> BaseModel:
         desk, name = write.parts.desk, await write.target(target)
@@ -143,10 +152,13 @@ async def reset(target: str, order: OrderDep, write: WritingDep) -> Response:
     return await write.answer("reset", target, order, do)
 
 
-@router.post("/remediations/{remediation_id}/cancel", **taking(OrderIn, PlacedOut, 404))
-async def cancel(remediation_id: str, order: OrderDep, write: WritingDep) -> Response:
+@router.post(
+    "/remediations/{remediation_id}/cancel",
+    **taking("Call a remediation off", OrderIn, PlacedOut, 404),
+)
+async def cancel_remediation(remediation_id: str, order: OrderDep, write: WritingDep) -> Response:
     """
-    Call a remediation off: nothing more is done until its alerts are gone.
+    Nothing more is done until its alerts are gone.
 
     409 where it is closed, or acting at this moment: a restart is never cut off half-way.
     """
@@ -160,7 +172,7 @@ async def cancel(remediation_id: str, order: OrderDep, write: WritingDep) -> Res
     return await write.answer("cancel", remediation_id, order, do)
 
 
-@router.post("/pause", **taking(HaltIn, PauseOut))
+@router.post("/pause", **taking("Let nothing be done automatically", HaltIn, PauseOut))
 async def pause(order: HaltDep, write: WritingDep) -> Response:
     """
     Let nothing be done of Relevo's own accord, until resumed or for a time.
@@ -176,11 +188,9 @@ async def pause(order: HaltDep, write: WritingDep) -> Response:
     return await write.answer("pause", "", order, do)
 
 
-@router.post("/resume", **taking(OrderIn, PauseOut))
+@router.post("/resume", **taking("End the pause, and release the brake", OrderIn, PauseOut))
 async def resume(order: OrderDep, write: WritingDep) -> Response:
     """
-    End the pause, and release the brake.
-
     What was pending is looked at again, and begins one at a time. Failures from before no longer
     count for the brake.
     """

@@ -15,9 +15,11 @@ from pydantic import (
 )
 
 from app.api.schemas import HaltOut
+from app.api.words import Traffic
 from app.controller.operate import Placed
 from app.domain.duration import parse_duration
-from app.domain.fidelity import FidelityReport
+from app.domain.fidelity import Fate, FidelityReport
+from app.domain.reason import Reason
 
 _SHORTEST: Final = timedelta(seconds=1)
 _LONGEST: Final = timedelta(days=30)
@@ -69,7 +71,6 @@ class OrderIn(BaseModel):
     model_config = ConfigDict(
         extra="forbid",
         strict=True,
-        json_schema_extra={"examples": [{"reason": "stuck since the import", "author": "ana"}]},
     )
 
     reason: Annotated[Why, Field(description="Kept with the story, and shown to everybody.")]
@@ -79,12 +80,6 @@ class OrderIn(BaseModel):
 
 class HaltIn(OrderIn):
     """Why nothing is to be done, and for how long."""
-
-    model_config = ConfigDict(
-        json_schema_extra={
-            "examples": [{"reason": "moving the database", "author": "ana", "for": "2h"}]
-        },
-    )
 
     lasts: Annotated[
         timedelta | None,
@@ -99,14 +94,6 @@ class HaltIn(OrderIn):
 
 class PlacedOut(BaseModel):
     """An order that was taken: the target's next step, within a second, carries it out."""
-
-    model_config = ConfigDict(
-        json_schema_extra={
-            "examples": [
-                {"remediation": "shop-web-1-mwro18g0", "attempt": "shop-web-1-mwro18g0.4m"}
-            ]
-        }
-    )
 
     remediation: Annotated[
         str | None, Field(description="The story that it belongs to; it may only now begin.")
@@ -123,19 +110,6 @@ class PlacedOut(BaseModel):
 
 class ScaleInDryRunOut(PlacedOut):
     """Who would leave."""
-
-    model_config = ConfigDict(
-        json_schema_extra={
-            "examples": [
-                {
-                    "dry_run": True,
-                    "remediation": "shop-web-1-mwro18g0",
-                    "attempt": "shop-web-1-mwrpw2qo.in",
-                    "container": "shop-web-2",
-                }
-            ]
-        }
-    )
 
     dry_run: Literal[True] = True
     container: Annotated[str | None, Field(description="Name of the instance.")]
@@ -163,30 +137,20 @@ class PauseOut(BaseModel):
     pause: Annotated[HaltOut | None, Field(description="Null: Relevo is not paused.")]
 
 
-class DryRunOut(BaseModel):
-    """The same answer, of something that was not done."""
-
-    model_config = ConfigDict(extra="allow")
-
-    dry_run: Literal[True] = True
-
-
 class FidelityItemOut(BaseModel):
     """What becomes of one field of the container in the clone."""
 
     field: Annotated[str, Field(description="In Docker's words: HostConfig.PortBindings.")]
-    fate: Literal["same", "changed", "dropped", "refused"]
+    fate: Fate
     detail: Annotated[str, Field(description="What is different; what would change a refusal.")]
-    reason: Annotated[str | None, Field(description="Of a refusal: its word.")]
+    reason: Annotated[Reason | None, Field(description="Of a refusal: its word.")]
 
 
 class FidelityOut(BaseModel):
     """Field by field, what a clone would share with its source."""
 
     refused: Annotated[bool, Field(description="No faithful clone can be made.")]
-    traffic: Annotated[
-        str, Field(description="How traffic would reach it: alias, labels, host_port, none.")
-    ]
+    traffic: Annotated[Traffic, Field(description="How traffic would reach it.")]
     items: list[FidelityItemOut]
 
     @classmethod
@@ -197,7 +161,7 @@ class FidelityOut(BaseModel):
             traffic=report.traffic,
             items=[
                 FidelityItemOut(
-                    field=item.field, fate=item.fate.value, detail=item.detail, reason=item.reason
+                    field=item.field, fate=item.fate, detail=item.detail, reason=item.reason
                 )
                 for item in report.items
             ],

@@ -16,17 +16,16 @@ from pydantic import (
 )
 
 from app.api.body import BODY_FAULTS, Body, body_of
-from app.api.deps import PartsDep, Require, Scope
+from app.api.deps import PartsDep, Scope, needs
 from app.api.errors import documented
 from app.api.rulebook import policies_as_written
 from app.domain.duration import format_duration
+from app.domain.reason import Reason
 from app.policies.reachability import reachability
 from app.policies.simulate import Scenario, Step, simulate
 from app.policies.spec import Policy, Rulebook
 
-router = APIRouter(
-    prefix="/api/v1/policies", tags=["policies"], dependencies=[Depends(Require(Scope.READ))]
-)
+router = APIRouter(prefix="/api/v1/policies", tags=["policies"], dependencies=[needs(Scope.READ)])
 
 _ALL: Final = "all"
 #: A policy file of a thousand policies has 200 kB; reading one costs 20 µs a byte.
@@ -64,12 +63,6 @@ class SimulateIn(BaseModel):
     model_config = ConfigDict(
         extra="forbid",
         strict=True,
-        json_schema_extra={
-            "examples": [
-                {"policy": "default", "scenario": "persists"},
-                {"policy_file": "defaults: {strategy: scale_first}\n"},
-            ]
-        },
     )
 
     policy_file: Annotated[
@@ -96,15 +89,15 @@ class StepOut(BaseModel):
 
     at_seconds: Annotated[float, Field(description="Since the first notice of the alert.")]
     at: Annotated[str, Field(description="The same, for people: 21m15s.")]
-    what: str
-    reason: str
+    what: Annotated[str, Field(description="The decision; of a verdict, its own word.")]
+    reason: Reason
     detail: str
 
 
 class TimelineOut(BaseModel):
     """What would be done about one kind of trouble."""
 
-    scenario: str
+    scenario: Scenario
     steps: list[StepOut]
 
 
@@ -115,9 +108,9 @@ class SimulationOut(BaseModel):
     scenarios: list[TimelineOut]
 
 
-@router.get("", responses=documented(401, 403))
+@router.get("", summary="Show the policies in force", responses=documented(401, 403))
 async def list_policies(parts: PartsDep) -> PoliciesOut:
-    """Show the policies in force, in the words of the policy file."""
+    """In the words of the policy file, every value written out."""
     book = parts.desk.rulebook()
     told = policies_as_written(book)
     told["defaults"]["reachability"] = _sentence(book.defaults)
@@ -128,6 +121,7 @@ async def list_policies(parts: PartsDep) -> PoliciesOut:
 
 @router.post(
     "/simulate",
+    summary="Show what a policy would do, and when",
     responses=documented(*BODY_FAULTS, 401, 403, 404),
     openapi_extra=body_of(SimulateIn),
 )
@@ -135,7 +129,7 @@ async def simulate_policy(
     asked: Annotated[SimulateIn, Depends(Body(SimulateIn))], parts: PartsDep
 ) -> SimulationOut:
     """
-    Show what a policy would do about a container that falls ill, and when.
+    What would be done about a container that falls ill.
 
     The decisions are the controller's own, in virtual time; nothing is asked and nothing is
     touched. A wrong policy file is a 422 with a line per fault: `policy_file:line:column`.

@@ -3,10 +3,10 @@
 from contextlib import suppress
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, HTTPException, Query
+from fastapi import APIRouter, HTTPException, Query
 from pydantic import AwareDatetime
 
-from app.api.deps import Parts, PartsDep, Require, Scope
+from app.api.deps import Parts, PartsDep, Scope, needs
 from app.api.errors import documented
 from app.api.stories import (
     ActivitiesOut,
@@ -15,24 +15,32 @@ from app.api.stories import (
     RemediationOut,
     RemediationsOut,
 )
-from app.domain.remediation import State
+from app.api.words import RemediationState
 from app.errors import EngineUnavailable
 from app.ports import RemediationFilter
 
-router = APIRouter(prefix="/api/v1", tags=["history"], dependencies=[Depends(Require(Scope.READ))])
+router = APIRouter(prefix="/api/v1", tags=["history"], dependencies=[needs(Scope.READ)])
 
 Limit = Annotated[int, Query(ge=1, le=1000, description="At most so many.")]
 
 
-@router.get("/remediations", responses=documented(401, 403, 422, 503))
+@router.get("/remediations", summary="List remediations", responses=documented(401, 403, 422, 503))
 async def list_remediations(
     parts: PartsDep,
-    target: Annotated[str | None, Query(description="``engine:slot``, or a slot alone.")] = None,
-    state: Annotated[State | None, Query(description="Only those in this state.")] = None,
-    since: Annotated[AwareDatetime | None, Query(description="Opened at or after.")] = None,
+    target: Annotated[
+        str | None,
+        Query(description="`engine:slot`, or a slot alone.", examples=["host1:shop-web-1"]),
+    ] = None,
+    state: Annotated[
+        RemediationState | None, Query(description="Only those in this state.")
+    ] = None,
+    since: Annotated[
+        AwareDatetime | None,
+        Query(description="Opened at or after.", examples=["2026-11-22T10:00:00Z"]),
+    ] = None,
     limit: Limit = 100,
 ) -> RemediationsOut:
-    """List remediations, newest first; case files are shown with a single one."""
+    """Newest first, those kept for 30 days; case files are shown with a single one."""
     wanted = await _canonical(parts, target) if target is not None else None
     found = await parts.desk.remediations(
         RemediationFilter(target=wanted, state=state, since=since, limit=limit)
@@ -40,10 +48,14 @@ async def list_remediations(
     return RemediationsOut(remediations=[RemediationOut.of(record) for record in found])
 
 
-@router.get("/remediations/{remediation_id}", responses=documented(401, 403, 404, 503))
+@router.get(
+    "/remediations/{remediation_id}",
+    summary="Show one remediation",
+    responses=documented(401, 403, 404, 503),
+)
 async def show_remediation(remediation_id: str, parts: PartsDep) -> RemediationDetailOut:
     """
-    Show one remediation.
+    The whole story.
 
     Its attempts with their verdicts, its decisions with their reasons, and the case files: the
     evidence from before each action.
@@ -54,17 +66,22 @@ async def show_remediation(remediation_id: str, parts: PartsDep) -> RemediationD
     return RemediationDetailOut.with_evidence(record, await parts.desk.case_files(record))
 
 
-@router.get("/activities", responses=documented(401, 403, 422, 503))
+@router.get(
+    "/activities", summary="List scaling activities", responses=documented(401, 403, 422, 503)
+)
 async def list_activities(
     parts: PartsDep,
     group: Annotated[
         str | None,
-        Query(description="Only those of this group: ``engine:group``, or the group alone."),
+        Query(
+            description="Only those of this group: `engine:group`, or the group alone.",
+            examples=["host1:shop/web"],
+        ),
     ] = None,
     limit: Limit = 100,
 ) -> ActivitiesOut:
     """
-    List scaling activities, newest first.
+    Newest first.
 
     Each is one change of the number of instances of a group: an instance that came, or one that
     went, with its cause. The last 1000 are kept, for 30 days.

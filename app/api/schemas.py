@@ -3,13 +3,16 @@
 from datetime import UTC, datetime
 from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, PlainSerializer
+from pydantic import BaseModel, Field, PlainSerializer, WithJsonSchema
 
+from app.api.words import TargetState, Traffic
 from app.controller.headcount import CloneView
 from app.controller.intake import Counts
 from app.controller.tenure import TenureView
 from app.domain.control import Halt
+from app.domain.decision import Action, Reason
 from app.policies.scale_in import Stay
+from app.policies.spec import Mode
 
 
 def _rfc3339(moment: datetime) -> str:
@@ -17,7 +20,11 @@ def _rfc3339(moment: datetime) -> str:
     return text.replace("+00:00", "Z")
 
 
-Moment = Annotated[datetime, PlainSerializer(_rfc3339, return_type=str)]
+Moment = Annotated[
+    datetime,
+    PlainSerializer(_rfc3339, return_type=str),
+    WithJsonSchema({"type": "string", "format": "date-time"}, mode="serialization"),
+]
 
 
 class Accepted(BaseModel):
@@ -59,37 +66,19 @@ class ReadinessOut(BaseModel):
     """Whether another instance could be made, known before it is needed."""
 
     can_scale_out: bool
-    traffic: Annotated[
-        str | None, Field(description="How traffic would reach it: alias, labels, host_port, none.")
-    ]
-    reasons: Annotated[list[str], Field(description="For a refusal: its words.")]
+    traffic: Annotated[Traffic | None, Field(description="How traffic would reach it.")]
+    reasons: Annotated[list[Reason], Field(description="For a refusal: its words.")]
     details: Annotated[list[str], Field(description="For a refusal: what would change it.")]
 
 
 class CloneOut(BaseModel):
     """An instance that a scale-out made."""
 
-    model_config = ConfigDict(
-        json_schema_extra={
-            "examples": [
-                {
-                    "container": "shop-web-2",
-                    "clone_of": "shop-web-1",
-                    "since": "2026-11-22T10:25:07.000Z",
-                    "reason": "window_full",
-                    "ordered": None,
-                    "attempt": "shop-web-1-mwro18g0.4",
-                    "leaving": None,
-                }
-            ]
-        }
-    )
-
     container: str
     clone_of: Annotated[str, Field(description="Name of the container that it was made from.")]
     since: Annotated[Moment | None, Field(description="When it came up, as far as is known.")]
     reason: Annotated[
-        str | None, Field(description="Why it was made; null where nobody remembers that.")
+        Reason | None, Field(description="Why it was made; null where nobody remembers that.")
     ]
     ordered: Annotated[str | None, Field(description="Of a manual one: who ordered it, and why.")]
     attempt: Annotated[str | None, Field(description="Id of the attempt that made it.")]
@@ -114,13 +103,7 @@ class CloneOut(BaseModel):
 class StayOut(BaseModel):
     """Why no clone of a group leaves."""
 
-    model_config = ConfigDict(
-        json_schema_extra={
-            "examples": [{"reason": "needed", "until": "2026-11-22T11:25:07.000Z", "detail": None}]
-        }
-    )
-
-    reason: Annotated[str, Field(description="The word, as in docs/reasons.md.")]
+    reason: Annotated[Reason, Field(description="The word, as in docs/reasons.md.")]
     until: Annotated[
         Moment | None, Field(description="When that is over, where it can be told; then it leaves.")
     ]
@@ -138,10 +121,10 @@ class TargetOut(BaseModel):
     target: str
     container: str
     group: str
-    mode: str
-    state: str
-    reason: Annotated[str | None, Field(description="Why it is in this state; null when ok.")]
-    next_action: str | None
+    mode: Mode
+    state: TargetState
+    reason: Annotated[Reason | None, Field(description="Why it is in this state; null when ok.")]
+    next_action: Action | None
     next_action_at: Moment | None
     failures_in_window: int
     instances: Annotated[
@@ -231,12 +214,21 @@ class ActingOut(BaseModel):
         return cls(role=view.role, ok=view.is_ready, trouble=list(view.trouble), term=view.term)
 
 
+class MessagesOut(BaseModel):
+    """How it goes to tell Grafana of actions; of several controllers the leader does that."""
+
+    pending: Annotated[int, Field(description="Annotations that Grafana has not taken yet.")]
+    trouble: Annotated[
+        str | None, Field(description="Why the last attempt to deliver failed; null: it did not.")
+    ]
+
+
 class StatusOut(BaseModel):
     """What this Relevo is doing, at a glance."""
 
     version: str
     engine: str | None
-    mode: str
+    mode: Mode
     now: Moment
     store: PartOut
     container_engine: PartOut
@@ -253,6 +245,10 @@ class StatusOut(BaseModel):
     not_taken: Annotated[
         list[AsideOut], Field(description="The newest alerts that were not taken on, and why.")
     ]
+    label_typos: Annotated[
+        list[str], Field(description="Labels on containers that have no effect, and what is meant.")
+    ]
+    messages: Annotated[MessagesOut | None, Field(description="Null: there is no Grafana to tell.")]
 
 
 class ReadyOut(BaseModel):
@@ -268,20 +264,3 @@ class ReloadedOut(BaseModel):
     """The policy file was taken."""
 
     reloaded: Literal[True] = True
-
-
-class ProblemOut(BaseModel):
-    """An error, as RFC 9457 has it."""
-
-    type: str = "about:blank"
-    title: str
-    status: int
-    detail: str
-
-
-class RefusalOut(ProblemOut):
-    """An error with a word for it."""
-
-    reason: Annotated[
-        str | None, Field(description="What is in the way: the word, as in docs/reasons.md.")
-    ] = None

@@ -1,9 +1,9 @@
 """How Relevo is."""
 
-from fastapi import APIRouter, Depends
+from fastapi import APIRouter
 
 from app import __version__
-from app.api.deps import PartsDep, Require, Scope
+from app.api.deps import PartsDep, Scope, needs
 from app.api.errors import documented
 from app.api.schemas import (
     ActingOut,
@@ -11,17 +11,18 @@ from app.api.schemas import (
     BrakeOut,
     BudgetOut,
     HaltOut,
+    MessagesOut,
     PartOut,
     PrecisionOut,
     StatusOut,
 )
 
-router = APIRouter(prefix="/api/v1", tags=["status"], dependencies=[Depends(Require(Scope.READ))])
+router = APIRouter(prefix="/api/v1", tags=["status"], dependencies=[needs(Scope.READ)])
 
 
-@router.get("/status", responses=documented(401, 403))
+@router.get("/status", summary="Show what Relevo is doing", responses=documented(401, 403))
 async def show_status(parts: PartsDep) -> StatusOut:
-    """Show what this Relevo is doing. Answers also while its store or engine is down."""
+    """At a glance. Answers also while the store or the engine is down, and says so."""
     status = await parts.overview.status()
     return StatusOut(
         version=__version__,
@@ -48,4 +49,10 @@ async def show_status(parts: PartsDep) -> StatusOut:
         not_taken=[
             AsideOut(at=one.at, reason=one.reason, detail=one.detail) for one in status.asides
         ],
+        label_typos=list(status.label_typos),
+        messages=(
+            MessagesOut(pending=told.pending, trouble=told.trouble)
+            if (told := status.deliveries) is not None
+            else None
+        ),
     )

@@ -2,31 +2,34 @@
 
 from collections.abc import Mapping
 from dataclasses import asdict
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Self
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, Field
 
 from app.api.schemas import Moment
-from app.domain.activity import Activity
+from app.api.words import RemediationState
+from app.domain.activity import Activity, ActivityKind, ActivityStatus
 from app.domain.casefile import CaseFile
-from app.domain.remediation import Attempt, Remediation
+from app.domain.decision import Action, Outcome, Reason, Verdict
+from app.domain.remediation import Attempt, Remediation, Trigger
 
 
 class AttemptOut(BaseModel):
     """One try to remediate, from its intent to its verdict."""
 
     id: str
-    action: str
+    action: Action
     trigger: Annotated[
-        str, Field(description="Who made it: automatic, manual, foreign (past Relevo), rehearsal.")
+        Trigger,
+        Field(description="Who made it: automatic, manual, foreign (past Relevo), rehearsal."),
     ]
     ordered: Annotated[str | None, Field(description="Of a manual one: who ordered it, and why.")]
     started_at: Annotated[Moment, Field(description="When the intent was written.")]
     acted_at: Annotated[Moment | None, Field(description="When the engine had answered.")]
     finished_at: Annotated[Moment | None, Field(description="When the verdict was reached.")]
-    verdict: str | None
-    reason: Annotated[str, Field(description="Why the attempt was made.")]
-    verdict_reason: str | None
+    verdict: Verdict | None
+    reason: Annotated[Reason, Field(description="Why the attempt was made.")]
+    verdict_reason: Reason | None
     evidence: Annotated[str | None, Field(description="One sentence: why this verdict.")]
     error: str | None
     container_id: str
@@ -63,7 +66,7 @@ class LogOut(BaseModel):
 
     at: Moment
     decision: str
-    reason: str
+    reason: Reason
     until: Moment | None
     detail: str | None
 
@@ -75,14 +78,14 @@ class RemediationOut(BaseModel):
     target: str
     group: str
     container: str
-    state: str
-    reason: str
+    state: RemediationState
+    reason: Reason
     alerts: list[str]
     policy: str
     opened_at: Moment
     closed_at: Moment | None
-    outcome: str | None
-    next_action: str | None
+    outcome: Outcome | None
+    next_action: Action | None
     next_action_at: Moment | None
     called_off: Annotated[str | None, Field(description="Who has cancelled it, and why.")]
     relapse_of: Annotated[
@@ -154,36 +157,16 @@ class RemediationsOut(BaseModel):
 class ActivityOut(BaseModel):
     """One change of the number of instances of a group."""
 
-    model_config = ConfigDict(
-        json_schema_extra={
-            "examples": [
-                {
-                    "id": "shop-web-1-mwrpw2qo.in",
-                    "group": "host1:shop/web",
-                    "kind": "scale_in",
-                    "cause": "no alert since 10:40:00 UTC, and all originals are healthy",
-                    "status": "successful",
-                    "container": "shop-web-2",
-                    "target": "host1:shop-web-1",
-                    "reason": "quiet",
-                    "ordered": None,
-                    "started_at": "2026-11-22T11:10:03.000Z",
-                    "finished_at": "2026-11-22T11:10:14.000Z",
-                }
-            ]
-        }
-    )
-
     id: str
     group: str
-    kind: Literal["scale_out", "scale_in", "isolate", "stop", "bring_back"]
+    kind: ActivityKind
     cause: str
-    status: Literal["in_progress", "successful", "failed", "cancelled"]
+    status: ActivityStatus
     container: Annotated[
         str | None, Field(description="The instance that came or went; null before it has a name.")
     ]
     target: Annotated[str | None, Field(description="Whom it relieves, or relieved.")]
-    reason: Annotated[str | None, Field(description="Why, in one word.")]
+    reason: Annotated[Reason | None, Field(description="Why, in one word.")]
     ordered: Annotated[str | None, Field(description="Of a manual one: who ordered it, and why.")]
     started_at: Moment
     finished_at: Moment | None
@@ -194,9 +177,9 @@ class ActivityOut(BaseModel):
         return cls(
             id=activity.id,
             group=activity.group,
-            kind=activity.kind.value,
+            kind=activity.kind,
             cause=activity.cause,
-            status=activity.status.value,
+            status=activity.status,
             container=activity.container,
             target=activity.target,
             reason=activity.reason,

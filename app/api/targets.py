@@ -1,31 +1,25 @@
 """What is watched, and what is about to happen to it."""
 
-from fastapi import APIRouter, Depends, HTTPException
+from fastapi import APIRouter, HTTPException
 
-from app.api.deps import PartsDep, Require, Scope
+from app.api.deps import PartsDep, Scope, needs
 from app.api.errors import documented
 from app.api.schemas import CloneOut, HaltOut, ReadinessOut, StayOut, TargetOut, TargetsOut
 from app.controller.desk import TargetView
 
-router = APIRouter(
-    prefix="/api/v1/targets", tags=["targets"], dependencies=[Depends(Require(Scope.READ))]
-)
+router = APIRouter(prefix="/api/v1/targets", tags=["targets"], dependencies=[needs(Scope.READ)])
 
 
-@router.get("", responses=documented(401, 403, 503))
+@router.get("", summary="List the opted-in containers", responses=documented(401, 403, 503))
 async def list_targets(parts: PartsDep) -> TargetsOut:
-    """List every opted-in container with its state and what happens to it next."""
+    """Every one with its state, and what happens to it next."""
     views = await parts.desk.targets()
     return TargetsOut(targets=[_out(view) for view in views])
 
 
-@router.get("/{target}", responses=documented(401, 403, 404, 503))
+@router.get("/{target}", summary="Show one target", responses=documented(401, 403, 404, 503))
 async def show_target(target: str, parts: PartsDep) -> TargetOut:
-    """
-    Show one target, named ``engine:slot``, or by its slot alone.
-
-    The name of a clone leads to the target that it belongs to.
-    """
+    """Named `engine:slot`, or by its slot alone; a clone's name leads to whom it belongs to."""
     view = await parts.desk.target(target)
     if view is None:
         raise HTTPException(404, "no opted-in target of that name; GET /api/v1/targets lists them")

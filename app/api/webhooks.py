@@ -8,9 +8,10 @@ import pydantic_core
 from fastapi import APIRouter, Depends, HTTPException, Request
 from pydantic import ValidationError
 
-from app.api.body import read_body
-from app.api.deps import Parts, Require, Scope, get_parts
-from app.api.errors import documented, first_fault
+from app.api.body import body_of, read_body
+from app.api.deps import Parts, Scope, get_parts, needs
+from app.api.errors import documented
+from app.api.faults import first_fault
 from app.api.notification import WebhookIn
 from app.api.schemas import Accepted
 from app.controller.intake import Unreadable
@@ -21,13 +22,6 @@ router = APIRouter(prefix="/api/v1/webhooks", tags=["receiver"])
 #: Larger bodies are read beside the event loop, where others and the leader's seat need it:
 #: 10,000 alerts take a fifth of a second.
 _AT_ONCE: Final = 64 * 1024
-
-_BODY = {
-    "requestBody": {
-        "required": True,
-        "content": {"application/json": {"schema": WebhookIn.model_json_schema()}},
-    }
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,19 +60,18 @@ def _parsed(raw: bytes) -> Notification:
 
 @router.post(
     "/alertmanager",
+    summary="Take on the alerts of one notification",
     status_code=202,
     response_model=Accepted,
     responses=documented(400, 401, 403, 413, 415, 422, 503),
-    openapi_extra=_BODY,
-    dependencies=[Depends(Require(Scope.INGEST))],
+    openapi_extra=body_of(WebhookIn),
+    dependencies=[needs(Scope.INGEST)],
 )
 async def receive_alerts(
     payload: Annotated[Notification, Depends(notification)],
     parts: Annotated[Parts, Depends(get_parts)],
 ) -> Accepted:
     """
-    Take on the alerts of one notification.
-
     Answers once they are stored durably, before anything is restarted. A 503 makes
     Alertmanager send the notification again; taking an alert twice is harmless. One alert
     that cannot be read is set aside and counted, and its neighbours are taken.

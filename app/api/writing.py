@@ -5,17 +5,16 @@ import hashlib
 import json
 from collections.abc import Awaitable, Callable, MutableMapping
 from dataclasses import dataclass
-from typing import Annotated, Any, Final
+from typing import Annotated, Any, Final, Literal
 
 from fastapi import Depends, Header, HTTPException, Query, Request
 from fastapi.responses import Response
-from pydantic import BaseModel
+from pydantic import BaseModel, create_model
 
 from app.api.body import BODY_FAULTS, body_of
 from app.api.deps import Parts, PartsDep
-from app.api.errors import PROBLEM, documented
-from app.api.orders import DryRunOut, OrderIn
-from app.api.schemas import RefusalOut
+from app.api.errors import documented
+from app.api.orders import OrderIn
 from app.controller.operate import Wish
 from app.errors import OrderConflict
 from app.ports import Reply
@@ -112,23 +111,43 @@ WritingDep = Annotated[Writing, Depends(writing)]
 
 
 def taking(
-    body: type[OrderIn], answer: type[BaseModel], *codes: int, dry: type[BaseModel] = DryRunOut
+    summary: str,
+    body: type[OrderIn],
+    answer: type[BaseModel],
+    *codes: int,
+    dry: type[BaseModel] | None = None,
 ) -> dict[str, Any]:
-    """Describe a route that takes an order: arguments for its decorator."""
+    """
+    Describe a route that takes an order: arguments for its decorator.
+
+    :param dry: what a dry run answers, where that is more than the answer and that it was one
+    """
     return {
+        "summary": summary,
         "status_code": 202,
         "response_model": answer,
         "responses": {
-            200: {"model": dry, "description": "Of a dry run; nothing was done."},
+            200: {"model": dry or _dry(answer), "description": "Of a dry run; nothing was done."},
             **documented(*BODY_FAULTS, 401, 403, 409, 503, *codes),
-            422: {
-                "model": RefusalOut,
-                "description": "The body is wrong, or a guard forbids it (`reason`).",
-                "content": {PROBLEM: {}},
-            },
+            **documented(
+                422,
+                says="What was sent is wrong: `detail` names the field, and what to do. Or a guard "
+                "forbids it: `reason` is its word.",
+            ),
         },
         "openapi_extra": body_of(body),
     }
+
+
+def _dry(answer: type[BaseModel]) -> type[BaseModel]:
+    """Make the model of the same answer, of something that was not done."""
+    name = answer.__name__.removesuffix("Out")
+    return create_model(
+        f"{name}DryRunOut",
+        __base__=answer,
+        __doc__="The same answer, of something that was not done.",
+        dry_run=(Literal[True], ...),
+    )
 
 
 def _json(text: str, status: int) -> Response:

@@ -41,19 +41,43 @@ def ask(question: Question, *, advise: Callable[[ApiError], str] | None = None) 
 
     :param advise: what a person can do about an error, where the command knows it
     """
-    settings = settings_or_fail()
-
-    async def asking() -> dict[str, Any]:
-        token = settings.token.get_secret_value() if settings.token else None
-        async with RelevoClient(settings.url, token=token) as client:
-            return await question(client)
-
     try:
-        return asyncio.run(asking())
+        return asyncio.run(with_client(question))
     except ApiError as exc:
-        advice = advise(exc) if advise is not None else ""
-        advice = advice or _HINTS.get(exc.status or 0, "")
-        fail(f"{exc}\n{advice}".rstrip())
+        _give_up(exc, advise)
+
+
+def try_to_ask(question: Question, *, final: Sequence[int]) -> dict[str, Any]:
+    """
+    Ask once, where another try may help; else end as `ask` does.
+
+    :param final: answers that no other try can change
+    :raises ApiError: any other trouble
+    """
+    try:
+        return asyncio.run(with_client(question))
+    except ApiError as exc:
+        if exc.status in final:
+            _give_up(exc)
+        raise
+
+
+def _give_up(exc: ApiError, advise: Callable[[ApiError], str] | None = None) -> NoReturn:
+    advice = advise(exc) if advise is not None else ""
+    fail(f"{exc}\n{advice or hint_for(exc)}".rstrip())
+
+
+async def with_client(question: Question) -> dict[str, Any]:
+    """Ask the API within a loop of somebody else's. :raises ApiError:"""
+    settings = settings_or_fail()
+    token = settings.token.get_secret_value() if settings.token else None
+    async with RelevoClient(settings.url, token=token) as client:
+        return await question(client)
+
+
+def hint_for(exc: ApiError) -> str:
+    """Say what a person can do about an answer; empty where that is not known."""
+    return _HINTS.get(exc.status or 0, "")
 
 
 def show(answer: Any, output: str, lines: Callable[[], Sequence[str]]) -> None:

@@ -3,12 +3,17 @@
 import asyncio
 import sys
 from collections.abc import Callable, Coroutine
+from pathlib import Path
 from typing import Any, NoReturn
 
 import click
 import httpx
 
 from app import __version__
+from app.cli.completion import completion
+from app.cli.connect import connect
+from app.cli.doctor import doctor
+from app.cli.env_file import read_env_file
 from app.cli.operate import (
     cancel,
     hold,
@@ -32,12 +37,22 @@ FINDINGS = 1
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="relevo")
-def cli() -> None:
+@click.option(
+    "--env-file",
+    type=click.Path(path_type=Path),
+    help="Settings, NAME=VALUE a line; those of the environment win.",
+)
+def cli(env_file: Path | None) -> None:
     """Heal containers on Docker hosts, check that it helped, scale out when it did not."""
+    if env_file is not None:
+        try:
+            read_env_file(env_file)
+        except BadConfiguration as exc:
+            _fail(str(exc))
 
 
 for _command in (
-    *(check, simulate_policies),
+    *(check, simulate_policies, connect, doctor, completion),
     *(status, targets, remediations, show_one, activities, why),
     *(restart, scale_out, scale_in, hold, release, reset, cancel, pause, resume),
 ):

@@ -9,7 +9,7 @@ from typing import Any, Final, NoReturn
 import click
 
 from app.adapters.policy_file import load_rulebook
-from app.cli.asking import clean
+from app.cli.asking import clean, output_option
 from app.domain.duration import format_duration
 from app.errors import BadConfiguration
 from app.policies.reachability import SHIPPED_SETTLE, doubts, reachability
@@ -30,7 +30,8 @@ _FILE: Final = click.argument("file", required=False, type=click.Path(path_type=
 
 @click.command()
 @_FILE
-def check(file: Path | None) -> None:
+@output_option
+def check(file: Path | None, output: str) -> None:
     """
     Check the configuration, and a policy FILE (by default that of RELEVO_POLICIES).
 
@@ -42,13 +43,21 @@ def check(file: Path | None) -> None:
     except BadConfiguration as exc:
         _fail(str(exc))
     source = file or settings.policies or "the shipped policies"
+    doubted = list(doubts(rulebook, settle=SHIPPED_SETTLE / settings.time_factor))
+    if output == "json":
+        told = [{"name": one.name, "scales_out": _reached(one)} for one in _policies(rulebook)]
+        warned = [{"policy": name, "warning": doubt} for name, doubt in doubted]
+        click.echo(
+            json.dumps({"source": str(source), "policies": told, "warnings": warned}, indent=2)
+        )
+        return
     count = len(rulebook.policies)
     click.echo(f"{source}: ok, defaults and {count} {'policy' if count == 1 else 'policies'}")
     policies = _policies(rulebook)
     width = max(len(policy.name) for policy in policies)
     for policy in policies:
         click.echo(clean(f"  {policy.name.ljust(width)}  {_reached(policy)}"))
-    for name, doubt in doubts(rulebook, settle=SHIPPED_SETTLE / settings.time_factor):
+    for name, doubt in doubted:
         click.echo(clean(f"relevo: warning: {source}: {name}: {doubt}"), err=True)
 
 
@@ -56,7 +65,7 @@ def check(file: Path | None) -> None:
 @_FILE
 @click.option("--policy", "name", help="Only the policy of this name.")
 @click.option("--scenario", type=click.Choice([one.value for one in Scenario]), help="Only this.")
-@click.option("--output", type=click.Choice(["table", "json"]), default="table", show_default=True)
+@output_option
 def simulate_policies(
     file: Path | None, name: str | None, scenario: str | None, output: str
 ) -> None:

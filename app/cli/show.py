@@ -5,6 +5,7 @@ from typing import Any
 import click
 
 from app.cli.asking import ask, output_option, show, table
+from app.cli.follow import every_option, follow, watch
 from app.domain.remediation import State
 
 _LIMIT = click.option(
@@ -15,11 +16,16 @@ _LOG_LINES = 15
 
 
 @click.command()
+@click.option("--watch", "watches", is_flag=True, help="Look again and again, until Ctrl-C.")
+@every_option
 @output_option
-def status(output: str) -> None:
+def status(watches: bool, every: float, output: str) -> None:
     """Show what Relevo is doing, and what keeps it from doing more."""
+    if watches:
+        watch(lambda client: client.overview(), output, _status, every=every)
+        return
     answers = ask(lambda client: client.overview())
-    show(answers, output, lambda: [*_overview(answers["status"]), *_targets(answers["targets"])])
+    show(answers, output, lambda: _status(answers))
 
 
 @click.command()
@@ -43,9 +49,14 @@ def remediations(target: str | None, state: str | None, limit: int, output: str)
 
 @click.command("show")
 @click.argument("remediation_id", metavar="ID")
+@click.option("--follow", "follows", is_flag=True, help="Go on with what comes, to its end.")
+@every_option
 @output_option
-def show_one(remediation_id: str, output: str) -> None:
+def show_one(remediation_id: str, follows: bool, every: float, output: str) -> None:
     """Show one remediation: attempts, decisions, and the evidence from before each action."""
+    if follows:
+        follow(lambda client: client.remediation(remediation_id), output, _remediation, every=every)
+        return
     answer = ask(lambda client: client.remediation(remediation_id))
     show(answer, output, lambda: _remediation(answer))
 
@@ -84,6 +95,10 @@ def halted(halt: dict[str, Any]) -> str:
     return f"{halt['author']} since {halt['since']}, {until}: {halt['reason']}"
 
 
+def _status(answers: dict[str, Any]) -> list[str]:
+    return [*_overview(answers["status"]), *_targets(answers["targets"])]
+
+
 def _overview(status: dict[str, Any]) -> list[str]:
     lines = [
         f"Relevo {status['version']} on engine {status['engine'] or '(not seen yet)'}, "
@@ -97,6 +112,7 @@ def _overview(status: dict[str, Any]) -> list[str]:
     lines.extend(f"  {how}: {trouble}" for trouble in acting["trouble"])
     lines.extend(f"  {line}" for line in in_the_way(status))
     lines.extend(f"  held: {name} by {halted(halt)}" for name, halt in status["holds"].items())
+    lines.extend(f"  label: {typo}" for typo in status["label_typos"])
     if status["store"]["ok"]:
         left, failing = status["budget_left"], status["failing_targets"]
         lines.append(

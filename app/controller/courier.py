@@ -13,6 +13,7 @@ Delivers what steps have left in the outbox, at least once, one message at a tim
 import asyncio
 from collections import Counter
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from datetime import timedelta
 from typing import Final
 
@@ -35,6 +36,16 @@ _AT_ONCE: Final = 50
 #: So often others must have passed after a message failed: of those that a far side fails with
 #: half the time, fewer than one in 250 are given up.
 _STUMBLES: Final = 8
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Deliveries:
+    """How the telling goes, as far as this controller does it."""
+
+    #: Messages that nobody has taken yet.
+    pending: int = 0
+    #: Why the last round failed, a sentence; None: it did not.
+    trouble: str | None = None
 
 
 def _always() -> bool:
@@ -71,6 +82,11 @@ class Courier:
         #: Kind -> how many the store had dropped when it was last looked at; None: never.
         self._dropped: Counter[str] | None = None
         self._trouble: str | None = None
+        self._pending = 0
+
+    def view(self) -> Deliveries:
+        """Tell how it goes; nothing is asked for it."""
+        return Deliveries(pending=self._pending, trouble=self._trouble)
 
     def wake(self) -> None:
         """Look soon: something was written."""
@@ -84,8 +100,8 @@ class Courier:
                 await self._turn()
             else:
                 # Whoever delivers counts.
-                self._failures = 0
-                self._telemetry.outbox_pending.set(0)
+                self._failures, self._trouble = 0, None
+                self._waiting(0)
             if self._failures:
                 # News does not shorten it: a storm of steps is no storm of tries.
                 wait = self._first_wait * 2 ** min(self._failures - 1, 10)
@@ -101,7 +117,7 @@ class Courier:
         try:
             trouble = await self.round()
         except Transient as exc:  # the store
-            trouble = f"{type(exc).__name__}: {exc}"
+            trouble = str(exc)
         except Exception as exc:
             trouble = f"{type(exc).__name__}: {exc}"
             if trouble != self._trouble:
@@ -164,7 +180,7 @@ class Courier:
             await self._give_up(pending, "refused", str(exc))
             return None
         except Transient as exc:
-            return f"{type(exc).__name__}: {exc}"
+            return str(exc)
         except Exception as exc:
             log.error("message not delivered, will be repeated", message=message.id, exc_info=exc)
             return f"{type(exc).__name__}: {exc}"
@@ -193,8 +209,12 @@ class Courier:
             error=why,
         )
 
+    def _waiting(self, number: int) -> None:
+        self._pending = number
+        self._telemetry.outbox_pending.set(number)
+
     def _count(self, waiting: Waiting) -> None:
-        self._telemetry.outbox_pending.set(waiting.number)
+        self._waiting(waiting.number)
         dropped = Counter(waiting.dropped)
         # What earlier processes have seen dropped was counted by them.
         new = Counter() if self._dropped is None else dropped - self._dropped

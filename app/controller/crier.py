@@ -10,40 +10,30 @@ Posts Relevo's own alerts to Alertmanager, so that its routes and silences apply
 """
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Final
 
 import structlog
 
+from app.controller.news import News
 from app.controller.picture import Census
 from app.controller.rules import Rules
 from app.domain.alert import OwnAlert
-from app.domain.remediation import Remediation
-from app.domain.target import TargetId
 from app.errors import Transient
-from app.policies import announce_chronic as chronic
 from app.policies.announce import announcements
 from app.policies.announce_facts import (
     Announcement,
     NewsView,
-    Subject,
-    group_label,
-    group_label_of,
-    left_clones,
 )
-from app.policies.match import policy_for, policy_named
-from app.policies.membership import Member
-from app.policies.roster import Roster
-from app.policies.spec import Rulebook
-from app.ports import AlertSink, Clock, RemediationFilter, Store
+from app.policies.spec import Mode
+from app.ports import AlertSink, Clock, Store
 
 log: Final = structlog.get_logger("relevo.crier")
 
 #: Nobody reads more alerts of one host than this, and Alertmanager keeps each of them.
 MOST: Final = 200
-_ALL: Final = 10_000
 
 
 def _uncounted(result: str, number: int) -> None:
@@ -69,6 +59,7 @@ class Crier:
     :param external_url: where people find Relevo's pages
     :param has_prometheus: one is configured, whose rule tells of many failing containers
     :param hold_for: how long Alertmanager believes a post; a quarter of it lies between two
+    :param mode: of this whole Relevo
     :param speaks: whether it is us who post; another controller's alerts are the same ones
     :param count: told how many alerts were posted as ``firing`` or ``over``, or ``failed``
     """
@@ -87,17 +78,23 @@ class Crier:
         prefix: str,
         count: Callable[[str, int], None] = _uncounted,
         speaks: Callable[[], bool] = lambda: True,
+        mode: Mode = Mode.ENFORCE,
     ) -> None:
         self._speaks = speaks
-        self._store = store
+        self._news = News(
+            store,
+            rules,
+            external_url=external_url,
+            has_prometheus=has_prometheus,
+            # Twice what Alertmanager waits between two messages about a group.
+            over_for=2 * hold_for,
+            prefix=prefix,
+            mode=mode,
+        )
         self._sink = sink
         self._census = census
         self._clock = clock
-        self._rules = rules
-        self._external_url = external_url
-        self._has_prometheus = has_prometheus
         self._hold_for = hold_for
-        self._prefix = prefix
         self._count = count
         self._wakeup = asyncio.Event()
         #: What was read last.
@@ -139,7 +136,7 @@ class Crier:
             return  # nobody can tell yet what this engine is called
         now = self._clock.now()
         try:
-            self._view = await self._gather(roster, now=now)
+            self._view = await self._news.gather(roster, now=now)
         except Transient as exc:
             self._failed("store", exc)
         else:
@@ -147,69 +144,6 @@ class Crier:
         if self._view is not None:
             self._compare(announcements(self._view, now=now), now=now)
             await self._post(now=now)
-
-    # ------------------------------------------------------------ reading
-
-    async def _gather(self, roster: Roster, *, now: datetime) -> NewsView:
-        store, book = self._store, self._rules.book
-        rules = book.guards.brake
-        every = (book.defaults, *(policy for _, policy in book.policies))
-        looks_back = chronic.LOOKS_BACK + max(policy.chronic.window for policy in every)
-        brake = await store.controls.brake()
-        records = await store.history.remediations(RemediationFilter(open_only=True, limit=_ALL))
-        ours = tuple(one for one in records if one.target.startswith(f"{roster.engine}:"))
-        fewest = min(policy.chronic.restarts for policy in every)
-        recoveries = {
-            target: times
-            for target, times in (await store.failures.recoveries(since=now - looks_back)).items()
-            if len(times) >= fewest and target.startswith(f"{roster.engine}:")
-        }
-        failures = store.failures
-        return NewsView(
-            engine=roster.engine,
-            remediations=ours,
-            recoveries=recoveries,
-            subjects=await self._subjects(roster, book, ours, recoveries),
-            brake=brake,
-            brake_rules=rules,
-            failing=await failures.failing_targets(
-                now=now, window=rules.window, after=brake.cleared_at
-            ),
-            failing_targets=await failures.failing_targets(now=now, window=rules.window),
-            targets=len(roster.targets()),
-            has_prometheus=self._has_prometheus,
-            external_url=self._external_url,
-            pause=await store.controls.pause(),
-            left=left_clones(ours, (one.listed.id for one in roster.members)),
-            prefix=self._prefix,
-        )
-
-    async def _subjects(
-        self,
-        roster: Roster,
-        book: Rulebook,
-        records: Sequence[Remediation],
-        recoveries: Mapping[str, object],
-    ) -> dict[str, Subject]:
-        newest = {record.target: record for record in records}
-        for target in recoveries:
-            if target not in newest:
-                which = RemediationFilter(target=target, limit=1)
-                newest |= {one.target: one for one in await self._store.history.remediations(which)}
-        subjects: dict[str, Subject] = {}
-        for target in {*newest, *recoveries}:
-            record, member = newest.get(target), _member(roster, target)
-            if record is not None:
-                policy = policy_named(book, record.policy)
-                group = group_label_of(record) if member is None else _group(member)
-                subjects[target] = Subject(container=record.container, group=group, policy=policy)
-            elif member is not None:
-                subjects[target] = Subject(
-                    container=member.listed.name,
-                    group=_group(member),
-                    policy=policy_for(book, member.listed.labels, "", prefix=self._prefix),
-                )
-        return subjects
 
     # ------------------------------------------------------------ posting
 
@@ -288,12 +222,3 @@ class Crier:
     def _well(self, what: str) -> None:
         if self._trouble.pop(what, None) is not None:
             log.info("own alerts are posted again", what=what)
-
-
-def _member(roster: Roster, target: str) -> Member | None:
-    """Find who has a target's slot now, as far as that is clear."""
-    return found[0] if len(found := roster.at(TargetId.parse(target))) == 1 else None
-
-
-def _group(member: Member) -> str:
-    return group_label(member.listed.name, member.listed.labels)

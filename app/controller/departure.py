@@ -65,13 +65,23 @@ class Departure:
         :raises OutOfBudget:
         :raises StoreUnavailable:
         """
-        return await self._store.scaling.begin(
+        begun = await self._store.scaling.begin(
             activity,
             _limits(activity, sight, now=now),
             now=now,
             told=trail.leaving(activity, at=now),
             reply=reply,
         )
+        if isinstance(begun, Activity):
+            log.info(
+                "decision",
+                decision=str(begun.kind),
+                reason=str(begun.reason),
+                group=begun.group,
+                container=begun.container,
+                activity=begun.id,
+            )
+        return begun
 
     async def carry_out(self, activity: Activity) -> Activity:
         """

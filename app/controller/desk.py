@@ -157,16 +157,6 @@ class Desk:
         """Where answers under an Idempotency-Key are kept."""
         return self._store.orders
 
-    async def failure_counts(self) -> Mapping[str, int]:
-        """Count failed restarts in the window, by container's name. :raises StoreUnavailable:"""
-        roster, now = self._census.last, self._clock.now()
-        members = roster.targets() if roster is not None else ()
-        glances = await self._glance(members, now=now)
-        return {
-            one.listed.name: self._failures(one, glances[str(one.target)], now=now)
-            for one in members
-        }
-
     async def _holds(self) -> Mapping[str, Halt]:
         return await holds_in_force(self._store.controls, now=self._clock.now())
 

@@ -2,11 +2,11 @@
 
 import asyncio
 
-from app.controller.desk import Desk
 from app.controller.overview import Overview, StatusView
 from app.controller.picture import Census, Pictures
 from app.controller.resync import Resync
 from app.controller.telemetry import Telemetry
+from app.controller.vitals import VitalSigns
 from app.controller.witness import Witness
 from app.domain.remediation import State
 from app.errors import StoreUnavailable
@@ -19,7 +19,7 @@ class Gauges:
     def __init__(
         self,
         overview: Overview,
-        desk: Desk,
+        vitals: VitalSigns,
         census: Census,
         schedule: Schedule,
         pictures: Pictures,
@@ -29,7 +29,7 @@ class Gauges:
         telemetry: Telemetry,
     ) -> None:
         self._overview = overview
-        self._desk = desk
+        self._vital_signs = vitals
         self._census = census
         self._schedule = schedule
         self._pictures = pictures
@@ -61,14 +61,12 @@ class Gauges:
         try:
             overdue = await self._schedule.overdue(now=self._clock.now())
             telemetry.overdue_seconds.labels(engine=engine).set(overdue.total_seconds())
-            counts = await self._desk.failure_counts()
+            vitals = await self._vital_signs.take()
         except StoreUnavailable:
             telemetry.up(engine, store=False, engine_up=not status.engine_trouble)
             return
         # Only now, and at once: another scrape must not find them half told.
-        telemetry.failures_in_window.clear()
-        for name, count in counts.items():
-            telemetry.failures_in_window.labels(engine=engine, name=name).set(count)
+        telemetry.took_vitals(engine, vitals)
 
     def _forget(self) -> None:
         telemetry = self._telemetry

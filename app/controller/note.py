@@ -29,6 +29,7 @@ from app.domain.decision import (
     Watch,
 )
 from app.domain.remediation import Attempt, Remediation
+from app.domain.target import TargetId
 from app.policies import story
 from app.policies.activities import activity_of
 from app.ports import Claim, Clock, Entry, Records
@@ -83,6 +84,9 @@ class Notebook:
             consumed=consumed(decision, claim, seen),
         )
         await self._write(claim, entry, seen, now=now)
+        if attempt is not None:
+            engine = TargetId.parse(claim.target).engine
+            self._telemetry.attempting(engine, record.container, attempt.action)
         if attempt is not None and len(record.attempts) == 1:
             waited = attempt.intent_at - record.needed_since
             self._telemetry.action_seconds.observe(max(0.0, waited.total_seconds()))
@@ -101,10 +105,12 @@ class Notebook:
         attempt = remediation.last_attempt if remediation is not None else None
         entry = entry_of(decision, remediation, seen, claim, now=now)
         await self._write(claim, entry, seen, now=now)
-        if isinstance(decision, Escalate | Confirm | Conclude | Close):
+        opened = seen.observation.remediation is None and entry.remediation is not None
+        if opened or isinstance(decision, Escalate | Confirm | Conclude | Close):
             self._tell()
         if isinstance(decision, Conclude) and attempt is not None:
-            self._count(decision.verdict, attempt, now=now)
+            assert remediation is not None  # it has the attempt
+            self._count(decision.verdict, remediation, attempt, now=now)
         self._say(claim.target, decision, remediation, seen)
 
     async def _write(self, claim: Claim, entry: Entry, seen: Seen, *, now: datetime) -> None:
@@ -113,8 +119,11 @@ class Notebook:
         await self._records.note(claim, entry, now=now)
         self._teller.written(entry)
 
-    def _count(self, verdict: Verdict, attempt: Attempt, *, now: datetime) -> None:
-        self._telemetry.attempts.labels(action=attempt.action, verdict=verdict).inc()
+    def _count(
+        self, verdict: Verdict, remediation: Remediation, attempt: Attempt, *, now: datetime
+    ) -> None:
+        engine = TargetId.parse(remediation.target).engine
+        self._telemetry.attempted(engine, remediation.container, attempt.action, verdict)
         since = attempt.acted_at or attempt.intent_at
         self._telemetry.verdict_seconds.labels(action=attempt.action).observe(
             (now - since).total_seconds()

@@ -15,6 +15,7 @@ from app.ports import (
     SampleSource,
     SettableClock,
     Store,
+    UsageSource,
 )
 
 
@@ -32,6 +33,8 @@ class Outside:
     sink: AlertSink | None = None
     #: None: there is no Prometheus to ask.
     samples: SampleSource | None = None
+    #: None: nobody remembers what containers used; Relevo then measures them itself.
+    usage: UsageSource | None = None
     #: None: nobody takes annotations.
     messages: MessageSink | None = None
 

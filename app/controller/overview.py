@@ -2,11 +2,12 @@
 
 import asyncio
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Final
 
+from app.controller.courier import Deliveries
 from app.controller.picture import Census
 from app.controller.rules import Rules
 from app.controller.tenure import Tenure, TenureView
@@ -59,6 +60,14 @@ class StatusView:
     precision: Precision
     #: The newest alerts that were not taken on, and why.
     asides: tuple[Aside, ...]
+    #: How it goes to tell people's tools; None: there is none.
+    deliveries: Deliveries | None = None
+    #: Labels on containers that do nothing, and what was probably meant.
+    label_typos: tuple[str, ...] = ()
+
+
+def _no_tool() -> None:
+    """Nobody takes messages."""
 
 
 class Overview:
@@ -73,8 +82,10 @@ class Overview:
         rules: Rules,
         mode: Mode,
         tenure: Tenure,
+        deliveries: Callable[[], Deliveries | None] = _no_tool,
     ) -> None:
         self._tenure = tenure
+        self._deliveries = deliveries
         self._store = store
         self._census = census
         self._clock = clock
@@ -111,6 +122,8 @@ class Overview:
             budget_left=kept.budget_left,
             precision=kept.precision,
             asides=kept.asides,
+            deliveries=self._deliveries(),
+            label_typos=roster.label_typos() if roster is not None else (),
         )
 
     async def _kept(self, roster: Roster | None) -> "_Kept":

@@ -16,6 +16,18 @@ class Used:
     cpu_seconds: float
     #: Bytes that went over its networks, both ways; None in the host's or another one's network.
     network_bytes: int | None
+    #: What it held then, without file pages that the kernel gives back first; None: not counted.
+    memory_bytes: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reading:
+    """What one container used at a moment; None: nobody measured that."""
+
+    at: datetime
+    #: Cores in use, on average since the reading before.
+    cpu_cores: float | None
+    memory_bytes: float | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -5,7 +5,7 @@ Derived from what holds, and from nothing that was said before: whoever posts th
 killed at any moment and says the same when it is back.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from datetime import datetime
 from typing import Final
 from urllib.parse import quote
@@ -15,7 +15,8 @@ from app.domain.duration import format_duration
 from app.domain.remediation import Attempt, LogEntry, Remediation, State
 from app.policies import announce_chronic as chronic
 from app.policies import announce_words as words
-from app.policies.announce_facts import Announcement, NewsView, Subject
+from app.policies.announce_facts import Announcement, NewsView, about, of_engine
+from app.policies.announce_story import at_work, over
 from app.policies.guards import brake_limit
 
 #: More failing targets than this are told as one incident, as the shipped rule has it.
@@ -34,6 +35,8 @@ def announcements(view: NewsView, *, now: datetime) -> tuple[Announcement, ...]:
         *(_escalated(view, one, now=now) for one in in_age if one.state is State.QUARANTINED),
         *_chronic(view, now=now),
         *_scaled_out(view, in_age, now=now),
+        *at_work(view, in_age, now=now),
+        *over(view, now=now),
     )
 
 
@@ -44,13 +47,14 @@ def _escalated(view: NewsView, record: Remediation, *, now: datetime) -> Announc
     name, target = subject.container, record.target
     detail = told.detail if told is not None and told.detail else last.evidence if last else None
     description = (
-        f"{name} on {view.engine} is quarantined. It has needed help since "
-        f"{words.moment(record.opened_at, now=now)}{_alerts(record)}."
+        f"{name} on {view.engine} is quarantined: watched, and no longer touched. "
+        f"It has needed help since {words.moment(record.opened_at, now=now)}"
+        f"{words.alerts(record.alerts)}."
     )
     if detail:
         description += f" Why it stopped: {words.cut(detail)}."
     fix = ended.fix.format(prefix=view.prefix)
-    return _about(
+    return about(
         view,
         "RelevoEscalated",
         target,
@@ -59,7 +63,7 @@ def _escalated(view: NewsView, record: Remediation, *, now: datetime) -> Announc
         starts_at=told.at if told is not None else _last_news(record),
         summary=f"{name} needs a person: {ended.why}",
         description=description,
-        relevo_did=words.did(record.attempts),
+        relevo_did=words.did(record.attempts, now=now),
         relevo_next=(
             f"nothing: {name} stays quarantined until its alerts are gone and settled, "
             "or a person releases it"
@@ -83,14 +87,14 @@ def _scaled_out(
         attempt = _last_clone(record)
         clone = attempt.clone if attempt is not None and attempt.clone else "another instance"
         has_left = attempt is not None and attempt.id in view.left
-        rest = format_duration(policy.scale_in.after)
+        rest, cooldown = words.span(policy.scale_in.after), policy.scale_out.cooldown
         why = "it needed help"
         if attempt is not None:
             rules = policy.restart
             why = words.why_scaled(
                 attempt, max_failed=rules.max_failed, window=format_duration(rules.window)
             )
-        yield _about(
+        yield about(
             view,
             "RelevoScaledOut",
             record.target,
@@ -100,23 +104,23 @@ def _scaled_out(
             summary=f"{name} was scaled out: {clone} "
             + ("has left again" if has_left else "runs beside it"),
             description=(
-                f"{name} on {view.engine}: {why}{_alerts(record)}. "
+                f"{name} on {view.engine}: {why}{words.alerts(record.alerts)}. "
                 + (
                     f"{clone} was up at {up_since}, and is gone."
                     if has_left
                     else f"{clone} has been up since {up_since}."
                 )
             ),
-            relevo_did=words.did(record.attempts),
+            relevo_did=words.did(record.attempts, now=now),
             relevo_next=words.paused(view.pause, now=now)
-            or _called_off(record)
+            or words.called_off(record.called_off)
             or (
                 f"restarts {name} as often as it needs that; {clone} leaves when that has helped"
                 if attempt is not None and attempt.reason is Reason.COVER and not has_left
-                else "watches whether the alerts of the group end within "
-                f"{format_duration(policy.scale_out.cooldown)}. If not: one more instance, as "
-                "far as its maximum allows, then a person is asked. Once they have been gone for "
-                f"{rest}, what was added leaves again"
+                else f"watches until {words.moment(record.scaled_out_at + cooldown, now=now)} "
+                f"({words.span(cooldown)}) whether the alerts of the group end. If not: one more "
+                "instance, as far as its maximum allows, then a person is asked. Once they have "
+                f"been gone for {rest}, what was added leaves again"
             ),
         )
 
@@ -132,7 +136,7 @@ def _chronic(view: NewsView, *, now: datetime) -> Iterator[Announcement]:
             continue
         number = sum(start - rules.window < at <= start for at in times)
         name, window = subject.container, format_duration(rules.window)
-        yield _about(
+        yield about(
             view,
             "RelevoChronic",
             target,
@@ -149,7 +153,7 @@ def _chronic(view: NewsView, *, now: datetime) -> Iterator[Announcement]:
             relevo_next=words.paused(view.pause, now=now)
             or (
                 "restarts it again when it needs it, and says so again in "
-                f"{format_duration(chronic.RESTS)} at the earliest"
+                f"{words.span(chronic.RESTS)} at the earliest"
             ),
             relevo_decide=(
                 "look for what fills up over time: memory, files, connections, a queue. "
@@ -171,7 +175,7 @@ def _brake(view: NewsView, *, now: datetime) -> Iterator[Announcement]:
         did = f"froze every automatic action at {words.moment(engaged_at, now=now)}"
         then = (
             "goes on when at most one of them is left and "
-            f"{format_duration(rules.thaw)} have passed, or when a person resumes; "
+            f"{words.span(rules.thaw)} have passed, or when a person resumes; "
             "what was pending is then checked again and started one at a time"
         )
         decide = (
@@ -183,7 +187,7 @@ def _brake(view: NewsView, *, now: datetime) -> Iterator[Announcement]:
         did = "nothing is frozen: the policy file says guards.brake.action: alert"
         then = "goes on restarting and scaling out as its policies say"
         decide = "look at the host first; stop Relevo where it makes things worse (relevo pause)"
-    yield _of_engine(
+    yield of_engine(
         view,
         "RelevoBrake",
         starts_at=engaged_at,
@@ -204,7 +208,7 @@ def _many_failing(view: NewsView) -> Iterator[Announcement]:
     if view.has_prometheus or number <= _MANY:
         return
     window = format_duration(view.brake_rules.window)
-    yield _of_engine(
+    yield of_engine(
         view,
         "RelevoManyContainersFailing",
         starts_at=None,
@@ -214,49 +218,6 @@ def _many_failing(view: NewsView) -> Iterator[Announcement]:
             f"and it did not help. {_LOOK_AROUND}"
         ),
     )
-
-
-def _about(
-    view: NewsView,
-    alertname: str,
-    target: str,
-    subject: Subject,
-    *,
-    page: str,
-    starts_at: datetime,
-    **annotations: str | None,
-) -> Announcement:
-    labels = {"group": subject.group, "name": subject.container, "target": target}
-    return _announcement(view, alertname, labels, page, starts_at, annotations)
-
-
-def _of_engine(
-    view: NewsView, alertname: str, *, starts_at: datetime | None, **annotations: str | None
-) -> Announcement:
-    return _announcement(view, alertname, {}, "", starts_at, annotations)
-
-
-def _announcement(
-    view: NewsView,
-    alertname: str,
-    labels: Mapping[str, str],
-    page: str,
-    starts_at: datetime | None,
-    annotations: Mapping[str, str | None],
-) -> Announcement:
-    url = f"{view.external_url.rstrip('/')}/{page}" if view.external_url else None
-    return Announcement(
-        labels=_told(
-            {"alertname": alertname, "engine": view.engine, **labels, "severity": "warning"}
-        ),
-        annotations=_told({**annotations, "relevo_url": url}),
-        starts_at=starts_at,
-    )
-
-
-def _told(pairs: Mapping[str, str | None]) -> dict[str, str]:
-    """Leave out what is empty: to Alertmanager that is the same as absent."""
-    return {name: value for name, value in pairs.items() if value}
 
 
 def _escalation(record: Remediation) -> LogEntry | None:
@@ -276,12 +237,3 @@ def _last_clone(record: Remediation) -> Attempt | None:
         if attempt.action is Action.SCALE_OUT and attempt.clone is not None:
             return attempt
     return None
-
-
-def _called_off(record: Remediation) -> str | None:
-    by = record.called_off
-    return None if by is None else f"nothing: it was called off by a person ({words.cut(by)})"
-
-
-def _alerts(record: Remediation) -> str:
-    return f" ({', '.join(record.alerts)})" if record.alerts else ""

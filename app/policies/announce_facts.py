@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Final
 
 from app.domain.control import Brake, Halt
@@ -24,6 +24,8 @@ class Subject:
     #: The rules' label ``group``: what `group_label` says.
     group: str
     policy: Policy
+    #: Its mode is observe: nothing is done to it.
+    observed: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,9 +35,13 @@ class NewsView:
     engine: str
     #: Open ones, of this engine.
     remediations: tuple[Remediation, ...] = ()
+    #: Those that have closed lately, of this engine; what is older than `over_for` is not told.
+    closed: tuple[Remediation, ...] = ()
+    #: How long the end of a story is told.
+    over_for: timedelta = timedelta(minutes=10)
     #: When restarts helped, by target; oldest first.
     recoveries: Mapping[str, tuple[datetime, ...]] = field(default_factory=dict)
-    #: Of every target with an open remediation; of one with recoveries, where it is known.
+    #: Of every target with an open remediation; of others, where it is known.
     subjects: Mapping[str, Subject] = field(default_factory=dict)
     brake: Brake = field(default_factory=Brake)
     brake_rules: BrakeRules = field(default_factory=BrakeRules)
@@ -68,6 +74,52 @@ class Announcement:
     def key(self) -> str:
         """Its identity, which is Alertmanager's as well: all of its labels."""
         return " ".join(f"{name}={value}" for name, value in sorted(self.labels.items()))
+
+
+def about(
+    view: NewsView,
+    alertname: str,
+    target: str,
+    subject: Subject,
+    *,
+    page: str,
+    starts_at: datetime,
+    severity: str = "warning",
+    **annotations: str | None,
+) -> Announcement:
+    """Announce something about one target."""
+    labels = {"group": subject.group, "name": subject.container, "target": target}
+    return _announcement(
+        view, alertname, {**labels, "severity": severity}, page, starts_at, annotations
+    )
+
+
+def of_engine(
+    view: NewsView, alertname: str, *, starts_at: datetime | None, **annotations: str | None
+) -> Announcement:
+    """Announce something about the engine as a whole."""
+    return _announcement(view, alertname, {"severity": "warning"}, "", starts_at, annotations)
+
+
+def _announcement(
+    view: NewsView,
+    alertname: str,
+    labels: Mapping[str, str],
+    page: str,
+    starts_at: datetime | None,
+    annotations: Mapping[str, str | None],
+) -> Announcement:
+    url = f"{view.external_url.rstrip('/')}/{page}" if view.external_url else None
+    return Announcement(
+        labels=_told({"alertname": alertname, "engine": view.engine, **labels}),
+        annotations=_told({**annotations, "relevo_url": url}),
+        starts_at=starts_at,
+    )
+
+
+def _told(pairs: Mapping[str, str | None]) -> dict[str, str]:
+    """Leave out what is empty: to Alertmanager that is the same as absent."""
+    return {name: value for name, value in pairs.items() if value}
 
 
 def left_clones(remediations: Iterable[Remediation], present: Iterable[str]) -> frozenset[str]:

@@ -3,15 +3,16 @@
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Final
 
 from app.domain.control import Halt
-from app.domain.decision import Action, Reason
+from app.domain.decision import Action, Reason, Verdict
 from app.domain.remediation import Attempt, Trigger
 
 #: A message is read on a phone; evidence may quote an engine's whole answer.
 _LONGEST: Final = 300
+_MOST_TIMES: Final = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,6 +152,28 @@ _SCALED: Final[Mapping[str, str]] = {
     Reason.COVER: "its policy has another instance serve while it is restarted",
 }
 
+_GOING: Final = "in progress"
+#: Verdicts, for whoever does not know the words.
+_VERDICTS: Final[Mapping[Verdict, str]] = {
+    Verdict.RECOVERED: "helped",
+    Verdict.RELIEVED: "helped",
+    Verdict.RELAPSED: "it fell ill again",
+    Verdict.NO_TRAFFIC: "got no traffic",
+    Verdict.NO_EFFECT: "did not help",
+    Verdict.SYMPTOM_PERSISTS: "the alert went on",
+    Verdict.UNHEALTHY: "its health check failed",
+    Verdict.EXITED: "it exited",
+    Verdict.CRASH_LOOP: "it crashed again and again",
+    Verdict.ENGINE_ERROR: "the engine refused",
+    Verdict.TIMED_OUT: "the engine did not get it done",
+    Verdict.INFRASTRUCTURE: "the host's fault",
+    Verdict.VANISHED: "container gone",
+    Verdict.UNKNOWN: "nobody can tell",
+    Verdict.CANCELLED: "called off",
+    Verdict.HELD: "held",
+    Verdict.WOULD_HAVE: "rehearsed",
+}
+
 _BY: Final[Mapping[Trigger, str]] = {
     Trigger.AUTOMATIC: "",
     Trigger.MANUAL: " ordered by a person",
@@ -173,8 +196,12 @@ def why_scaled(attempt: Attempt, *, max_failed: int, window: str) -> str:
     return _SCALED.get(attempt.reason, "it needed help")
 
 
-def did(attempts: Iterable[Attempt]) -> str:
-    """Say in one line what was tried: ``3 restarts, each failed: symptom_persists; 1 clone``."""
+def did(attempts: Iterable[Attempt], *, now: datetime | None = None) -> str:
+    """
+    Say in one line what was tried: ``1 restart at 10:01 UTC, failed: the alert went on; 1 clone``.
+
+    :param now: to say at what times as well
+    """
     restarts: dict[Trigger, list[Attempt]] = {trigger: [] for trigger in Trigger}
     clones: list[Attempt] = []
     without: list[Attempt] = []
@@ -184,10 +211,13 @@ def did(attempts: Iterable[Attempt]) -> str:
         elif attempt.action is Action.SCALE_OUT:
             (clones if attempt.clone is not None else without).append(attempt)
     said = [
-        _tried(some, ("action" if by is Trigger.REHEARSAL else "restart"), _BY[by])
+        _tried(some, ("action" if by is Trigger.REHEARSAL else "restart"), _BY[by], now)
         for by, some in restarts.items()
     ]
-    said += [_tried(clones, "clone", ""), _tried(without, "scale-out", " without a clone")]
+    said += [
+        _tried(clones, "clone", "", now),
+        _tried(without, "scale-out", " without a clone", now),
+    ]
     return "; ".join(part for part in said if part) or "nothing yet"
 
 
@@ -204,6 +234,34 @@ def many(number: int, noun: str) -> str:
     return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
 
 
+def span(duration: timedelta) -> str:
+    """Write a duration in words, in the largest unit that leaves no rest: ``90 seconds``."""
+    seconds = round(duration.total_seconds())
+    for noun, size in (("day", 86_400), ("hour", 3_600), ("minute", 60)):
+        if seconds and seconds % size == 0:
+            return many(seconds // size, noun)
+    return many(seconds, "second")
+
+
+def about(duration: timedelta) -> str:
+    """Write a duration in words, as roughly as people remember it: ``37 minutes``."""
+    seconds = round(duration.total_seconds())
+    for size in (86_400, 3_600, 60):
+        if seconds >= 2 * size:
+            return span(timedelta(seconds=round(seconds / size) * size))
+    return many(seconds, "second")
+
+
+def alerts(names: tuple[str, ...]) -> str:
+    """Write the names of alerts in brackets, after what they are about; nothing of none."""
+    return f" ({cut(', '.join(names))})" if names else ""
+
+
+def called_off(by: str | None) -> str | None:
+    """Say that a person has called a story off; None where nobody has."""
+    return None if by is None else f"nothing: it was called off by a person ({cut(by)})"
+
+
 def moment(at: datetime, *, now: datetime) -> str:
     """Write a moment; with its date where that is not today's."""
     at, now = at.astimezone(UTC), now.astimezone(UTC)
@@ -216,18 +274,27 @@ def cut(text: str) -> str:
     return line if len(line) <= _LONGEST else f"{line[: _LONGEST - 1]}…"
 
 
-def _tried(attempts: list[Attempt], noun: str, by: str) -> str:
+def _tried(attempts: list[Attempt], noun: str, by: str, now: datetime | None) -> str:
     if not attempts:
         return ""
     verdicts = Counter(
-        "in progress" if one.verdict is None else str(one.verdict) for one in attempts
+        _GOING if one.verdict is None else _VERDICTS[one.verdict] for one in attempts
     )
-    said = f"{many(len(attempts), noun)}{by}"
-    if noun != "restart" and set(verdicts) <= {"in progress", "would_have"}:
+    said = f"{many(len(attempts), noun)}{by}{'' if now is None else _times(attempts, now=now)}"
+    if noun != "restart" and set(verdicts) <= {_GOING, _VERDICTS[Verdict.WOULD_HAVE]}:
         return said
     if all(one.verdict is not None and one.verdict.counts for one in attempts):
         said += ", failed" if len(attempts) == 1 else ", each failed"
     if len(verdicts) == 1:
         return f"{said}: {next(iter(verdicts))}"
-    counted = (f"{number} {verdict}" for verdict, number in verdicts.most_common())
+    counted = (f"{number} × {verdict}" for verdict, number in verdicts.most_common())
     return f"{said}: {', '.join(counted)}"
+
+
+def _times(attempts: list[Attempt], *, now: datetime) -> str:
+    """Say when: `` at 10:01 UTC, 10:12 UTC``; of many the last ones."""
+    times = [moment(one.acted_at or one.intent_at, now=now) for one in attempts]
+    if len(times) > _MOST_TIMES:
+        return f", the last at {times[-1]}"
+    *others, last = (time.removesuffix(" UTC") for time in times)
+    return f" at {', '.join(others)}{' and ' if others else ''}{last} UTC"

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from app.domain.container import Listed
 from app.domain.decision import Reason
 from app.domain.target import GroupId, TargetId
+from app.policies.label_typos import label_typos
 from app.policies.membership import COMPOSE, Member, OptIn, is_one_off, member_of
 from app.policies.protect import Ourselves, protection
 from app.policies.spec import Enable
@@ -53,6 +54,7 @@ class Roster:
         ourselves: Ourselves = Ourselves(),  # noqa: B008 - frozen
     ) -> None:
         self.engine = engine
+        self._prefix = prefix
         listing = tuple(listing)
         own_project = _own_project(listing, ourselves)
         self.members = tuple(
@@ -89,6 +91,10 @@ class Roster:
     def targets(self) -> tuple[Member, ...]:
         """List the opted-in originals, by name; a slot that two of them claim appears once."""
         return self._targets
+
+    def label_typos(self) -> tuple[str, ...]:
+        """Say which labels do nothing, and what was probably meant."""
+        return label_typos((member.listed for member in self.members), prefix=self._prefix)
 
     def neighbours(self, member: Member) -> tuple[Listed, ...]:
         """List the containers of a member's compose project, itself among them."""

@@ -43,7 +43,7 @@ from app.ports.records import (
 )
 from app.ports.scaling import Scaling
 from app.ports.services import Services
-from app.ports.sources import AlertSink, AlertSource, SampleSource
+from app.ports.sources import AlertSink, AlertSource, SampleSource, UsageSource
 from app.ports.store import Store
 
 __all__ = [
@@ -92,5 +92,6 @@ __all__ = [
     "Store",
     "StoreHealth",
     "Taken",
+    "UsageSource",
     "Waiting",
 ]

@@ -1,10 +1,11 @@
 """Who tells of symptoms."""
 
 from collections.abc import Mapping, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Protocol
 
 from app.domain.alert import AlertListing, OwnAlert
+from app.domain.usage import Reading
 
 
 class AlertSource(Protocol):
@@ -41,6 +42,20 @@ class SampleSource(Protocol):
         List the labels of every alert that its rules have firing now (``alertname`` among them).
 
         Silences and routes are Alertmanager's: nothing is known of them here.
+
+        :raises SourceUnavailable:
+        """
+        ...
+
+
+class UsageSource(Protocol):
+    """Who remembers what containers used."""
+
+    async def usage(
+        self, *, engine: str, container: str, since: datetime, until: datetime, step: timedelta
+    ) -> tuple[Reading, ...]:
+        """
+        Tell what a container used in a span, oldest first; empty where it was not measured.
 
         :raises SourceUnavailable:
         """

@@ -1,8 +1,9 @@
 #!/usr/bin/env bash
 # Installs what is missing of the programs that the tests run and that the stand-in images are made of.
 #   programs.sh [PROGRAM...]     (default: what nearly every test needs; debootstrap only the base
-#                                 image, the balancers and wrk only the tests of examples/,
-#                                 docker-compose-v2 only the tests of Compose: it is built)
+#                                 image, the balancers and wrk only the tests of examples/, chromium
+#                                 only those of the pages, docker-compose-v2 only those of Compose:
+#                                 it is built)
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")"
 . ./common.sh
@@ -23,6 +24,7 @@ known=(
     nginx:nginx
     caddy:caddy
     wrk:wrk
+    chromium:chromium
 )
 wanted=("$@")
 if [ "${#wanted[@]}" -eq 0 ]; then

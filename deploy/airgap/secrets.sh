@@ -30,6 +30,9 @@ if [ ! -s "$dir/redis_conf" ] || [ ! -s "$dir/relevo_redis_url" ]; then
     make_once relevo_redis_url "redis://:$password@redis:6379/0"
 fi
 make_once grafana_password "$(random)"
+# Who Relevo is in that Grafana, and where; each character of the password as %xx.
+make_once relevo_grafana_url \
+    "http://admin:$(od -An -v -tx1 "$dir/grafana_password" | tr -d '\n' | tr ' ' '%')@grafana:3000"
 # Alertmanager wants a URL here before anybody has a webhook. This one is Alertmanager's own address
 # without a page: each message to Slack fails once with a 404 in its log, and nothing leaves the host.
 make_once slack_url 'http://127.0.0.1:9093/no-slack-webhook-is-set'

@@ -1,8 +1,8 @@
 """
 The shipped configuration, some factor faster, in a directory of its own.
 
-    scale.py --factor 20 OUT      writes OUT/{prometheus,alertmanager,relevo}/…, ready to be mounted
-                                  in place of deploy/{prometheus,alertmanager,relevo}
+    scale.py --factor 20 OUT      writes OUT/{prometheus,alertmanager,relevo,grafana}/…, ready to be
+                                  mounted in place of deploy/{prometheus,alertmanager,…}
 
 Generated from the shipped files each time, so that it can never be a second copy that differs. The
 files are parsed, not searched: what is divided is
@@ -14,10 +14,11 @@ files are parsed, not searched: what is divided is
 
 The budget ``per_hour`` is multiplied: an hour passes that much faster. Not touched is what is not a
 wait of the chain: I/O timeouts and stop graces, labels, and text. (A scrape's timeout may not
-exceed its interval, so Prometheus gets the smaller of the two.)
+exceed its interval, so Prometheus gets the smaller of the two.) Of dashboards it is the PromQL.
 """
 
 import argparse
+import json
 import re
 import shutil
 import sys
@@ -168,23 +169,50 @@ def policies(shipped: Path, factor: float) -> Any:
     return document
 
 
+# ---------------------------------------------------------------------------- the dashboards
+
+#: Where the links of the shipped dashboards lead.
+SHIPPED_URL = "http://localhost:5000"
+
+
+def dashboard(shipped: Path, factor: float, *, external_url: str) -> Any:
+    """Read a dashboard and divide what its queries look back on; its links lead elsewhere."""
+    document = json.loads(shipped.read_text(encoding="utf-8"))
+    for variable in document["templating"]["list"]:
+        if variable["type"] == "constant" and variable["query"] == SHIPPED_URL:
+            variable["query"] = external_url
+    walk(document, lambda key, value: scaled_promql(value, factor) if key == "expr" else value)
+    return document
+
+
 # ------------------------------------------------------------------------------ all of it
 
 
 def write_copy(
-    out: Path, *, factor: float = FACTOR, deploy: Path | None = None, wiring: Wiring | None = None
+    out: Path,
+    *,
+    factor: float = FACTOR,
+    deploy: Path | None = None,
+    wiring: Wiring | None = None,
+    external_url: str = SHIPPED_URL,
 ) -> None:
     """
     Write the scaled copy of `deploy`'s configuration to `out`.
 
+    :param external_url: where people reach Relevo, for the links of the dashboards
     :raises KeyError: the configuration names a host or a file that the wiring does not know
     """
     deploy = deploy or REPOSITORY / "deploy"
     wiring = wiring or Wiring()
-    for part in ("prometheus", "alertmanager", "relevo"):
+    for part in ("prometheus", "alertmanager", "relevo", "grafana"):
         for shipped in sorted((deploy / part).rglob("*")):
             inside = shipped.relative_to(deploy)
             if shipped.is_dir() or "tests" in inside.parts:
+                continue
+            if shipped.suffix == ".json":
+                made = dashboard(shipped, factor, external_url=external_url)
+                (out / inside).parent.mkdir(parents=True, exist_ok=True)
+                (out / inside).write_text(json.dumps(made, indent=1), encoding="utf-8")
                 continue
             if shipped.suffix not in {".yml", ".yaml"}:
                 (out / inside).parent.mkdir(parents=True, exist_ok=True)

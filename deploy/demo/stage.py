@@ -107,7 +107,7 @@ class Stage:
         """Write the configuration; return what the visitor should know."""
         shutil.rmtree(self.home, ignore_errors=True)
         self.home.mkdir(parents=True)
-        scale.write_copy(self.home / "config")
+        scale.write_copy(self.home / "config", external_url=self.url("RELEVO"))
         # Another Relevo's patients must not become ours, at twenty times the pace.
         others = [f"relevo.enable={mode}" for mode in ("true", "observe")]
         if not any(listed("container", other) for other in others):

@@ -41,6 +41,8 @@ class Grafana:
     complaints: list[str] = field(default_factory=list)
     #: Take requests and never answer.
     hangs: bool = False
+    #: Seconds that each answer takes.
+    takes: float = 0.0
     #: Answer this to everything.
     status: int | None = None
     #: Answer 500 to annotations with this in their text.
@@ -94,6 +96,7 @@ class Grafana:
         self.asked.append(f"{method} {path.partition('?')[0]}")
         if self.hangs:
             await asyncio.Event().wait()
+        await asyncio.sleep(self.takes)
         try:
             answer: object = self._answer(method, path, headers, body)
             status = 200
@@ -163,6 +166,10 @@ class Grafana:
             self._complain("a body that is not said to be JSON")
         document = json.loads(body)
         self._no_others(document, set(_TYPES))
+        if not {"time", "text", "tags"} <= set(document):
+            self._complain(f"not the whole story: {sorted(document)}")
+        if not all(isinstance(tag, str) for tag in document["tags"]):
+            self._complain(f"tags that are no text: {document['tags']}")
         for name, value in document.items():
             if type(value) is not _TYPES[name]:
                 self._complain(f"{name} is {value!r}")

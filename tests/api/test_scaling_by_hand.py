@@ -403,19 +403,6 @@ async def test_a_load_and_its_end_in_two_activities(http: httpx.AsyncClient, hou
     assert came["container"] == went_again["container"]
 
 
-async def test_the_api_document_shows_what_scaling_looks_like(http: httpx.AsyncClient) -> None:
-    document = (await http.get("/openapi.json")).json()
-
-    operation = document["paths"]["/api/v1/targets/{target}/scale-in"]["post"]
-    assert {"200", "202", "401", "403", "404", "409", "422", "503"} <= set(operation["responses"])
-    schemas = document["components"]["schemas"]
-    for name in ("ActivityOut", "CloneOut", "StayOut", "PlacedOut", "ScaleInDryRunOut"):
-        (example,) = schemas[name]["examples"]
-        # What is null in it is left out of the document.
-        assert len(example) > 1, name
-        assert set(example) <= set(schemas[name]["properties"]), name
-
-
 async def test_a_stopped_clone_still_counts(
     http: httpx.AsyncClient, house: House, memory: MemoryStore
 ) -> None:

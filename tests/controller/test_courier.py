@@ -9,7 +9,7 @@ from datetime import timedelta
 import pytest
 from structlog.testing import capture_logs
 
-from app.controller.courier import Courier
+from app.controller.courier import Courier, Deliveries
 from app.controller.telemetry import Telemetry
 from app.domain.audit import AuditKind
 from app.domain.decision import Verdict
@@ -189,6 +189,64 @@ async def test_a_tool_that_is_away_is_asked_less_and_less_often(post: Post) -> N
         await pass_time(minutes=1)
 
     assert post.tool.took == [("1", 303)]
+
+
+async def test_a_tool_that_is_away_for_an_hour_misses_nothing(post: Post) -> None:
+    post.tool.fails[None] = DOWN
+
+    async with carrying(post) as courier:
+        for number in range(60):
+            post.outbox.put([message(number, " begins"), message(number, " ends")])
+            courier.wake()
+            await pass_time(minutes=1)
+        # Two tries a minute, whatever is new: nobody is hammered for being away.
+        assert len(post.tool.tried) <= 140
+        assert courier.view() == Deliveries(pending=120, trouble="Grafana is away")
+        del post.tool.fails[None]
+        await pass_time(minutes=2)
+        assert courier.view() == Deliveries()
+
+    assert sorted(post.tool.texts) == sorted(
+        f"{number}{stage}" for number in range(60) for stage in (" begins", " ends")
+    )
+    # Each story in its order.
+    for number in range(60):
+        begins, ends = f"{number} begins", f"{number} ends"
+        assert post.tool.texts.index(begins) < post.tool.texts.index(ends)
+    assert post.dropped("full") == post.dropped("stumbles") == post.dropped("refused") == 0
+
+
+async def test_trouble_is_told_once_and_shown_while_it_lasts(post: Post) -> None:
+    post.tool.fails[None] = SourceUnavailable("Grafana answered 401: its token is not taken")
+    post.outbox.put([message(1)])
+
+    with capture_logs() as lines:
+        async with carrying(post) as courier:
+            await pass_time(hours=1)
+            shown = courier.view()
+            del post.tool.fails[None]
+            await pass_time(minutes=2)
+            after = courier.view()
+
+    assert shown == Deliveries(pending=1, trouble="Grafana answered 401: its token is not taken")
+    assert after == Deliveries()
+    assert [(line["log_level"], line["event"], line.get("error")) for line in lines] == [
+        ("warning", "messages not delivered, will be repeated", shown.trouble),
+        ("info", "messages are delivered again", None),
+    ]
+
+
+async def test_who_no_longer_delivers_shows_no_trouble(post: Post) -> None:
+    post.tool.fails[None] = DOWN
+    post.outbox.put([message(1)])
+
+    async with carrying(post) as courier:
+        await pass_time(seconds=10)
+        assert courier.view().trouble is not None
+        post.is_our_turn = False
+        await pass_time(seconds=30)
+
+        assert courier.view() == Deliveries()
 
 
 async def test_news_makes_no_storm_of_tries(post: Post) -> None:
@@ -398,7 +456,10 @@ async def test_no_tool_delays_a_step(annotated: House, tool: FakeTool, tool_is: 
         async with working(annotated, pulling=True):
             await annotated.take(alert())
             await pass_time(minutes=40)
+            shown = (await annotated.overview.status()).deliveries
 
+    assert shown is not None
+    assert (shown.trouble is None) == (tool_is == "well")
     # The last one is under cover of the clone.
     assert annotated.since_start("restart") == [60, 540, 1320, 2160]
     assert annotated.since_start("clone") == [1500, 2340]

@@ -15,10 +15,10 @@ from app.controller.picture import Census
 from app.controller.rules import Rules
 from app.domain.alert import OwnAlert
 from app.domain.control import Brake, Halt
-from app.domain.decision import Action, Reason
+from app.domain.decision import Action, Outcome, Reason
 from app.domain.remediation import LogEntry, Remediation, State
 from app.errors import SourceUnavailable, StoreUnavailable
-from app.policies.spec import BrakeRules, ChronicRules, Guards, Match, Policy, Rulebook
+from app.policies.spec import BrakeRules, ChronicRules, Guards, Match, Mode, Policy, Rulebook
 from app.ports import RemediationFilter, Store
 from tests.builders import START, TARGET, at, attempt, compose, container, hex_id, remediation
 from tests.controller.house import VirtualClock, pass_time
@@ -116,6 +116,8 @@ def _name(one: OwnAlert) -> str:
 
 ESCALATED = f"RelevoEscalated {TARGET}"
 SCALED = f"RelevoScaledOut {TARGET}"
+AT_WORK = f"RelevoAtWork {TARGET}"
+OVER = f"RelevoOver {TARGET}"
 
 
 def quarantined(**more: Any) -> Remediation:
@@ -280,6 +282,38 @@ async def test_an_escalation_takes_the_place_of_the_scale_out(square: Square) ->
     assert sorted(await square.look()) == [f"-{SCALED}", ESCALATED]
 
 
+async def test_a_story_is_told_from_its_beginning_to_its_end(square: Square) -> None:
+    square.facts.records = [remediation()]
+    assert await square.look() == [AT_WORK]
+    square.facts.records = [scaled_out()]
+    assert sorted(await square.look()) == [f"-{AT_WORK}", SCALED]
+    square.facts.records = [replace(closed(scaled_out()), outcome=Outcome.RELIEVED)]
+    assert sorted(await square.look()) == [f"-{SCALED}", OVER]
+
+    async with square.crying():
+        await pass_time(minutes=9, seconds=50)
+        assert square.alerts.active() == {OVER}
+        await pass_time(minutes=2)
+        assert square.alerts.active() == set()
+
+
+async def test_the_end_of_another_engines_story_is_not_ours_to_tell(square: Square) -> None:
+    ended = replace(closed(remediation(target="host2:web")), outcome=Outcome.RECOVERED)
+    square.facts.records = [ended]
+
+    assert await square.look() == []
+
+
+async def test_what_is_only_observed_is_not_promised() -> None:
+    book = Rulebook(defaults=Policy(mode=Mode.OBSERVE))
+    square = Square(book=book)
+    square.facts.records = [remediation(next_at=at(60), next_action=Action.RESTART)]
+    await square.look()
+
+    (one,) = square.alerts.posts[0][1]
+    assert one.alert_annotations["relevo_next"].startswith("nothing, it only observes")
+
+
 async def test_what_comes_back_is_told_again(square: Square) -> None:
     square.facts.records = [quarantined()]
     await square.look()
@@ -367,9 +401,9 @@ async def test_a_chronic_target_is_told_for_an_hour(records: list[Remediation]) 
 
     async with square.crying():
         await pass_time(minutes=59)
-        assert square.alerts.active() == {chronic}
+        assert square.alerts.active() - {AT_WORK} == {chronic}
         await pass_time(minutes=3)
-        assert square.alerts.active() == set()
+        assert square.alerts.active() - {AT_WORK} == set()
 
     assert square.alerts.posts[0][1][0].starts_at == START
 

@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 
 import pytest
 
+from app.domain.decision import Action, Verdict
 from app.domain.remediation import Remediation, State
 from app.errors import EngineUnavailable, StoreUnavailable
 from app.policies.spec import Match, Mode, Policy, RestartRules, Rulebook, ScaleOutRules
@@ -347,6 +348,48 @@ async def test_a_scrape_finds_the_gauges_as_things_are(house: House, engine: Fak
     assert sample(house, "relevo_targets", state="closed") is None
     assert sample(house, "relevo_overdue_seconds") == 30
     assert failures(house, "web") == 1
+
+
+async def test_a_scrape_finds_each_target_and_what_is_next(
+    house: House, engine: FakeEngine
+) -> None:
+    engine.run(web())
+    engine.run(container("api", 2))
+    due = replace(story_of("web"), next_action=Action.RESTART, next_at=at(60))
+    await write(house, due, 0)
+
+    await house.gauges.measure()
+
+    who = {"name": "web", "target": "host1:web", "group": "host1:web"}
+    assert sample(house, "relevo_target_state", **who, state="waiting") == 1
+    assert sample(house, "relevo_instances", name="web") == 1
+    planned = {"name": "web", "action": "restart"}
+    when = sample(house, "relevo_next_action_timestamp_seconds", **planned)
+    assert when == at(60).timestamp()
+    api = {"name": "api", "target": "host1:api", "group": "host1:api"}
+    assert sample(house, "relevo_target_state", **api, state="ok") == 1
+    planned["name"] = "api"
+    assert sample(house, "relevo_next_action_timestamp_seconds", **planned) is None
+
+
+async def test_attempts_are_counted_by_target_until_that_is_gone(
+    house: House, engine: FakeEngine
+) -> None:
+    telemetry, one = house.telemetry, engine.run(web())
+    await house.gauges.measure()
+    telemetry.attempting("host1", "web", Action.RESTART)
+    exited = {"name": "web", "action": "restart", "verdict": "exited"}
+
+    # There before the first verdict: a rate sees that one too.
+    assert sample(house, "relevo_target_attempts_total", **exited) == 0
+    telemetry.attempted("host1", "web", Action.RESTART, Verdict.EXITED)
+    await house.gauges.measure()
+    assert sample(house, "relevo_target_attempts_total", **exited) == 1
+
+    del engine.inside[one.id]
+    await pass_time(seconds=5)
+    await house.gauges.measure()
+    assert sample(house, "relevo_target_attempts_total", **exited) is None
 
 
 async def test_a_container_that_is_gone_leaves_no_series_behind(

@@ -1,7 +1,9 @@
 """Strict fakes of what Alertmanager talks to, over real sockets: Relevo's webhook and Slack."""
 
 import json
+import re
 import threading
+import unicodedata
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -13,6 +15,11 @@ SLACK_ATTACHMENT = {
     "footer", "image_url", "thumb_url", "fields", "actions",
 }  # fmt: skip
 SLACK_MESSAGE = {"channel", "username", "icon_emoji", "icon_url", "link_names", "attachments"}
+SLACK_COLORS = {"good", "warning", "danger"}
+#: Slack cuts a message at 40,000 characters, and advises 4,000 (here: of what it shows, which is
+#: without escapes). At 1,024 of a title Alertmanager cuts, be it through an escape.
+SLACK_LONGEST = {"title": 1_000, "title_link": 2_000, "fallback": 1_000, "text": 20_000}
+SLACK_SHOWS = 4_000
 
 
 @dataclass
@@ -97,23 +104,58 @@ def relevo(token: str) -> FarSide:
 
 
 def slack() -> FarSide:
-    """Slack's incoming webhook: only fields that Slack knows, and a text that says something."""
+    """
+    Slack's incoming webhook: only fields that Slack knows, and a text that says something.
+
+    Stricter than Slack in what it would show: no text that is longer than Slack advises, nothing
+    that shouts, no link but the title's, no character that turns a line around.
+    """
 
     def judge(path: str, headers: dict[str, str], body: Any) -> str:
         if path != "/services/T0/B0/secret":
             return f"no_team {path}"
         if not headers.get("content-type", "").startswith("application/json"):
             return f"invalid_payload {headers.get('content-type')}"
-        if set(body) - SLACK_MESSAGE or len(body.get("attachments", ())) != 1:
+        if not isinstance(body, dict) or set(body) - SLACK_MESSAGE:
+            return f"invalid_payload {body}"
+        if body.get("link_names"):
+            return "link_names: every @word would call somebody"
+        if len(body.get("attachments", ())) != 1:
             return f"invalid_payload {body}"
         (attachment,) = body["attachments"]
         if set(attachment) - SLACK_ATTACHMENT:
             return f"invalid_attachments {attachment}"
         for name in ("title", "title_link", "text", "fallback", "color"):
-            if not attachment.get(name, "").strip():
+            if not isinstance(attachment.get(name), str) or not attachment[name].strip():
                 return f"no_text in {name}: {attachment}"
         if "<no value>" in json.dumps(body):
             return f"a template found nothing: {attachment}"
-        return ""
+        return _of_words(attachment)
 
     return FarSide(judge, 200, b"ok")
+
+
+def _of_words(attachment: dict[str, Any]) -> str:
+    for name, most in SLACK_LONGEST.items():
+        if len(attachment[name]) > most:
+            return f"msg_too_long: {name}, {len(attachment[name])} characters"
+    shown = re.sub(r"&\w+;", "?", attachment["text"])
+    if len(shown) > SLACK_SHOWS:
+        return f"more than anybody reads: {len(shown)} characters"
+    if attachment["color"] not in SLACK_COLORS:
+        return f"invalid color {attachment['color']}"
+    if not re.fullmatch(r"https?://[^\s<>|\"]+", attachment["title_link"]):
+        return f"invalid title_link {attachment['title_link']}"
+    for name in ("title", "text", "fallback"):
+        text = attachment[name]
+        if re.search(r"[<>]", text):
+            return f"a link, a mention or half of one in {name}: {text}"
+        if re.search(r"&(?!amp;|lt;|gt;)", text):
+            return f"not escaped in {name}: {text}"
+        if "`" in text or "://" in text:
+            return f"code, or what Slack makes a link of, in {name}: {text}"
+        if any(unicodedata.category(one) in {"Cf", "Cc", "Co"} for one in text.replace("\n", "")):
+            return f"characters that nobody sees in {name}: {text!r}"
+    if attachment["text"].count("*") % 2:
+        return f"bold that does not end: {attachment['text']}"
+    return ""

@@ -23,18 +23,32 @@ def test_configuration_and_templates_are_valid() -> None:
 @pytest.mark.parametrize(
     ("labels", "receivers"),
     [
-        ({"alertname": "ContainerHighCPU", "severity": "critical", **CONTAINER}, "relevo,slack"),
-        ({"alertname": "ContainerHighMemory", "severity": "critical", **CONTAINER}, "relevo,slack"),
+        (
+            {"alertname": "ContainerHighCPU", "severity": "critical", **CONTAINER},
+            "relevo,slack-incidents",
+        ),
+        (
+            {"alertname": "ContainerHighMemory", "severity": "critical", **CONTAINER},
+            "relevo,slack-incidents",
+        ),
         # Somebody else's rule about a container.
-        ({"alertname": "MyOwnRule", "severity": "critical", "name": "web"}, "relevo,slack"),
+        (
+            {"alertname": "MyOwnRule", "severity": "critical", "name": "web"},
+            "relevo,slack-incidents",
+        ),
+        # ... which nobody acts on: Alertmanager itself tells its end.
+        ({"alertname": "MyOwnRule", "severity": "warning", "name": "web"}, "slack"),
+        ({"alertname": "HostIsFull", "severity": "critical"}, "relevo,slack"),
         ({"alertname": "DiskFull", "severity": "warning"}, "slack"),
         ({"alertname": "NoSeverity"}, "slack"),
         # Relevo's own are never a symptom, whatever severity they have.
         ({"alertname": "RelevoDown", "severity": "warning"}, "slack"),
         ({"alertname": "RelevoManyContainersFailing", "severity": "critical"}, "slack"),
-        ({"alertname": "RelevoEscalated", "severity": "critical", **CONTAINER}, "slack"),
-        ({"alertname": "RelevoScaledOut", "severity": "info", **CONTAINER}, "slack"),
-        ({"alertname": "RelevoChronic", "severity": "warning", **CONTAINER}, "slack"),
+        ({"alertname": "RelevoEscalated", "severity": "critical", **CONTAINER}, "slack-incidents"),
+        ({"alertname": "RelevoScaledOut", "severity": "info", **CONTAINER}, "slack-incidents"),
+        ({"alertname": "RelevoChronic", "severity": "warning", **CONTAINER}, "slack-incidents"),
+        ({"alertname": "RelevoAtWork", "severity": "info", **CONTAINER}, "slack-incidents"),
+        ({"alertname": "RelevoOver", "severity": "info", **CONTAINER}, "slack-incidents"),
         # Nobody, and nobody else.
         ({"alertname": "RelevoWatchdog", "severity": "none"}, "nobody"),
         ({"alertname": "RelevoWatchdog", "severity": "critical"}, "nobody"),
@@ -73,6 +87,8 @@ def test_the_route_to_relevo_is_fast_and_the_receiver_its_own() -> None:
         "http_config": {"authorization": {"credentials_file": "/run/secrets/relevo_token_ingest"}},
     }
     (slack,) = receivers["slack"]["slack_configs"]
-    assert slack["send_resolved"] is True
+    (incidents,) = receivers["slack-incidents"]["slack_configs"]
+    assert slack == {**incidents, "send_resolved": True}
+    assert incidents["send_resolved"] is False
     assert slack["api_url_file"] == "/run/secrets/slack_url"
     assert config["route"]["group_by"] == ["engine", "group"]

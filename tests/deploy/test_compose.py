@@ -84,7 +84,7 @@ def test_every_name_of_a_file_and_every_port_can_be_changed(tmp_path: Path) -> N
         assert config["services"][service]["ports"] == [f"127.0.0.1:{free[name]}:{port}/tcp"]
     for secret in config["secrets"].values():
         assert secret["file"].startswith(str(tmp_path / "secrets"))
-    for service in ("prometheus", "alertmanager", "relevo"):
+    for service in ("prometheus", "alertmanager", "relevo", "grafana"):
         mounts = config["services"][service]["volumes"]
         assert any(str(tmp_path / "config" / service) in str(mount) for mount in mounts), mounts
     for service in OWN:
@@ -151,13 +151,16 @@ def test_only_who_must_sees_the_socket_and_only_its_own_secrets() -> None:
             "relevo_token_read",
             "relevo_token_operate",
             "relevo_redis_url",
+            "relevo_grafana_url",
         },
         "grafana": {"grafana_password"},
     }
     # Never through the environment, where `docker inspect` shows it.
     for service in SERVICES.values():
         for key, value in service.get("environment", {}).items():
-            if re.search("TOKEN|PASSWORD|REDIS", key):
+            if key == "RELEVO_GRAFANA_URL_FILE":
+                assert value is None  # passed on where it is set: a file's name, by compose.sh
+            elif re.search("TOKEN|PASSWORD|REDIS|GRAFANA", key):
                 assert value.startswith("/run/secrets/"), key
 
 

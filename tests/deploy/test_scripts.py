@@ -1,5 +1,6 @@
 """The shell scripts of deploy/: what they make, and that a second run changes nothing."""
 
+import json
 import os
 import re
 import shutil
@@ -7,6 +8,7 @@ import stat
 import subprocess
 import sys
 from pathlib import Path
+from urllib.parse import unquote, urlsplit
 
 import pytest
 
@@ -59,10 +61,16 @@ def test_secrets_are_made_once_and_kept(tmp_path: Path) -> None:
         "grafana_password",
         "redis_conf",
         "relevo_redis_url",
+        "relevo_grafana_url",
         "slack_url",
     }
     password = made["redis_conf"].removeprefix("requirepass ").rstrip("\n")
     assert made["relevo_redis_url"] == f"redis://:{password}@redis:6379/0"
+    known = unquote(urlsplit(made["relevo_grafana_url"]).password or "")
+    assert (made["relevo_grafana_url"].endswith("@grafana:3000"), known) == (
+        True,
+        made["grafana_password"],
+    )
     tokens = [value for name, value in made.items() if re.search("token|password", name)]
     tokens.append(password)
     assert len(set(tokens)) == 5
@@ -95,6 +103,11 @@ def test_the_configuration_of_this_machine(tmp_path: Path) -> None:
     ]
     url = (tmp_path / "alertmanager" / "templates" / "url.tmpl").read_text()
     assert url == '{{ define "relevo.url" }}https://relevo.example{{ end }}\n'
+    for name in ("fleet", "container", "relevo"):
+        found = (tmp_path / "grafana" / "dashboards" / f"{name}.json").read_text()
+        (own,) = [v for v in json.loads(found)["templating"]["list"] if v["name"] == "relevo"]
+        assert own["query"] == "https://relevo.example"
+        assert "localhost" not in found
     for file in ("prometheus/alert_rules.yml", "alertmanager/alertmanager.yml"):
         assert (tmp_path / file).read_text() == (DEPLOY / file).read_text()
 

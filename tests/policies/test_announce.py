@@ -73,8 +73,8 @@ def test_a_quiet_house_says_nothing() -> None:
     assert announcements(view(), now=START) == ()
 
 
-def test_a_ladder_that_has_not_ended_says_nothing() -> None:
-    assert announcements(view(remediation(attempts=(failed(),))), now=START) == ()
+def test_a_ladder_that_has_not_ended_asks_nobody() -> None:
+    assert set(told(view(remediation(attempts=(failed(),))))) == {"RelevoAtWork"}
 
 
 # ---------------------------------------------------------------- escalated
@@ -100,7 +100,10 @@ def test_an_escalation_says_who_and_why_and_what_was_tried_and_what_a_person_can
     assert said["summary"].startswith("web needs a person: it still needs help, and its group has")
     assert "Why it stopped: 3 of 3 instances exist already." in said["description"]
     assert "since 10:00 UTC (ContainerHighCPU)" in said["description"]
-    assert said["relevo_did"] == "3 restarts, each failed: symptom_persists; 1 clone"
+    assert said["relevo_did"] == (
+        "3 restarts at 10:00, 10:00 and 10:00 UTC, each failed: the alert went on; "
+        "1 clone at 10:00 UTC"
+    )
     assert "until its alerts are gone and settled, or a person releases it" in said["relevo_next"]
     assert "relevo.max-instances" in said["relevo_decide"]
     assert f"relevo release {TARGET}" in said["relevo_decide"]
@@ -181,15 +184,15 @@ def test_an_engines_words_are_cut_to_one_line() -> None:
     ("attempts", "said"),
     [
         pytest.param((), "nothing yet", id="nothing"),
-        pytest.param((failed(Verdict.EXITED),), "1 restart, failed: exited", id="one"),
+        pytest.param((failed(Verdict.EXITED),), "1 restart, failed: it exited", id="one"),
         pytest.param(
             (failed(), failed(), failed(Verdict.EXITED)),
-            "3 restarts, each failed: 2 symptom_persists, 1 exited",
+            "3 restarts, each failed: 2 × the alert went on, 1 × it exited",
             id="different-failures",
         ),
         pytest.param(
             (failed(Verdict.CANCELLED), failed()),
-            "2 restarts: 1 cancelled, 1 symptom_persists",
+            "2 restarts: 1 × called off, 1 × the alert went on",
             id="not-all-failed",
         ),
         pytest.param((attempt(),), "1 restart: in progress", id="not-over-yet"),
@@ -199,18 +202,18 @@ def test_an_engines_words_are_cut_to_one_line() -> None:
                 failed(Verdict.RECOVERED, trigger=Trigger.MANUAL),
                 failed(Verdict.RECOVERED, trigger=Trigger.FOREIGN),
             ),
-            "1 restart, failed: symptom_persists; 1 restart ordered by a person: recovered; "
-            "1 restart by somebody else: recovered",
+            "1 restart, failed: the alert went on; 1 restart ordered by a person: helped; "
+            "1 restart by somebody else: helped",
             id="by-others",
         ),
         pytest.param(
             (clone(), clone(verdict=Verdict.SYMPTOM_PERSISTS)),
-            "2 clones: 1 in progress, 1 symptom_persists",
+            "2 clones: 1 × in progress, 1 × the alert went on",
             id="clones",
         ),
         pytest.param(
             (clone(clone=None, verdict=Verdict.ENGINE_ERROR),),
-            "1 scale-out without a clone, failed: engine_error",
+            "1 scale-out without a clone, failed: the engine refused",
             id="no-clone-came-of-it",
         ),
         pytest.param(
@@ -248,8 +251,8 @@ def test_a_scale_out_says_why_and_what_comes_next() -> None:
     assert said["summary"] == "web was scaled out: web_new runs beside it"
     assert "3 restarts within 1h did not help (ContainerHighCPU)" in said["description"]
     assert "web_new has been up since 10:04 UTC" in said["description"]
-    assert "within 10m" in said["relevo_next"]
-    assert "then a person is asked. Once they have been gone for 30m" in said["relevo_next"]
+    assert "watches until 10:14 UTC (10 minutes) whether" in said["relevo_next"]
+    assert "then a person is asked. Once they have been gone for 30 minutes" in said["relevo_next"]
     assert "relevo_decide" not in said
 
 
@@ -479,7 +482,7 @@ def test_an_engaged_brake_is_told() -> None:
     )
     assert "5 of 12 containers on host1" in said["description"]
     assert said["relevo_did"] == "froze every automatic action at 10:01 UTC"
-    assert "10m have passed" in said["relevo_next"]
+    assert "10 minutes have passed" in said["relevo_next"]
     assert "relevo resume" in said["relevo_decide"]
 
 

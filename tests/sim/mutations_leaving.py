@@ -145,8 +145,8 @@ LEAVING_BUGS: Final[dict[str, Mutant]] = {
         (
             Py(
                 f"{_DEPARTURE}.begin",
-                "return await self._store.scaling.begin(",
-                "return activity if True else await self._store.scaling.begin(",
+                "begun = await self._store.scaling.begin(",
+                "begun = activity if True else await self._store.scaling.begin(",
             ),
         ),
         "ebb",

@@ -213,6 +213,7 @@ class Lab(Answers):
                     "container-metrics:5001": f"127.0.0.1:{self._ports['collect']}",
                     "alertmanager:9093": f"127.0.0.1:{self._ports['am']}",
                     "localhost:9090": f"127.0.0.1:{self._ports['prom']}",
+                    "prometheus:9090": f"127.0.0.1:{self._ports['prom']}",
                     "node-exporter:9100": None,  # context for people; nothing here reads it
                 },
                 files={

@@ -70,11 +70,11 @@ async def escalated(lab: Lab) -> None:
     (alert,) = await lab.alarm.listed("RelevoEscalated")
     assert alert["labels"]["engine"] == lab.engine
     assert alert["labels"]["target"] == f"{lab.engine}:{patient.name}"
-    assert [one["name"] for one in alert["receivers"]] == ["slack"]
+    assert [one["name"] for one in alert["receivers"]] == ["slack-incidents"]
     await lab.alarm.calm(patient, name="GivesUp")
     story = await comes_to(lab, patient, "closed")
     assert story["outcome"] == "escalated"
-    await is_over(lab, "RelevoEscalated", f"{patient.name} needs a person")
+    await is_over(lab, "RelevoEscalated", patient)
     assert await only_story(lab, patient) == ["GivesUp"]
 
 
@@ -92,7 +92,7 @@ async def scaled_out(lab: Lab) -> None:
     await lab.alarm.calm(patient, name="Grows")
     story = await comes_to(lab, patient, "closed")
     assert story["outcome"] == "relieved"
-    await is_over(lab, "RelevoScaledOut", f"{patient.name} was scaled out")
+    await is_over(lab, "RelevoScaledOut", patient)
     assert await only_story(lab, patient) == ["Grows"]
 
 
@@ -125,15 +125,23 @@ async def told(lab: Lab, what: str) -> Json:
     return await eventually(look, within=TOLD, what=f"Slack hears: {what}")
 
 
-async def is_over(lab: Lab, name: str, what: str) -> None:
-    """Wait for a message at Slack that it is over; Alertmanager no longer has it."""
+async def is_over(lab: Lab, name: str, patient: Patient) -> None:
+    """Wait for a message at Slack that it is over; Alertmanager no longer has the alert before."""
 
     async def look() -> bool:
-        return any(f"Over: {what}" in one["text"] for one in lab.slack.attachments())
+        ends = ("is well again", "is relieved")
+        return any(
+            one["color"] == "good" and any(f"{patient.name} {end}" in one["title"] for end in ends)
+            for one in lab.slack.attachments()
+        )
 
-    await eventually(look, within=TOLD, what=f"Slack hears that it is over: {what}")
+    await eventually(look, within=TOLD, what=f"Slack hears that it is over: {patient.name}")
     targets = [one["labels"].get("name", "") for one in await lab.alarm.listed(name)]
-    assert not any(target in what for target in targets), targets
+    assert patient.name not in targets
+    about = [one for one in lab.slack.attachments() if one["title"].startswith(f"{patient.name} ")]
+    assert len(about) <= 3, [one["title"] for one in about]
+    # From the first one on it is said what comes next.
+    assert all("Next: " in one["text"] for one in about), about
 
 
 async def only_story(lab: Lab, patient: Patient) -> list[str]:

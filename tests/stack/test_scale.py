@@ -183,6 +183,7 @@ def wiring(home: Path, **hosts: str | None) -> Wiring:
             "container-metrics:5001": "127.0.0.1:2",
             "alertmanager:9093": "127.0.0.1:3",
             "localhost:9090": "127.0.0.1:4",
+            "prometheus:9090": "127.0.0.1:4",
             "node-exporter:9100": None,
             **hosts,
         },
@@ -212,6 +213,22 @@ def test_moves_hosts_and_secrets(tmp_path: Path) -> None:
     assert webhook["url"] == "http://127.0.0.1:1/api/v1/webhooks/alertmanager"
     assert "authorization" not in webhook["http_config"]
     assert receivers["slack"]["slack_configs"][0]["api_url_file"] == str(tmp_path / "token")
+
+
+def test_the_dashboards_look_back_less_far_and_lead_to_this_relevo(tmp_path: Path) -> None:
+    scale.write_copy(tmp_path, wiring=wiring(tmp_path), external_url="http://here:1")
+
+    shipped = (DEPLOY / "grafana" / "dashboards" / "container.json").read_text(encoding="utf-8")
+    faster = (tmp_path / "grafana" / "dashboards" / "container.json").read_text(encoding="utf-8")
+    assert "[2m]" in shipped
+    assert "[2m]" not in faster
+    assert "[6s]" in faster
+    assert "http://here:1" in faster
+    assert scale.SHIPPED_URL not in faster
+    sources = load(tmp_path / "grafana" / "provisioning" / "datasources" / "prometheus.yml")
+    assert sources["datasources"][0]["url"] == "http://127.0.0.1:4"
+    # The smallest step of a graph, as often as there is a sample.
+    assert sources["datasources"][0]["jsonData"]["timeInterval"] == "750ms"
 
 
 def test_an_address_that_nobody_mentioned_is_an_error(tmp_path: Path) -> None:

@@ -66,6 +66,7 @@ async def _story(start_lab: StartLab, server: RedisServer, grafana: Grafana) -> 
         await restarted(patient)
     await lab.alarm.calm(cured)
     await verdicts(lab, stubborn, within=30)
+    await _trouble_is_shown(lab)
     await lab.controller.kill()
     assert grafana.annotations == {}
 
@@ -78,7 +79,20 @@ async def _story(start_lab: StartLab, server: RedisServer, grafana: Grafana) -> 
 
     told = await _told(lab, grafana, (cured, stubborn))
     assert set(told.values()) == {1}
+    assert (await lab.get("/api/v1/status"))["messages"] == {"pending": 0, "trouble": None}
     await _audited(server, (cured, stubborn))
+
+
+async def _trouble_is_shown(lab: Lab) -> None:
+    """Whoever asks how Relevo is hears that Grafana is away, and how much waits."""
+
+    async def look() -> bool:
+        told = (await lab.get("/api/v1/status"))["messages"]
+        return told["pending"] >= 2 and "Grafana at http" in (told["trouble"] or "")
+
+    await eventually(look, within=20, what="the status tells of a Grafana that is away")
+    log = lab.controller.log.read_text(encoding="utf-8")
+    assert log.count("messages not delivered, will be repeated") == 1
 
 
 async def _told(lab: Lab, grafana: Grafana, patients: tuple[Patient, ...]) -> Counter[str]:

@@ -39,6 +39,7 @@ async def used(connection: EngineConnection, container_id: str, *, at: datetime)
         started_at=before.started_at,
         cpu_seconds=found.cpu_seconds,
         network_bytes=sum(moved) if moved else None,
+        memory_bytes=found.working_set_bytes,
     )
 
 

@@ -1,4 +1,9 @@
 // The page of the API: everything it shows comes from /openapi.json of this very Relevo.
+const dark = matchMedia("(prefers-color-scheme: dark)");
+const colour = () => document.documentElement.classList.toggle("dark-mode", dark.matches);
+dark.addEventListener("change", colour);
+colour();
+
 window.addEventListener("load", () => {
   window.SwaggerUIBundle({
     url: "openapi.json",
@@ -8,5 +13,7 @@ window.addEventListener("load", () => {
     validatorUrl: null,
     tryItOutEnabled: true,
     persistAuthorization: false,
+    // Operations show the schemas they need; the list of all is there, folded.
+    defaultModelsExpandDepth: 0,
   });
 });

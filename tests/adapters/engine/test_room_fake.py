@@ -70,7 +70,11 @@ async def engine(daemon: FakeDaemon, proc: Path) -> AsyncIterator[DockerEngine]:
 
 async def test_says_what_was_used_since_the_start(engine: DockerEngine) -> None:
     assert await engine.used(CONTAINER_ID, at=AT) == Used(
-        at=AT, started_at=STARTED_AT, cpu_seconds=4.5, network_bytes=13
+        at=AT,
+        started_at=STARTED_AT,
+        cpu_seconds=4.5,
+        network_bytes=13,
+        memory_bytes=70 * MB,
     )
 
 

@@ -1,0 +1,115 @@
+"""Where Alertmanager's routes lead an alert: its own rules, followed on its own configuration."""
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+from ruamel.yaml import YAML
+from ruamel.yaml.error import YAMLError
+
+_MATCHER: Final = re.compile(
+    r"""\s*(?P<name>[a-zA-Z_:][\w:]*|"[^"]+")\s*(?P<op>=~|!~|!=|=)\s*"""
+    r"""(?P<value>"(?:\\.|[^"\\])*"|'[^']*'|[^,}"]*?)\s*(?:,|$)"""
+)
+_ESCAPED: Final = re.compile(r'\\([\\"n])')
+
+
+@dataclass(frozen=True, slots=True)
+class Way:
+    """One receiver that an alert reaches."""
+
+    receiver: str
+    #: Its route has mute or active time intervals: at times nobody is told.
+    has_intervals: bool
+
+
+class UnreadableRoutes(ValueError):
+    """The configuration holds routes that are not known here; the message says which."""
+
+
+def read_configuration(text: object) -> dict[str, Any]:
+    """
+    Read ``config.original`` of ``/api/v2/status``; every scalar stays a text.
+
+    :raises UnreadableRoutes:
+    """
+    try:
+        parsed = YAML(typ="base", pure=True).load(text) if isinstance(text, str) else None
+    except (YAMLError, ValueError, RecursionError) as exc:
+        raise UnreadableRoutes(f"its configuration cannot be read: {exc}") from exc
+    if not isinstance(parsed, dict) or not isinstance(parsed.get("route"), dict):
+        raise UnreadableRoutes("its configuration has no route")
+    return parsed
+
+
+def ways(route: Mapping[str, Any], labels: Mapping[str, str]) -> tuple[Way, ...]:
+    """
+    Follow an alert from the top route down.
+
+    :param route: the top route, of `read_configuration` or of a file of Alertmanager's
+    :raises UnreadableRoutes: a matcher cannot be read
+    """
+    return tuple(_ways(route, labels, "", is_top=True))
+
+
+def _ways(
+    route: Mapping[str, Any], labels: Mapping[str, str], above: str, *, is_top: bool = False
+) -> Iterator[Way]:
+    if not is_top and not _matches(route, labels):
+        return
+    receiver = str(route.get("receiver") or above)
+    found = False
+    for child in route.get("routes") or ():
+        here = tuple(_ways(child, labels, receiver))
+        found = found or bool(here)
+        yield from here
+        if here and str(child.get("continue", "")).lower() != "true":
+            break
+    if not found:
+        intervals = ("mute_time_intervals", "active_time_intervals")
+        yield Way(receiver, any(route.get(name) for name in intervals))
+
+
+def _matches(route: Mapping[str, Any], labels: Mapping[str, str]) -> bool:
+    equal = route.get("match") or {}
+    alike = route.get("match_re") or {}
+    if any(labels.get(name, "") != str(value) for name, value in equal.items()):
+        return False
+    if not all(_fits(str(value), labels.get(name, "")) for name, value in alike.items()):
+        return False
+    return all(
+        _holds(name, sign, value, labels)
+        for text in route.get("matchers") or ()
+        for name, sign, value in _matchers(str(text))
+    )
+
+
+def _matchers(text: str) -> Iterator[tuple[str, str, str]]:
+    """Read ``a="b"``, ``a=b``, or several in braces."""
+    rest = text.strip()
+    if rest.startswith("{") and rest.endswith("}"):
+        rest = rest[1:-1].strip()
+    at = 0
+    while at < len(rest):
+        found = _MATCHER.match(rest, at)
+        if found is None or found.end() == at:
+            raise UnreadableRoutes(f"the matcher {text!r} cannot be read")
+        value = found["value"]
+        if value[:1] == '"':
+            value = _ESCAPED.sub(lambda m: "\n" if m[1] == "n" else m[1], value[1:-1])
+        yield found["name"].strip('"'), found["op"], value
+        at = found.end()
+
+
+def _holds(name: str, sign: str, value: str, labels: Mapping[str, str]) -> bool:
+    given = labels.get(name, "")
+    holds = _fits(value, given) if sign.endswith("~") else given == value
+    return holds is not sign.startswith("!")
+
+
+def _fits(pattern: str, text: str) -> bool:
+    try:
+        return re.fullmatch(f"(?:{pattern})", text) is not None
+    except re.error as exc:
+        raise UnreadableRoutes(f"the pattern {pattern!r} cannot be read: {exc}") from exc

@@ -1,0 +1,86 @@
+"""A Prometheus or Alertmanager that runs on this machine: which process it is (Linux only)."""
+
+import os
+import signal
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+#: Where each listens unless told otherwise.
+_PORTS: Final = {"prometheus": ":9090", "alertmanager": ":9093"}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Neighbour:
+    """A process of somebody else's on this machine."""
+
+    pid: int
+    #: Its file, where it can be opened from here; a process in a container sees other files.
+    config_file: Path | None
+    uid: int
+    gid: int
+    #: Whether ``127.0.0.1`` is the same place for it as for us.
+    shares_network: bool
+
+    def reload(self) -> None:
+        """Have it load its configuration. :raises OSError: it is not ours to signal, or gone"""
+        os.kill(self.pid, signal.SIGHUP)
+
+
+def find_listening(program: str, port: int, *, proc: Path = Path("/proc")) -> Neighbour | None:
+    """
+    Find the one process of a program that was told to listen on a port.
+
+    None for none, or several, or one whose port is mapped: better none than somebody else's.
+
+    :param program: what its name ends with: ``prometheus`` or ``alertmanager``
+    """
+    found = [one for entry in _entries(proc) if (one := _neighbour(entry, program, port, proc))]
+    return found[0] if len(found) == 1 else None
+
+
+def _entries(proc: Path) -> list[Path]:
+    try:
+        return [one for one in proc.iterdir() if one.name.isdecimal()]
+    except OSError:
+        return []
+
+
+def _neighbour(entry: Path, program: str, port: int, proc: Path) -> Neighbour | None:
+    words = _words(entry)
+    if not words or not Path(words[0]).name.endswith(program):
+        return None
+    listens = _flag(words, "web.listen-address", _PORTS.get(program, ""))
+    if listens.rpartition(":")[2] != str(port):
+        return None
+    try:
+        about = entry.stat()
+        network = (entry / "ns" / "net").readlink()
+        sees_our_files = (entry / "ns" / "mnt").readlink() == (proc / "self/ns/mnt").readlink()
+        config = (entry / "cwd").readlink() / _flag(words, "config.file", f"{program}.yml")
+        return Neighbour(
+            pid=int(entry.name),
+            config_file=config if sees_our_files and config.is_file() else None,
+            uid=about.st_uid,
+            gid=about.st_gid,
+            shares_network=network == (proc / "self/ns/net").readlink(),
+        )
+    except OSError:
+        return None  # it has just ended, or is somebody else's
+
+
+def _words(entry: Path) -> list[str]:
+    try:
+        return (entry / "cmdline").read_bytes().decode("utf-8", "replace").split("\0")[:-1]
+    except OSError:
+        return []
+
+
+def _flag(words: list[str], name: str, default: str) -> str:
+    for number, word in enumerate(words[1:], start=1):
+        bare = word.lstrip("-")
+        if bare.startswith(f"{name}="):
+            return bare.partition("=")[2]
+        if bare == name and number + 1 < len(words):
+            return words[number + 1]
+    return default

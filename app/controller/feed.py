@@ -1,0 +1,281 @@
+"""What has changed, for whoever watches: looked for while somebody does, told to all of them."""
+
+import asyncio
+from collections import deque
+from collections.abc import AsyncIterator, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from datetime import timedelta
+from typing import Final
+
+import structlog
+
+from app.controller.picture import Census
+from app.controller.tenure import Tenure
+from app.domain.remediation import Remediation
+from app.errors import EngineUnavailable, StoreUnavailable
+from app.ports import RemediationFilter, Store
+
+log: Final = structlog.get_logger("relevo.feed")
+
+#: Also what another controller does is seen: it is read from the store, and that often.
+EVERY: Final = timedelta(seconds=1)
+#: Whoever watches costs a connection and a buffer.
+MOST_LISTENERS: Final = 64
+#: Changes that one who was away for a moment can still be told; after that, everything is new.
+_REMEMBERED: Final = 256
+_STORIES: Final = 1000
+#: How long the engine may take before a look goes on without it.
+_ENGINE_ANSWERS: Final = timedelta(seconds=3)
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """What is not as it was."""
+
+    #: ``engine:slot``.
+    targets: frozenset[str] = frozenset()
+    #: Ids.
+    remediations: frozenset[str] = frozenset()
+    #: Relevo itself: pause, brake, who leads, store, engine.
+    status: bool = False
+    #: More than is told here: read everything anew.
+    everything: bool = False
+
+    def __bool__(self) -> bool:
+        return bool(self.targets or self.remediations or self.status or self.everything)
+
+    def __or__(self, other: "Change") -> "Change":
+        return Change(
+            self.targets | other.targets,
+            self.remediations | other.remediations,
+            self.status or other.status,
+            self.everything or other.everything,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class _Look:
+    """Everything that is compared."""
+
+    stories: Mapping[str, Remediation] = field(default_factory=dict)
+    #: By target: who it is now, and its hold.
+    members: Mapping[str, object] = field(default_factory=dict)
+    holds: Mapping[str, object] = field(default_factory=dict)
+    status: tuple[object, ...] = ()
+
+
+class Listener:
+    """One who watches. What was not fetched yet is merged: a slow one costs no more."""
+
+    def __init__(self) -> None:
+        self._pending = Change()
+        self._id = 0
+        self._news = asyncio.Event()
+        self.is_over = False
+
+    def tell(self, change: Change, number: int) -> None:
+        """Have it told."""
+        self._pending |= change
+        self._id = number
+        self._news.set()
+
+    def close(self) -> None:
+        """Tell that nothing more comes."""
+        self.is_over = True
+        self._news.set()
+
+    async def next(self, *, within: timedelta) -> tuple[int, Change] | None:
+        """Wait for news, with their number; None where there were none in that time."""
+        if not self._news.is_set():
+            try:
+                async with asyncio.timeout(within.total_seconds()):
+                    await self._news.wait()
+            except TimeoutError:
+                return None
+        if self.is_over:
+            return None
+        self._news.clear()
+        told, self._pending = self._pending, Change()
+        return self._id, told
+
+
+class Feed:
+    """Looks once a second, while somebody listens."""
+
+    def __init__(self, store: Store, census: Census, tenure: Tenure, *, life: str) -> None:
+        """
+        Begin.
+
+        :param life: name of this process: what another one has told is not known here
+        """
+        self.life = life
+        self._store = store
+        self._census = census
+        self._tenure = tenure
+        self._listeners: set[Listener] = set()
+        self._wanted = asyncio.Event()
+        self._seen: _Look | None = None
+        self._looked = asyncio.Event()
+        self._number = 0
+        self._told: deque[tuple[int, Change]] = deque(maxlen=_REMEMBERED)
+        self._is_over = False
+
+    @property
+    def last(self) -> int:
+        """Number of the newest change."""
+        return self._number
+
+    @property
+    def has_room(self) -> bool:
+        """Whether one more may listen."""
+        return not self._is_over and len(self._listeners) < MOST_LISTENERS
+
+    @contextmanager
+    def listening(self, since: int | None = None) -> Iterator[Listener]:
+        """
+        Listen for a while.
+
+        :param since: the newest change that the listener knows; None: it comes with all of it
+        Ask `has_room` first; where everybody is let go already, so is who comes.
+        """
+        listener = Listener()
+        if self._is_over:
+            listener.close()
+        missed = self._since(since) if since is not None else Change()
+        if missed:
+            listener.tell(missed, self._number)
+        self._listeners.add(listener)
+        self._wanted.set()
+        try:
+            yield listener
+        finally:
+            self._listeners.discard(listener)
+            if not self._listeners:
+                self._wanted.clear()
+
+    async def ready(self) -> None:
+        """Wait until there is a look to compare with: of what is read after it, all is told."""
+        await self._looked.wait()
+
+    async def run(self) -> None:
+        """Look and tell until cancelled; then all who listen are let go."""
+        try:
+            while True:
+                if not self._wanted.is_set():
+                    # What happens now nobody is told; who comes back reads everything.
+                    self._seen = None
+                    self._looked.clear()
+                    self._told.clear()
+                    await self._wanted.wait()
+                try:
+                    await self.look()
+                except Exception as exc:
+                    # The boundary: whoever watches must not end what is watched.
+                    log.error("not compared", exc_info=exc)
+                await asyncio.sleep(EVERY.total_seconds())
+        finally:
+            self.close()
+
+    async def look(self) -> None:
+        """Compare with the look before, and tell the difference."""
+        now = await self._look()
+        before, self._seen = self._seen, now
+        self._looked.set()
+        if before is None:
+            return
+        change = difference(before, now)
+        if not change:
+            return
+        self._number += 1
+        self._told.append((self._number, change))
+        for listener in tuple(self._listeners):
+            listener.tell(change, self._number)
+
+    def close(self) -> None:
+        """Let everybody go, and nobody in."""
+        self._is_over = True
+        self._looked.set()
+        for listener in tuple(self._listeners):
+            listener.close()
+
+    def _since(self, number: int) -> Change:
+        if number == self._number and self._seen is not None:
+            return Change()
+        if not self._told or not self._told[0][0] <= number + 1 <= self._number:
+            return Change(everything=True)
+        missed = Change()
+        for told, change in self._told:
+            if told > number:
+                missed |= change
+        return missed
+
+    async def _look(self) -> _Look:
+        before = self._seen or _Look()
+        members, engine_trouble = before.members, self._census.trouble
+        try:
+            async with asyncio.timeout(_ENGINE_ANSWERS.total_seconds()):
+                roster = await self._census.roster()
+                members = {str(one.target): one.listed for one in roster.targets()} | {
+                    f"{one.group} {one.listed.name}": one.listed
+                    for one in roster.members
+                    if one.clone_of is not None
+                }
+                engine_trouble = None
+        except (EngineUnavailable, TimeoutError):
+            engine_trouble = "away"
+        store = self._store
+        try:
+            found = await store.history.remediations(
+                RemediationFilter(open_only=True, limit=_STORIES)
+            )
+            pause, brake = await store.controls.pause(), await store.controls.brake()
+            holds: Mapping[str, object] = await store.controls.holds()
+        except StoreUnavailable:
+            away = (*before.status[:2], self._tenure.view(), engine_trouble, "away")
+            return replace(before, members=members, status=away)
+        return _Look(
+            stories={one.id: _shown(one) for one in found},
+            members=members,
+            holds=holds,
+            status=(pause, brake, self._tenure.view(), engine_trouble, None),
+        )
+
+
+def difference(before: _Look, now: _Look) -> Change:
+    """Tell what is not as it was."""
+    stories = frozenset(_unlike(before.stories, now.stories))
+    about = {
+        one.target for one in (*before.stories.values(), *now.stories.values()) if one.id in stories
+    }
+    members = _unlike(before.members, now.members)
+    # Of a clone it is the group that has changed, and that is more than one line.
+    clones = any(" " in name for name in members)
+    return Change(
+        targets=frozenset({*about, *members, *_unlike(before.holds, now.holds)} - {""}),
+        remediations=stories,
+        status=before.status != now.status or bool(about),
+        everything=clones or before.members.keys() != now.members.keys(),
+    )
+
+
+async def told(listener: Listener, *, ping: timedelta) -> AsyncIterator[tuple[int, Change] | None]:
+    """Yield what a listener is told, None for each `ping` without news, until it is let go."""
+    while not listener.is_over:
+        news = await listener.next(within=ping)
+        if listener.is_over:
+            return
+        yield news
+
+
+def _unlike(before: Mapping[str, object], now: Mapping[str, object]) -> set[str]:
+    return {name for name in before.keys() | now.keys() if before.get(name) != now.get(name)}
+
+
+def _shown(record: Remediation) -> Remediation:
+    """Leave out what changes with every poll, and nobody is shown."""
+    return replace(
+        record,
+        next_at=record.next_at if record.next_action is not None else None,
+        absent_looks=0,
+    )

@@ -1,0 +1,121 @@
+"""
+Pictures of each page: light and dark on a desktop, and on a phone.
+
+``python -m tests.browser.screenshots OUT`` takes them of the showcase; ``--only NAME`` some.
+"""
+
+import argparse
+import asyncio
+from datetime import timedelta
+from pathlib import Path
+from typing import Any, Final
+
+from playwright.async_api import Browser, Page
+
+from app.api.deps import Scope
+from app.domain.control import Halt
+from tests.browser.pages import PAGES
+from tests.browser.serving import AWAY, DESKTOP, PHONE, Served, chrome, looking, serving, settled
+from tests.parts import require
+
+#: Name -> how the page is looked at.
+WAYS: Final[dict[str, dict[str, Any]]] = {
+    "light": {"color_scheme": "light", "viewport": DESKTOP},
+    "dark": {"color_scheme": "dark", "viewport": DESKTOP},
+    "phone": {"color_scheme": "light", "viewport": PHONE, "is_mobile": True, "has_touch": True},
+    "phone-dark": {"color_scheme": "dark", "viewport": PHONE, "is_mobile": True, "has_touch": True},
+}
+#: The README's: page, way, and whether the whole page is in it.
+README: Final = (("containers", "light"), ("container", "light"), ("story", "dark"))
+#: The first restart is due soon.
+_LATER: Final = timedelta(seconds=10)
+
+
+async def _shoot(page: Page, file: Path, *, whole: bool = True) -> None:
+    await page.screenshot(path=file, full_page=whole, animations="disabled")
+
+
+async def take(browser: Browser, served: Served, out: Path, pages: dict[str, str]) -> None:
+    """Take pictures of these pages in each way, whole, as ``NAME-WAY.png``."""
+    for way, options in WAYS.items():
+        async with looking(browser, served, **options) as page:
+            for name, path in pages.items():
+                await page.goto(path)
+                await settled(page)
+                await page.wait_for_load_state("networkidle" if name == "api" else "load")
+                await _shoot(page, out / f"{name}-{way}.png")
+
+
+async def take_dialog(browser: Browser, served: Served, out: Path) -> None:
+    """Take pictures of an order in its dialog, and of a story with a case file unfolded."""
+    for way, options in WAYS.items():
+        async with looking(browser, served, **options) as page:
+            await page.goto(PAGES["container"])
+            await settled(page)
+            await page.get_by_role("link", name="Scale out", exact=True).click()
+            await page.get_by_role("dialog").wait_for()
+            await _shoot(page, out / f"dialog-{way}.png", whole=False)
+            await page.goto(PAGES["story"])
+            await settled(page)
+            await page.locator("summary").first.click()
+            await _shoot(page, out / f"case-{way}.png")
+
+
+async def take_trouble(browser: Browser, served: Served, out: Path) -> None:
+    """Take pictures of a page that is not there, of a pause, and of a lost connection."""
+    now = served.shown.house.clock.now()
+    halt = Halt(reason="the host is being moved", author="ana", since=now, until=None)
+    served.shown.memory.controls._pause = halt
+    for way, options in WAYS.items():
+        async with looking(browser, served, excused=AWAY, **options) as page:
+            await page.goto("/targets/host1:nobody")
+            await _shoot(page, out / f"nowhere-{way}.png", whole=False)
+            await page.goto(PAGES["containers"])
+            await settled(page)
+            await served.stop()
+            await page.locator("#link.lost").wait_for()
+            await _shoot(page, out / f"paused-{way}.png", whole=False)
+            await served.start()
+
+
+async def take_for_readme(browser: Browser, served: Served, out: Path) -> None:
+    """Take the README's pictures: what is on the first screen."""
+    for name, way in README:
+        size = {"width": 1180, "height": 700}
+        async with looking(browser, served, **(WAYS[way] | {"viewport": size})) as page:
+            await page.goto(PAGES[name])
+            await settled(page)
+            await _shoot(page, out / f"{name}.png", whole=False)
+
+
+async def run(out: Path, *, only: str | None, readme: bool) -> None:
+    """Take all that is asked for."""
+    out.mkdir(parents=True, exist_ok=True)
+    async with chrome(require("chromium")) as browser:
+        async with serving(later=_LATER) as served:
+            if readme:
+                await take_for_readme(browser, served, out)
+                return
+            chosen = {name: path for name, path in PAGES.items() if only in (None, name)}
+            await take(browser, served, out, chosen)
+            if only in (None, "dialog"):
+                await take_dialog(browser, served, out)
+            if only in (None, "trouble"):
+                await take_trouble(browser, served, out)
+        if only in (None, "login"):
+            async with serving(tokens={Scope.OPERATE: ["operate"]}) as served:
+                await take(browser, served, out, {"login": "/login"})
+
+
+def main() -> None:
+    """Read the command line."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("out", type=Path, metavar="OUT")
+    parser.add_argument("--only", help="one page only by name, or dialog, trouble, login")
+    parser.add_argument("--readme", action="store_true", help="those of the README, small")
+    chosen = parser.parse_args()
+    asyncio.run(run(chosen.out, only=chosen.only, readme=chosen.readme))
+
+
+if __name__ == "__main__":
+    main()

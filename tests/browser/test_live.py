@@ -1,0 +1,137 @@
+"""The page follows what happens, by itself; and says so when it cannot."""
+
+import asyncio
+import re
+from datetime import timedelta
+
+import pytest
+from playwright.async_api import Browser, Route, expect
+
+from app.domain.control import Halt
+from tests.browser.ordering import row
+from tests.browser.serving import AWAY, Served, looking, serving, settled
+from tests.builders import ENGINE
+
+pytestmark = pytest.mark.asyncio(loop_scope="package")
+
+
+async def test_a_countdown_reaches_zero_and_the_row_changes(chromium: Browser) -> None:
+    async with (
+        serving(later=timedelta(seconds=48)) as served,
+        looking(chromium, served) as page,
+    ):
+        await page.goto("/")
+        await settled(page)
+        await page.evaluate("window.sameDocument = true")
+        mine = row(page, "shop-api-1")
+        await expect(mine.locator("time[data-until]")).to_have_text(re.compile(r"in [1-6]s"))
+        await expect(page.locator("#headline")).to_contain_text("restart of")
+        # It counts by itself: each second is seen, down to the last.
+        seen = await page.evaluate(
+            """() => new Promise((done) => {
+                const seen = new Set();
+                const look = () => {
+                  const now = document.querySelector(
+                    'tr[data-target="host1:shop-api-1"] time[data-until]');
+                  if (!now) { done([...seen]); return; }
+                  seen.add(now.textContent);
+                  setTimeout(look, 50);
+                };
+                look();
+            })"""
+        )
+        assert {"in 3s", "in 2s", "in 1s"} <= set(seen)
+
+        await expect(mine.locator(".chip").first).to_have_text("verifying")
+        await expect(mine.locator(".strip rect.m")).to_have_count(1)
+        assert await page.evaluate("window.sameDocument") is True
+        engine = served.shown.engine
+        assert engine.named("shop-api-1").started_at > engine.named("shop-web-1").started_at
+
+
+async def test_what_another_person_does_is_seen(chromium: Browser, own: Served) -> None:
+    async with looking(chromium, own) as page:
+        await page.goto("/")
+        await settled(page)
+        mine = row(page, "office-auth-1")
+        await mine.get_by_role("link", name="office-auth-1").focus()
+        now = own.shown.house.clock.now()
+        own.shown.memory.controls._holds[f"{ENGINE}:office-auth-1"] = Halt(
+            reason="the disk is full", author="ben", since=now, until=None
+        )
+
+        await expect(mine).to_contain_text("on hold")
+        await expect(mine).to_contain_text("the disk is full")
+        # The row went up to the ill ones; what had the focus has it still.
+        assert await page.evaluate("document.activeElement.textContent") == "office-auth-1"
+        rows = await page.locator("#rows > tr").evaluate_all("all => all.map(r => r.dataset.rank)")
+        assert rows == sorted(rows)
+
+
+async def test_a_filter_stays_while_rows_change(chromium: Browser, own: Served) -> None:
+    async with looking(chromium, own) as page:
+        await page.goto("/")
+        await settled(page)
+        await page.get_by_role("searchbox").fill("office")
+        await expect(page.locator("#rows > tr:visible")).to_have_count(5)
+        now = own.shown.house.clock.now()
+        own.shown.memory.controls._holds[f"{ENGINE}:office-auth-1"] = Halt(
+            reason="look", author="ben", since=now, until=None
+        )
+
+        await expect(row(page, "office-auth-1")).to_contain_text("on hold")
+        await expect(page.locator("#rows > tr:visible")).to_have_count(5)
+        await expect(page.get_by_role("searchbox")).to_have_value("office")
+
+
+async def test_what_is_typed_while_the_page_is_drawn_anew_is_kept(
+    chromium: Browser, own: Served
+) -> None:
+    async with looking(chromium, own) as page:
+        await page.goto("/")
+        await settled(page)
+        await page.wait_for_load_state("networkidle")
+        asked, go = asyncio.Event(), asyncio.Event()
+
+        async def slowly(route: Route) -> None:
+            asked.set()
+            await go.wait()
+            await route.continue_()
+
+        await page.route("**/live*", slowly)
+        now = own.shown.house.clock.now()
+        own.shown.memory.controls._pause = Halt(reason="p", author="ben", since=now, until=None)
+        async with asyncio.timeout(10):
+            await asked.wait()
+        box = page.get_by_role("searchbox")
+        await box.press_sequentially("offce")
+        await box.press("ArrowLeft")
+        await box.press("ArrowLeft")
+        await page.locator("#asides summary").evaluate("one => one.parentNode.open = true")
+        go.set()
+
+        await expect(page.locator("#head")).to_contain_text("Paused by ben")
+        await page.keyboard.type("i")
+        await expect(box).to_have_value("office")
+        await expect(page.locator("#rows > tr:visible")).to_have_count(5)
+        await expect(page.locator("#asides")).to_have_attribute("open", "")
+
+
+async def test_a_lost_connection_is_announced_and_made_anew(chromium: Browser, own: Served) -> None:
+    async with looking(chromium, own, excused=AWAY) as page:
+        await page.goto("/")
+        await settled(page)
+        status = page.locator("#link")
+        await expect(status).to_have_attribute("role", "status")
+
+        await own.stop()
+        await expect(status).to_contain_text("Connection lost at ")
+        await expect(status).to_be_visible()
+        now = own.shown.house.clock.now()
+        own.shown.memory.controls._holds[f"{ENGINE}:shop-proxy-1"] = Halt(
+            reason="meanwhile", author="ben", since=now, until=None
+        )
+        await own.start()
+
+        await expect(status).to_have_text("Live", timeout=15_000)
+        await expect(row(page, "shop-proxy-1")).to_contain_text("meanwhile")
