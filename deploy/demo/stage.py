@@ -181,9 +181,14 @@ class Stage:
         return list(answer["data"]["result"])
 
     def alerts(self, container: str) -> list[dict[str, Any]]:
-        """Active alerts on a container, by its name, from Alertmanager. :raises OSError:"""
+        """
+        Active alerts on a container, by its name, from Alertmanager. :raises OSError:
+
+        Without Relevo's own, which tell of its work on the container and outlast the symptom.
+        """
         url = f"{self.url('ALERTMANAGER')}/api/v2/alerts"
-        return list(page(url, filter=f'name="{container}"', active="true"))
+        active = page(url, filter=f'name="{container}"', active="true")
+        return [one for one in active if not one["labels"]["alertname"].startswith("Relevo")]
 
     def clones(self) -> list[dict[str, Any]]:
         """What Relevo made of the sick service, running or not."""

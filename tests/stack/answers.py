@@ -77,10 +77,13 @@ class Answers:
         return None
 
     async def alerts(self, patient: Patient) -> list[Json]:
-        """The active alerts on one container, from Alertmanager."""
+        """The active alerts on one container, from Alertmanager; not what Relevo says of it."""
         answer = await self.http.get(
             f"{self.alertmanager_url}/api/v2/alerts",
-            params={"filter": f'name="{patient.name}"', "active": "true"},
+            params={
+                "filter": [f'name="{patient.name}"', 'alertname!~"Relevo.*"'],
+                "active": "true",
+            },
         )
         answer.raise_for_status()
         return list(answer.json())

@@ -77,7 +77,7 @@ class Asker:
 
 
 async def test_every_query_finds_data(start_lab: StartLab) -> None:
-    lab = await start_lab(policies=(POLICY,), guards=NO_BOUNDS, roomy=True)
+    lab = await start_lab(policies=(POLICY,), guards=NO_BOUNDS)
     compose = {f"com.docker.compose.{key}": lab.engine for key in ("project", "service")}
     labels = {f"{lab.engine}.cpus": "0.5", "com.docker.compose.container-number": "1", **compose}
     await lab.ward.admit("well", Illness(), labels=labels)
