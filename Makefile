@@ -41,13 +41,13 @@ check: $(READY)
 	$(PYTHON) -m tests.rules
 
 test: $(READY)
-	deploy/airgap/with-lab.sh $(PYTHON) -m pytest --durations=15 $(TESTS)
+	deploy/airgap/with-lab.sh $(PYTHON) -m pytest -n 2 --durations=15 $(TESTS)
 
 load: $(READY)
 	deploy/airgap/with-lab.sh $(PYTHON) -m pytest -m load $(TESTS)
 
 unit: $(READY)
-	$(PYTHON) -m pytest -m "not docker and not stack" $(TESTS)
+	$(PYTHON) -m pytest -n 2 -m "not docker and not stack" $(TESTS)
 
 docs: $(READY)
 	$(PYTHON) -m tests.reference

@@ -20,7 +20,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from aiodocker import Docker
 
@@ -30,6 +30,11 @@ SOCKET = "unix:///var/run/docker.sock"
 LABEL = "relevo-lab"
 
 _APPLETS = ("cat", "chmod", "mkdir", "nslookup", "rm", "sh", "sleep", "touch", "true")
+
+#: Attempts of this process: who finds a clone with the id of its own attempt takes it for its own,
+#: and others may be testing on the same engine.
+ATTEMPT: Final = f"01J{secrets.token_hex(6)}"
+ANOTHER_ATTEMPT: Final = f"01K{secrets.token_hex(6)}"
 
 
 @dataclass

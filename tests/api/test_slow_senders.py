@@ -23,7 +23,7 @@ pytestmark = pytest.mark.timeout(60)
 #: In place of ten seconds.
 BODY_TAKES: Final = 0.5
 #: In place of fifteen.
-ARRIVES_WITHIN: Final = 1.0
+ARRIVES_WITHIN: Final = 2.0
 #: More than one server's backlog of work, and less than its files.
 SENDERS: Final = 100
 JSON: Final = "Content-Type: application/json\r\n"

@@ -17,7 +17,7 @@ from app.errors import EngineRefused, EngineSilent
 from app.policies.spec import ScaleOutRules, Sharing
 from app.ports import CloneResult
 from tests.adapters.engine.cutting_proxy import CuttingProxy, cutting_proxy
-from tests.engine_lab import SOCKET, EngineLab
+from tests.engine_lab import ATTEMPT, SOCKET, EngineLab
 
 pytestmark = pytest.mark.docker
 
@@ -47,7 +47,7 @@ async def behind(proxy: CuttingProxy) -> AsyncIterator[DockerEngine]:
 
 async def clone(engine: DockerEngine, source_id: str, **rules: Any) -> CloneResult:
     return await engine.clone(
-        source_id, attempt_id="01J", rules=replace(ScaleOutRules(), **rules), at=AT
+        source_id, attempt_id=ATTEMPT, rules=replace(ScaleOutRules(), **rules), at=AT
     )
 
 
@@ -161,6 +161,6 @@ async def test_what_a_dead_connection_left_behind_can_be_taken_away(
     with pytest.raises(EngineSilent):
         await clone(behind, source_id)
     (left,) = lab.ids() - {source_id}
-    await engine.remove_clone(left, attempt_id="01J")
+    await engine.remove_clone(left, attempt_id=ATTEMPT)
 
     assert lab.ids() == {source_id}

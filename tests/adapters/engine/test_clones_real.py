@@ -14,7 +14,7 @@ from app.domain.fidelity import Fate
 from app.errors import CloneRefused, EngineRefused
 from app.policies.spec import HostPorts, ScaleOutRules
 from app.ports import CloneResult
-from tests.engine_lab import EngineLab, free_ports, until
+from tests.engine_lab import ANOTHER_ATTEMPT, ATTEMPT, EngineLab, free_ports, until
 from tests.parts import require
 
 pytestmark = pytest.mark.docker
@@ -27,7 +27,7 @@ async def clone(
     engine: DockerEngine,
     source_id: str,
     *,
-    attempt_id: str = "01J",
+    attempt_id: str = ATTEMPT,
     dry_run: bool = False,
     **rules: Any,
 ) -> CloneResult:
@@ -164,7 +164,7 @@ async def test_gives_a_fresh_volume_and_takes_it_away_again(
     fresh = {m["Destination"]: m["Name"] for m in lab.inspect(clone_of_it.id)["Mounts"]}
     assert fresh["/conf"] == own["/conf"] == lab.name("conf")
     assert fresh["/data"] != own["/data"]
-    await engine.remove_clone(clone_of_it.id, attempt_id="01J")
+    await engine.remove_clone(clone_of_it.id, attempt_id=ATTEMPT)
     volumes = set(lab.do("volume", "ls", "-q").split())
     assert fresh["/data"] not in volumes
     assert {own["/data"], own["/conf"]} <= volumes
@@ -329,7 +329,7 @@ async def test_adopts_the_half_made_clone_of_the_same_attempt(
 
     adopted = await made(engine, source_id)
     again = await made(engine, source_id)
-    another = await made(engine, source_id, attempt_id="01K")
+    another = await made(engine, source_id, attempt_id=ANOTHER_ATTEMPT)
 
     assert adopted.id == again.id == half_made
     assert adopted.is_running
@@ -343,7 +343,7 @@ async def test_a_clone_has_no_clones(engine: DockerEngine, lab: EngineLab) -> No
     clone_of_it = await made(engine, lab.run())
 
     with pytest.raises(CloneRefused, match="is_clone"):
-        await clone(engine, clone_of_it.id, attempt_id="01K")
+        await clone(engine, clone_of_it.id, attempt_id=ANOTHER_ATTEMPT)
 
 
 async def test_cancelled_at_any_time_it_leaves_nothing(

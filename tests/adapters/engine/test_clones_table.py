@@ -34,7 +34,7 @@ from tests.adapters.engine.clone_equality import (
     told_otherwise,
     unreported,
 )
-from tests.engine_lab import SOCKET, EngineLab, busybox_image, engine_lab, free_ports
+from tests.engine_lab import ATTEMPT, SOCKET, EngineLab, busybox_image, engine_lab, free_ports
 
 pytestmark = pytest.mark.docker
 
@@ -106,22 +106,23 @@ class Corner:
         self, case: Case, source_id: str, engine: DockerEngine, client: Docker
     ) -> tuple[FidelityReport, str | None]:
         rules = replace(ScaleOutRules(), **case.rules)
+        attempt_id = f"{ATTEMPT}-{case.name}"
         if not case.starts:
             plan = plan_clone(
                 await _looked_at(source_id),
                 taken=Taken(),
                 rules=rules,
                 label_prefix="relevo",
-                attempt_id=case.name,
+                attempt_id=attempt_id,
                 at=AT,
             )
             made = await client.containers.create(dict(plan.body), name=plan.name)
             return plan.report, made.id
         try:
-            result = await engine.clone(source_id, attempt_id=case.name, rules=rules, at=AT)
+            result = await engine.clone(source_id, attempt_id=attempt_id, rules=rules, at=AT)
         except CloneRefused:
             result = await engine.clone(
-                source_id, attempt_id=case.name, rules=rules, at=AT, dry_run=True
+                source_id, attempt_id=attempt_id, rules=rules, at=AT, dry_run=True
             )
         return result.report, None if result.clone is None else result.clone.id
 

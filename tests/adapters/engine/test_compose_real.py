@@ -14,7 +14,7 @@ import pytest
 from app.adapters.engine.docker import DockerEngine
 from app.domain.container import Container
 from app.policies.spec import ScaleOutRules
-from tests.engine_lab import LABEL, EngineLab
+from tests.engine_lab import ANOTHER_ATTEMPT, ATTEMPT, LABEL, EngineLab
 from tests.parts import require
 
 pytestmark = [pytest.mark.docker, pytest.mark.timeout(120)]
@@ -91,7 +91,7 @@ def project(request: pytest.FixtureRequest, lab: EngineLab, tmp_path: Path) -> I
         one.compose("down", "--timeout", "1")
 
 
-async def cloned(engine: DockerEngine, source_id: str, *, attempt: str = "01J") -> Container:
+async def cloned(engine: DockerEngine, source_id: str, *, attempt: str = ATTEMPT) -> Container:
     result = await engine.clone(source_id, attempt_id=attempt, rules=ScaleOutRules(), at=AT)
     assert result.clone is not None
     return result.clone
@@ -120,7 +120,10 @@ async def test_a_deploy_leaves_one_instance_that_is_no_clone(
 ) -> None:
     """Its number may be another one: the new tool makes whichever anew that it looks at last."""
     source_id = project.instances()["1"]
-    clones = [await cloned(engine, source_id), await cloned(engine, source_id, attempt="01K")]
+    clones = [
+        await cloned(engine, source_id),
+        await cloned(engine, source_id, attempt=ANOTHER_ATTEMPT),
+    ]
     project.stage = "two"
 
     await asyncio.to_thread(project.up)
@@ -147,7 +150,7 @@ async def test_scaled_by_hand_the_clone_counts_and_down_takes_everything(
     await asyncio.to_thread(project.up, "--scale", "web=1")
     assert project.instances() == {"1": source_id}
 
-    await cloned(engine, source_id, attempt="01K")
+    await cloned(engine, source_id, attempt=ANOTHER_ATTEMPT)
     await asyncio.to_thread(project.compose, "down", "--timeout", "1")
     assert project.instances() == {}
     assert project.networks() == ""

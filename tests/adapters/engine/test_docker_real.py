@@ -9,7 +9,7 @@ import pytest
 from app.adapters.engine.docker import DockerEngine
 from app.domain.container import Health, HealthCheck, RunState
 from app.errors import ContainerGone, EngineRefused, StartedMeanwhile
-from tests.engine_lab import EngineLab, until
+from tests.engine_lab import ATTEMPT, EngineLab, until
 
 pytestmark = pytest.mark.docker
 
@@ -20,7 +20,7 @@ OBEDIENT = ("sh", "-c", "trap 'exit 0' TERM; while :; do sleep 600 & wait $!; do
 async def restart(engine: DockerEngine, container_id: str, *, grace: timedelta) -> None:
     seen = await engine.inspect(container_id)
     await engine.restart(
-        container_id, attempt_id="01J", expected_started_at=seen.started_at, stop_grace=grace
+        container_id, attempt_id=ATTEMPT, expected_started_at=seen.started_at, stop_grace=grace
     )
 
 
@@ -169,7 +169,7 @@ async def test_leaves_alone_what_somebody_else_restarted(
     with pytest.raises(StartedMeanwhile):
         await engine.restart(
             container_id,
-            attempt_id="01J",
+            attempt_id=ATTEMPT,
             expected_started_at=seen.started_at,
             stop_grace=timedelta(seconds=1),
         )
@@ -196,11 +196,11 @@ async def test_a_container_that_is_gone_is_gone(engine: DockerEngine, lab: Engin
     with pytest.raises(ContainerGone):
         await engine.inspect(container_id)
     with pytest.raises(ContainerGone):
-        await engine.start(container_id, attempt_id="01J")
+        await engine.start(container_id, attempt_id=ATTEMPT)
     with pytest.raises(ContainerGone):
         await engine.restart(
             container_id,
-            attempt_id="01J",
+            attempt_id=ATTEMPT,
             expected_started_at=seen.started_at,
             stop_grace=timedelta(0),
         )
@@ -211,9 +211,9 @@ async def test_starts_what_is_stopped_and_leaves_what_runs(
 ) -> None:
     container_id = lab.create()
 
-    await engine.start(container_id, attempt_id="01J")
+    await engine.start(container_id, attempt_id=ATTEMPT)
     first = await engine.inspect(container_id)
-    await engine.start(container_id, attempt_id="01J")
+    await engine.start(container_id, attempt_id=ATTEMPT)
 
     assert first.is_running
     assert (await engine.inspect(container_id)).started_at == first.started_at
@@ -227,6 +227,6 @@ async def test_a_network_that_is_gone_is_not_the_container(
     lab.do("network", "rm", network)
 
     with pytest.raises(EngineRefused) as caught:
-        await engine.start(container_id, attempt_id="01J")
+        await engine.start(container_id, attempt_id=ATTEMPT)
 
     assert caught.value.status == 404

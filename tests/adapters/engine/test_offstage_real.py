@@ -10,7 +10,7 @@ from app.adapters.engine.docker import DockerEngine
 from app.domain.container import Container, RunState
 from app.errors import ContainerGone, EngineRefused, StartedMeanwhile
 from app.policies.spec import ScaleOutRules, SourceAfterwards
-from tests.engine_lab import EngineLab
+from tests.engine_lab import ATTEMPT, EngineLab
 
 pytestmark = pytest.mark.docker
 
@@ -43,7 +43,7 @@ async def sourced(engine: DockerEngine, lab: EngineLab) -> tuple[str, str, str]:
 
 
 async def cloned(
-    engine: DockerEngine, source_id: str, rules: ScaleOutRules = ISOLATE, attempt: str = "01J"
+    engine: DockerEngine, source_id: str, rules: ScaleOutRules = ISOLATE, attempt: str = ATTEMPT
 ) -> Container:
     made = await engine.clone(
         source_id, attempt_id=attempt, rules=rules, at=datetime(2026, 11, 23, 3, tzinfo=UTC)

@@ -9,7 +9,7 @@ from app.adapters.engine.docker import DockerEngine
 from app.domain.container import Container, RunState
 from app.errors import EngineRefused
 from app.policies.spec import ScaleOutRules
-from tests.engine_lab import EngineLab, until
+from tests.engine_lab import ATTEMPT, EngineLab, until
 
 pytestmark = pytest.mark.docker
 
@@ -21,7 +21,7 @@ SLOW = ("sh", "-c", "trap 'sleep 1; exit 0' TERM; while :; do sleep 600 & wait $
 async def cloned(engine: DockerEngine, source_id: str) -> Container:
     result = await engine.clone(
         source_id,
-        attempt_id="01J",
+        attempt_id=ATTEMPT,
         rules=ScaleOutRules(),
         at=datetime(2026, 11, 22, 3, tzinfo=UTC),
     )
@@ -30,7 +30,7 @@ async def cloned(engine: DockerEngine, source_id: str) -> Container:
 
 
 async def remove(engine: DockerEngine, container_id: str) -> None:
-    await engine.remove_clone(container_id, attempt_id="01J")
+    await engine.remove_clone(container_id, attempt_id=ATTEMPT)
 
 
 async def test_nobody_is_sent_to_it_while_it_stops(
