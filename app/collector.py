@@ -11,7 +11,7 @@ is gone. Nothing is served of an engine that does not answer, but the collector'
 
 import asyncio
 import signal
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from datetime import timedelta
 
@@ -25,7 +25,10 @@ from app import __version__
 from app.adapters.engine.series import container_series, machine_series
 from app.adapters.engine.stats import EngineReader
 from app.adapters.engine.sweeper import Sweeper
+from app.adapters.opt_ins import OptIns
+from app.domain.container import Listed
 from app.errors import BadConfiguration
+from app.policies.membership import is_looked_after
 from app.settings import Address, Settings
 
 #: As often as Prometheus scrapes (``scrape_interval`` of the shipped configuration).
@@ -49,21 +52,31 @@ async def collect(settings: Settings) -> None:
         engine = EngineReader(settings.docker_host)
     except ValueError as exc:
         raise BadConfiguration(f"DOCKER_HOST: {exc}") from exc
-    sweeper = Sweeper(
-        engine, every=SWEEP / settings.time_factor, label_prefix=settings.label_prefix
+    every, prefix = SWEEP / settings.time_factor, settings.label_prefix
+    sweeper = Sweeper(engine, every=every, label_prefix=prefix)
+    opt_ins = OptIns(settings.policies)
+    page = Page(
+        sweeper,
+        engine_name=settings.engine_name,
+        looks_after=lambda one: is_looked_after(one, prefix=prefix, enable=opt_ins.enable),
     )
-    page = Page(sweeper, engine_name=settings.engine_name)
     async with AsyncExitStack() as stack:
         stopped = stack.enter_context(_stop_signal())
         stack.push_async_callback(engine.close)
+        # Before anybody asks: what is said first of a container had better be true.
+        await opt_ins.look()
         await stack.enter_async_context(serving(settings.collect_listen, page))
         # A sweeper that dies takes the process with it: better restarted than answering for ever
         # without measuring anything.
         group = await stack.enter_async_context(asyncio.TaskGroup())
-        sweeping = group.create_task(sweeper.run(), name="sweeper")
+        tasks = (
+            group.create_task(sweeper.run(), name="sweeper"),
+            group.create_task(opt_ins.run(every=every), name="opt-ins"),
+        )
         _log.info("collector.started", listen=settings.collect_listen)
         await stopped.wait()
-        sweeping.cancel()
+        for task in tasks:
+            task.cancel()
     _log.info("collector.stopped")
 
 
@@ -72,11 +85,19 @@ class Page(Collector):
     Everything that is served now, for prometheus_client to write down.
 
     :param engine_name: label `engine` of every series; None: what the engine calls its host
+    :param looks_after: whether Relevo may come to act on a container; None: that cannot be told
     """
 
-    def __init__(self, sweeper: Sweeper, *, engine_name: str | None = None) -> None:
+    def __init__(
+        self,
+        sweeper: Sweeper,
+        *,
+        engine_name: str | None = None,
+        looks_after: Callable[[Listed], bool | None] = lambda _: None,
+    ) -> None:
         self._sweeper = sweeper
         self._engine_name = engine_name
+        self._looks_after = looks_after
 
     def collect(self) -> Iterator[Metric]:
         """Give the series of the containers, of their host, and our own."""
@@ -84,7 +105,7 @@ class Page(Collector):
         engine = self._engine_name or self._sweeper.host_name
         host = self._sweeper.host
         samples = self._sweeper.samples()
-        yield from container_series(samples, engine=engine)
+        yield from container_series(samples, engine=engine, looks_after=self._looks_after)
         if host is not None:
             yield from machine_series(host, engine=engine)
         yield from self._own(engine, containers=len(samples))

@@ -1,6 +1,8 @@
 """The collector against the real engine: its values, its process, its settings."""
 
 import asyncio
+import os
+import re
 import signal
 import subprocess
 import sys
@@ -8,6 +10,7 @@ import time
 import urllib.request
 from collections.abc import AsyncIterator, Iterator
 from datetime import timedelta
+from pathlib import Path
 
 import pytest
 
@@ -169,14 +172,19 @@ async def test_a_container_that_vanishes_in_mid_sweep_disturbs_nobody(
 
 
 @pytest.mark.docker
-def test_the_process_serves_and_ends_on_sigterm(lab: EngineLab) -> None:
+def test_the_process_serves_and_ends_on_sigterm(lab: EngineLab, tmp_path: Path) -> None:
     lab.run(name="served")
+    lab.run(*labels("relevo", enable="true"), name="labelled")
+    policies = tmp_path / "policies.yml"
+    policies.write_text("version: 1\n")
     port = free_port()
     code = (
         "import asyncio; from app.settings import load_settings; from app.collector import collect;"
         f"asyncio.run(collect(load_settings(collect_listen='127.0.0.1:{port}', time_factor=50)))"
     )
-    with subprocess.Popen([sys.executable, "-W", "error", "-c", code]) as process:
+    command = [sys.executable, "-W", "error", "-c", code]
+    env = {**os.environ, "RELEVO_POLICIES": str(policies)}
+    with subprocess.Popen(command, env=env) as process:
         try:
             base = f"http://127.0.0.1:{port}"
             until(lambda: answers(f"{base}/-/healthy"), what=lambda: "not up")
@@ -191,6 +199,18 @@ def test_the_process_serves_and_ends_on_sigterm(lab: EngineLab) -> None:
 
             until(lambda: lab.name("served") in page(), what=page)
             text = page()
+
+            def cared(name: str) -> str | None:
+                """Whether it says that Relevo looks after it, in the newest answer."""
+                line = rf'^relevo_container_care{{.*name="{re.escape(lab.name(name))}"}} (\S+)$'
+                found = re.search(line, page(), re.MULTILINE)
+                return found[1] if found else None
+
+            until(lambda: cared("labelled") == "1.0", what=page)
+            assert cared("served") == "0.0"
+            # As soon as the file names it, whoever asks Relevo to read it.
+            policies.write_text(f"enable: [{{name: {lab.name('served')}}}]\n")
+            until(lambda: cared("served") == "1.0", what=page)
             check = [require("promtool"), "check", "metrics"]
             checked = subprocess.run(check, input=text, text=True, capture_output=True, check=False)
             assert (checked.returncode, checked.stdout, checked.stderr) == (0, "", "")

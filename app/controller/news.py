@@ -7,6 +7,7 @@ from typing import Final
 from app.controller.rules import Rules
 from app.domain.remediation import Remediation
 from app.domain.target import TargetId
+from app.errors import Unreadable
 from app.policies import announce_chronic as chronic
 from app.policies.announce_facts import (
     NewsView,
@@ -22,9 +23,9 @@ from app.policies.spec import Mode, Rulebook
 from app.ports import RemediationFilter, Store
 
 _ALL: Final = 10_000
-#: Whose end is told: the newest stories of a day. One that took longer had a person at it.
-_STORIES: Final = timedelta(days=1)
-_CLOSED: Final = 100
+#: Among so many of the newest stories those are looked for that have just ended; besides, among
+#: those that were open before.
+_NEWEST: Final = 100
 
 
 class News:
@@ -53,6 +54,8 @@ class News:
         self._over_for = over_for
         self._prefix = prefix
         self._mode = mode
+        #: Ids of the stories that were open at the last look, or had just ended.
+        self._watched: frozenset[str] = frozenset()
 
     async def gather(self, roster: Roster, *, now: datetime) -> NewsView:
         """
@@ -68,13 +71,7 @@ class News:
         records = await store.history.remediations(RemediationFilter(open_only=True, limit=_ALL))
         ours = tuple(one for one in records if one.target.startswith(f"{roster.engine}:"))
         fewest = min(policy.chronic.restarts for policy in every)
-        lately = RemediationFilter(since=now - _STORIES, limit=_CLOSED)
-        closed = tuple(
-            one
-            for one in await store.history.remediations(lately)
-            if one.closed_at is not None and now - one.closed_at < self._over_for
-            if one.target.startswith(f"{roster.engine}:")
-        )
+        closed = await self._ended(ours, roster.engine, now=now)
         recoveries = {
             target: times
             for target, times in (await store.failures.recoveries(since=now - looks_back)).items()
@@ -101,6 +98,35 @@ class News:
             left=left_clones(ours, (one.listed.id for one in roster.members)),
             prefix=self._prefix,
         )
+
+    async def _ended(
+        self, ours: Sequence[Remediation], engine: str, *, now: datetime
+    ) -> tuple[Remediation, ...]:
+        """
+        Find the stories that ended a moment ago, however long they were.
+
+        The store lists by beginnings: one that is older than the newest is asked for by its name,
+        which is forgotten at a restart.
+        """
+        history = self._store.history
+        newest = await history.remediations(RemediationFilter(limit=_NEWEST))
+        found = {one.id: one for one in newest}
+        still_open = {one.id for one in ours}
+        for missing in sorted(self._watched - still_open - found.keys()):
+            try:
+                record = await history.remediation(missing)
+            except Unreadable:
+                continue  # the lists leave it out as well, and say so
+            if record is not None:
+                found[missing] = record
+        ended = tuple(
+            one
+            for one in found.values()
+            if one.closed_at is not None and now - one.closed_at < self._over_for
+            if one.target.startswith(f"{engine}:")
+        )
+        self._watched = frozenset(still_open | {one.id for one in ended})
+        return ended
 
     async def _subjects(
         self,

@@ -106,6 +106,28 @@ def _opt_in(listed: Listed, prefix: str, enable: tuple[Enable, ...], name: str) 
     return OptIn.ENFORCE if any(_names(entry, listed, name) for entry in enable) else OptIn.NO
 
 
+def is_looked_after(
+    listed: Listed, *, prefix: str, enable: tuple[Enable, ...] | None
+) -> bool | None:
+    """
+    Tell, by what an engine lists and nothing else, whether Relevo may come to act on a container.
+
+    None: that cannot be told. A no has to be sure: who hears it expects no word of Relevo's about
+    how the container's alerts end.
+
+    :param enable: of the policy file; None: nobody knows it
+    """
+    labels = listed.labels
+    if labels.get(f"{prefix}.clone-of"):
+        return True
+    if _opt_in(listed, prefix, enable or (), listed.name) is not OptIn.NO:
+        return True
+    if _SWARM_SERVICE in labels:
+        return None  # the labels of its service count as well, and no container shows them
+    is_said = bool(labels.get(f"{prefix}.enable", "").strip())
+    return False if is_said or enable is not None else None
+
+
 def _names(entry: Enable, listed: Listed, name: str) -> bool:
     wishes = (
         (entry.name, name),

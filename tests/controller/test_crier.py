@@ -17,7 +17,7 @@ from app.domain.alert import OwnAlert
 from app.domain.control import Brake, Halt
 from app.domain.decision import Action, Outcome, Reason
 from app.domain.remediation import LogEntry, Remediation, State
-from app.errors import SourceUnavailable, StoreUnavailable
+from app.errors import SourceUnavailable, StoreUnavailable, Unreadable
 from app.policies.spec import BrakeRules, ChronicRules, Guards, Match, Mode, Policy, Rulebook
 from app.ports import RemediationFilter, Store
 from tests.builders import START, TARGET, at, attempt, compose, container, hex_id, remediation
@@ -40,6 +40,7 @@ class FakeFacts:
     braked: Brake = Brake()  # noqa: RUF009 - frozen
     failed: list[datetime] = field(default_factory=list)
     down: str | None = None
+    unreadable: set[str] = field(default_factory=set)
     asked: int = 0
 
     async def remediations(self, which: RemediationFilter) -> tuple[Remediation, ...]:
@@ -48,8 +49,15 @@ class FakeFacts:
             one
             for one in self.records
             if which.target in (None, one.target) and not (which.open_only and one.is_closed)
+            if which.since is None or one.opened_at >= which.since
         ]
         return tuple(sorted(found, key=lambda one: one.opened_at, reverse=True)[: which.limit])
+
+    async def remediation(self, remediation_id: str) -> Remediation | None:
+        self._answer()
+        if remediation_id in self.unreadable:
+            raise Unreadable(remediation_id)
+        return next((one for one in self.records if one.id == remediation_id), None)
 
     async def recoveries(self, *, since: datetime) -> Mapping[str, tuple[datetime, ...]]:
         self._answer()
@@ -295,6 +303,48 @@ async def test_a_story_is_told_from_its_beginning_to_its_end(square: Square) -> 
         assert square.alerts.active() == {OVER}
         await pass_time(minutes=2)
         assert square.alerts.active() == set()
+
+
+def long_ago(record: Remediation) -> Remediation:
+    return replace(record, opened_at=START - timedelta(days=20))
+
+
+async def test_the_end_of_a_story_of_weeks_is_told_after_a_restart_too(square: Square) -> None:
+    ended = replace(closed(long_ago(quarantined())), outcome=Outcome.ESCALATED)
+    square.facts.records = [ended]
+
+    assert await square.look() == [OVER]
+    square.crier = square.another()
+    assert await square.look() == [OVER]
+
+
+async def test_the_end_of_a_story_is_told_however_many_have_begun_since(square: Square) -> None:
+    old = long_ago(quarantined())
+    newer = [
+        closed(remediation(id=f"api-{number}", target="host1:api", container="api"))
+        for number in range(150)
+    ]
+    newer = [replace(one, closed_at=at(-3600), outcome=Outcome.RECOVERED) for one in newer]
+    square.facts.records = [old, *newer]
+    assert await square.look() == [ESCALATED]
+    square.facts.records = [replace(closed(old), outcome=Outcome.ESCALATED), *newer]
+
+    assert sorted(await square.look()) == [f"-{ESCALATED}", OVER]
+    await pass_time(minutes=9)
+    assert await square.look() == [OVER]
+    await pass_time(minutes=2)
+    assert await square.look() == [f"-{OVER}"]
+
+
+async def test_a_story_that_ends_unreadable_keeps_nobody_from_telling(square: Square) -> None:
+    old, other = long_ago(quarantined()), quarantined(id="db-1", target="host1:db", container="db")
+    square.facts.records = [old, other]
+    await square.look()
+    square.facts.records, square.facts.unreadable = [other], {old.id}
+
+    assert await square.look() == [f"-{ESCALATED}"]
+    await pass_time(minutes=2)
+    assert await square.look() == ["RelevoEscalated host1:db"]
 
 
 async def test_the_end_of_another_engines_story_is_not_ours_to_tell(square: Square) -> None:

@@ -47,6 +47,10 @@ class Incident:
     ill: Sequence[tuple[float, float]]
     minutes: float
     scales_out: bool = True
+    #: Relevo looks after it; else it is not opted in, and the rules say so.
+    is_cared_for: bool = True
+    #: When the rules begin to say that nobody does, seconds after `START`, while its alert fires.
+    given_up_at: float | None = None
 
 
 #: Each restart takes the load away for a moment, and with it the alert.
@@ -59,6 +63,10 @@ INCIDENTS = (
     ),
     # Relief that does not help, and then a person has to.
     Incident("both", "search", [(0, 100), (190, 590), (680, 1370), (1460, 3660)], 85),
+    # Not opted in.
+    Incident("unwatched", "cache", [(0, 600)], 20, is_cared_for=False),
+    # Made anew without its label some minutes before: the rules say so later, and once.
+    Incident("given-up", "queue", [(0, 600), (600, 1200)], 30, is_cared_for=False, given_up_at=600),
 )
 
 
@@ -86,8 +94,10 @@ def symptom(incident: Incident, begun: float, ended: float | None = None) -> Ale
     """The shipped rule's alert, firing or over."""
     name = incident.name
     labels = {"alertname": "ContainerHighCPU", "engine": ENGINE, "name": name, "group": name}
+    if not incident.is_cared_for and begun >= (incident.given_up_at or 0):
+        labels["relevo_care"] = "none"
     return alert(
-        fingerprint=name,
+        fingerprint=f"{name} {labels.get('relevo_care')}",
         labels={**labels, "severity": "critical"},
         alert_annotations={
             "summary": f"{name} uses 97% of the CPU it may use",
@@ -111,7 +121,8 @@ async def played(incident: Incident) -> list[Posted]:
     """
     clock = VirtualClock()
     engine = FakeEngine(clock)
-    engine.run(container(incident.name, 1))
+    opted = {"relevo.enable": "true"} if incident.is_cared_for else {}
+    engine.run(container(incident.name, 1, labels=opted))
     mailbox = Mailbox(clock)
     policy = Policy(scale_out=ScaleOutRules(enabled=incident.scales_out, max_instances=2))
     book = Rulebook(defaults=policy)

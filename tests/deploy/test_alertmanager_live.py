@@ -153,6 +153,24 @@ def test_what_slack_is_told(chain: Chain) -> None:
     assert "Relevo has said nothing about it so far." in cpu["text"]
 
 
+def test_the_end_of_what_relevo_does_not_look_after_is_told(chain: Chain) -> None:
+    alone = {**CPU, "labels": {**CPU["labels"], "relevo_care": "none"}}
+    chain.post(alone)
+    chain.slack.wait(lambda taken: taken)
+    (cpu,) = chain.words("97%")
+    assert "Relevo does not look after it: nothing is done." in cpu["text"]
+    assert "Relevo has said nothing" not in cpu["text"]
+    # Relevo hears of it all the same: the word may be wrong.
+    chain.relevo.wait(lambda taken: taken)
+
+    chain.post(alone, over=True)
+    chain.slack.wait(lambda taken: len(taken) >= 2)
+    _, over = chain.words("97%")
+    assert over["title"] == "Over: shop_web_2 uses 97% of the CPU it may use (h1)"
+    assert over["color"] == "good"
+    assert over["text"].startswith("Over: ")
+
+
 RED, YELLOW = "danger", "warning"
 HOME = "http://localhost:5000"
 

@@ -38,6 +38,30 @@ def test_configuration_and_templates_are_valid() -> None:
         ),
         # ... which nobody acts on: Alertmanager itself tells its end.
         ({"alertname": "MyOwnRule", "severity": "warning", "name": "web"}, "slack"),
+        # A container that Relevo does not look after: so is its end.
+        (
+            {
+                "alertname": "ContainerHighCPU",
+                "severity": "critical",
+                "relevo_care": "none",
+                **CONTAINER,
+            },
+            "relevo,slack",
+        ),
+        # Of that label only this word means anything.
+        (
+            {
+                "alertname": "ContainerHighCPU",
+                "severity": "critical",
+                "relevo_care": "full",
+                **CONTAINER,
+            },
+            "relevo,slack-incidents",
+        ),
+        (
+            {"alertname": "RelevoOver", "severity": "info", "relevo_care": "none", **CONTAINER},
+            "slack-incidents",
+        ),
         ({"alertname": "HostIsFull", "severity": "critical"}, "relevo,slack"),
         ({"alertname": "DiskFull", "severity": "warning"}, "slack"),
         ({"alertname": "NoSeverity"}, "slack"),

@@ -46,6 +46,15 @@ TITLES = {
         "search needs a person: it still needs help, and its group has as many instances as it may "
         "(host1)",
     ],
+    "unwatched": [
+        "cache uses 97% of the CPU it may use (host1)",
+        "Over: cache uses 97% of the CPU it may use (host1)",
+    ],
+    "given-up": [
+        "queue uses 97% of the CPU it may use (host1)",
+        "queue uses 97% of the CPU it may use (host1)",
+        "Over: queue uses 97% of the CPU it may use (host1)",
+    ],
 }
 
 
@@ -67,7 +76,7 @@ async def test_an_incident_is_at_most_three_messages(tmp_path: Path) -> None:
 
 def of(messages: list[Message], name: str) -> list[Message]:
     """Those about one container: each message of ours names it first."""
-    return [one for one in messages if one.title.startswith(f"{name} ")]
+    return [one for one in messages if one.title.removeprefix("Over: ").startswith(f"{name} ")]
 
 
 def replay(chain: Chain, posts: list[Posted]) -> None:

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from app.domain.container import Listed
 from app.domain.decision import Reason
 from app.domain.target import GroupId, TargetId
-from app.policies.membership import OptIn
+from app.policies.membership import OptIn, is_looked_after
 from app.policies.roster import Found, NotOurs, Roster, whose
 from app.policies.spec import Enable, Mode
 from tests.builders import ENGINE, compose, listed
@@ -348,3 +348,32 @@ def test_a_strangers_name_of_any_length_hurts_nobody() -> None:
     assert [str(member.target) for member in roster.targets()] == ["host1:web"]
     found = roster.resolve({"name": "web"}, target_labels=("name",))
     assert isinstance(found, Found)
+
+
+TASK = {"com.docker.swarm.service.name": "shop", "com.docker.swarm.service.id": "s1"}
+
+
+@pytest.mark.parametrize(
+    ("labels", "enable", "expected"),
+    [
+        pytest.param({}, (), False, id="nobody-names-it"),
+        pytest.param({"relevo.enable": "true"}, (), True, id="its-label"),
+        pytest.param({"relevo.enable": "observe"}, (), True, id="observed-has-stories-too"),
+        pytest.param({}, (Enable(name="we*"),), True, id="the-file-names-it"),
+        pytest.param({"relevo.enable": "false"}, (Enable(name="*"),), False, id="not-by-its-label"),
+        pytest.param({"relevo.clone-of": "api"}, (), True, id="a-clone"),
+        # Without the file only what a label says is known.
+        pytest.param({}, None, None, id="the-file-is-unknown"),
+        pytest.param({"relevo.enable": "true"}, None, True, id="its-label-without-the-file"),
+        pytest.param({"relevo.enable": "no"}, None, False, id="not-by-its-label-without-the-file"),
+        pytest.param({"relevo.enable": " "}, None, None, id="an-empty-label-without-the-file"),
+        # Its service may say so, in labels that no container shows.
+        pytest.param(TASK, (), None, id="a-task-of-swarm"),
+        pytest.param({**TASK, "relevo.enable": "false"}, (), None, id="a-task-of-swarm-says-no"),
+        pytest.param({**TASK, "relevo.enable": "true"}, (), True, id="a-task-of-swarm-says-yes"),
+    ],
+)
+def test_who_is_looked_after_by_what_the_engine_lists(
+    labels: dict[str, str], enable: tuple[Enable, ...] | None, expected: bool | None
+) -> None:
+    assert is_looked_after(listed(labels=labels), prefix="relevo", enable=enable) is expected

@@ -34,6 +34,6 @@ def collected() -> Iterator[Row]:
     swept: Any = SimpleNamespace(
         samples=lambda: (sample,), host=host, host_name="host1", health=Health(ended_at=1)
     )
-    for family in Page(swept).collect():
+    for family in Page(swept, looks_after=lambda _: True).collect():
         one = family.samples[0]
         yield one.name, family.type, tuple(one.labels), family.documentation

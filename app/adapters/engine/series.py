@@ -1,6 +1,6 @@
 """Readings as Prometheus series: the names and labels of cAdvisor, so that its rules work here."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
@@ -34,8 +34,21 @@ class Sample:
     seen_at: float
 
 
-def container_series(samples: Iterable[Sample], *, engine: str) -> Iterator[Metric]:
-    """Give the series of all containers, one family after the other."""
+def _untold(_: Listed) -> bool | None:
+    return None
+
+
+def container_series(
+    samples: Iterable[Sample],
+    *,
+    engine: str,
+    looks_after: Callable[[Listed], bool | None] = _untold,
+) -> Iterator[Metric]:
+    """
+    Give the series of all containers, one family after the other.
+
+    :param looks_after: whether Relevo may come to act on one; None: that cannot be told
+    """
     cpu = _counter("container_cpu_usage_seconds", "CPU time consumed, in seconds.", "cpu")
     working_set = _gauge(
         "container_memory_working_set_bytes",
@@ -58,6 +71,14 @@ def container_series(samples: Iterable[Sample], *, engine: str) -> Iterator[Metr
         "Cores that a container should get by with: its label relevo.cpus.",
         labels=("engine", "name"),
     )
+    care = GaugeMetricFamily(
+        "relevo_container_care",
+        "1 where Relevo looks after the container, 0 where nothing opts it in; "
+        "absent where that cannot be told.",
+        labels=("engine", "name"),
+    )
+    # By name: for a moment two ids may have one, and a series that is there twice is none.
+    cared: dict[str, bool] = {}
     for sample in samples:
         labels = _labels(sample.container, engine)
         used, allowed = sample.usage, sample.allowance
@@ -80,8 +101,14 @@ def container_series(samples: Iterable[Sample], *, engine: str) -> Iterator[Metr
             sent.add_metric((*labels, interface), count)
         if sample.cpus is not None:
             cpus.add_metric((engine, sample.container.name), sample.cpus)
+        told = looks_after(sample.container)
+        if told is not None:
+            name = sample.container.name
+            cared[name] = cared.get(name, False) or told
+    for name, is_cared in cared.items():
+        care.add_metric((engine, name), is_cared)
     yield from (cpu, working_set, memory, memory_limit, quota, period, started, seen)
-    yield from (received, sent, cpus)
+    yield from (received, sent, cpus, care)
 
 
 def machine_series(host: EngineIdentity, *, engine: str) -> Iterator[Metric]:
