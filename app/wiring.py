@@ -273,7 +273,7 @@ def wire(
         step=reconciler.step,
         pulse=Pulse(telemetry),
         board=Board(desk, overview, census, store.history, clock),
-        feed=Feed(store, census, tenure, life=habits.life),
+        feed=Feed(store, census, tenure, clock, life=habits.life),
         samples=Samples(engine, census, clock, outside.usage),
         crier=crier,
         courier=courier,

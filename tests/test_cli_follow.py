@@ -15,6 +15,7 @@ import pytest
 from app.cli import doctor
 from app.cli.connect_files import shipped_rules
 from app.cli.finding import Level
+from app.controller.courier import Deliveries
 from app.domain.decision import Outcome
 from app.domain.remediation import State
 from tests.builders import at, container, remediation
@@ -235,6 +236,29 @@ def test_a_label_that_has_no_effect_is_told(served: Served) -> None:
     assert told.exit_code == 1
     checks = json.loads(told.stdout)["checks"]
     assert [one["link"] for one in checks if one["level"] == "finding"] == ["labels", "targets"]
+
+
+@pytest.mark.parametrize(
+    ("told", "said"),
+    [
+        (
+            Deliveries(pending=1, trouble="Grafana answered 401"),
+            ["  Grafana is not told what is done (1 annotation behind): Grafana answered 401"],
+        ),
+        (Deliveries(trouble="the store"), ["  Grafana is not told what is done: the store"]),
+        (Deliveries(pending=2), []),
+        (None, []),
+    ],
+)
+def test_what_grafana_does_not_take_is_told(
+    served: Served, told: Deliveries | None, said: list[str]
+) -> None:
+    assert served.house is not None
+    served.house.overview._deliveries = lambda: told
+
+    lines = relevo("status", RELEVO_URL=served.url).stdout.splitlines()
+
+    assert [line for line in lines if "Grafana" in line] == said
 
 
 def test_the_rules_that_connect_writes_are_those_that_are_shipped() -> None:

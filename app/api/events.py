@@ -25,7 +25,8 @@ _RETRY_MS: Final = 2000
 _EXAMPLE: Final = (
     "retry: 2000\nevent: hello\nid: 5f0c.7\ndata: {}\n\n"
     'event: change\nid: 5f0c.8\ndata: {"targets": ["host1:web"], '
-    '"remediations": ["web-mwro18g0"], "status": true, "everything": false}\n\n: ping\n\n'
+    '"remediations": ["web-mwro18g0"], "status": true, "everything": false}\n\n'
+    "event: ping\ndata: {}\n\n"
 )
 
 
@@ -67,8 +68,9 @@ async def follow_events(
 ) -> StreamingResponse:
     """
     A stream of server-sent events. A `change` names what is not as it was (targets, remediations,
-    and whether Relevo's own status is): read those anew. `everything` asks to read all anew. A line
-    `: ping` comes at least every 15 s. The stream ends after an hour at most: come again with
+    and whether Relevo's own status is): read those anew. `everything` asks to read all anew. A
+    `ping` comes where there was nothing to tell for 15 s: where nothing has come for much longer,
+    the stream is lost. The stream ends after an hour at most: come again with
     `Last-Event-ID`, as browsers do by themselves. 503 where too many follow already.
     """
     await _may_read(request, parts, shown)
@@ -94,7 +96,9 @@ async def _lines(parts: Parts, feed: Feed, listener: Listener) -> AsyncIterator[
     end = parts.clock.now() + LONGEST
     async for news in told(listener, ping=PING):
         if news is None:
-            yield ": ping\n\n"
+            # An event, not a comment: a browser's script hears of no comments, and has to know
+            # that a quiet stream is not a dead one. Without an id: it is no news.
+            yield "event: ping\ndata: {}\n\n"
         else:
             number, change = news
             yield _event("change", f"{feed.life}.{number}", _of(change))

@@ -7,6 +7,7 @@ import click
 from app.cli.asking import ask, output_option, show, table
 from app.cli.follow import every_option, follow, watch
 from app.domain.remediation import State
+from app.policies.plain_words import untold
 
 _LIMIT = click.option(
     "--limit", type=click.IntRange(1, 1000), default=20, show_default=True, help="At most so many."
@@ -113,6 +114,9 @@ def _overview(status: dict[str, Any]) -> list[str]:
     lines.extend(f"  {line}" for line in in_the_way(status))
     lines.extend(f"  held: {name} by {halted(halt)}" for name, halt in status["holds"].items())
     lines.extend(f"  label: {typo}" for typo in status["label_typos"])
+    messages = status["messages"]
+    if messages is not None and messages["trouble"]:
+        lines.append(f"  {untold(messages['pending'], messages['trouble'])}")
     if status["store"]["ok"]:
         left, failing = status["budget_left"], status["failing_targets"]
         lines.append(

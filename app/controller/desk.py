@@ -15,12 +15,13 @@ from app.controller.rules import Rules
 from app.domain.activity import Activity
 from app.domain.casefile import CaseFile
 from app.domain.control import Halt
+from app.domain.decision import Reason
 from app.domain.fidelity import FidelityReport
 from app.domain.remediation import Remediation, State
 from app.errors import EngineUnavailable
 from app.policies.match import max_instances, most_careful, policy_for, policy_named
 from app.policies.membership import Member
-from app.policies.roster import Found, Roster
+from app.policies.roster import Found, NotOurs, Roster
 from app.policies.spec import Mode, Policy, Rulebook
 from app.ports import Clock, Glance, Orders, RemediationFilter, Store
 
@@ -101,6 +102,21 @@ class Desk:
         """Tell which target a clone of that name belongs to; None where there is no such clone."""
         found = self._called(await self._roster(), name)
         return None if found is None or found.on_source else str(found.root.target)
+
+    async def whose(self, name: str) -> Found | NotOurs:
+        """
+        Tell which target a container's name or a slot leads to, or why it leads to none.
+
+        :param name: also with the engine's name before it
+        :raises EngineUnavailable: the engine was never seen
+        """
+        roster = await self._roster()
+        engine, colon, slot = name.partition(":")
+        if colon and engine != roster.engine:
+            detail = f"that is on the engine {engine}; this Relevo looks after {roster.engine}"
+            return NotOurs(reason=Reason.OTHER_ENGINE, detail=detail)
+        asked = {"name": slot if colon else name}
+        return roster.resolve(asked, target_labels=("name",))
 
     async def find(self, name: str) -> str | None:
         """Find whom an order is for; held ones may be gone, None where several claim the slot."""

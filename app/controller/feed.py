@@ -10,11 +10,12 @@ from typing import Final
 
 import structlog
 
+from app.controller.overview import holds_in_force
 from app.controller.picture import Census
 from app.controller.tenure import Tenure
 from app.domain.remediation import Remediation
 from app.errors import EngineUnavailable, StoreUnavailable
-from app.ports import RemediationFilter, Store
+from app.ports import Clock, RemediationFilter, Store
 
 log: Final = structlog.get_logger("relevo.feed")
 
@@ -103,7 +104,9 @@ class Listener:
 class Feed:
     """Looks once a second, while somebody listens."""
 
-    def __init__(self, store: Store, census: Census, tenure: Tenure, *, life: str) -> None:
+    def __init__(
+        self, store: Store, census: Census, tenure: Tenure, clock: Clock, *, life: str
+    ) -> None:
         """
         Begin.
 
@@ -113,6 +116,7 @@ class Feed:
         self._store = store
         self._census = census
         self._tenure = tenure
+        self._clock = clock
         self._listeners: set[Listener] = set()
         self._wanted = asyncio.Event()
         self._seen: _Look | None = None
@@ -230,7 +234,10 @@ class Feed:
                 RemediationFilter(open_only=True, limit=_STORIES)
             )
             pause, brake = await store.controls.pause(), await store.controls.brake()
-            holds: Mapping[str, object] = await store.controls.holds()
+            # One that ends by itself stays where it is kept: its end is a change all the same.
+            now = self._clock.now()
+            pause = None if pause is None or pause.is_over(now) else pause
+            holds = await holds_in_force(store.controls, now=now)
         except StoreUnavailable:
             away = (*before.status[:2], self._tenure.view(), engine_trouble, "away")
             return replace(before, members=members, status=away)

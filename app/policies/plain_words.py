@@ -5,7 +5,7 @@ from typing import Final
 
 from app.domain.decision import Reason
 from app.domain.remediation import State
-from app.policies.announce_words import ENDINGS
+from app.policies.announce_words import ENDINGS, many
 
 #: Each goes on "It is waiting (backoff): ".
 REASONS: Final[Mapping[str, str]] = {word: ended.why for word, ended in ENDINGS.items()} | {
@@ -100,3 +100,9 @@ def fix(reason: str | None, *, prefix: str) -> str:
     word = reason or ""
     known = _FIXES.get(word) or (ENDINGS[word].fix if word in ENDINGS else "")
     return known.replace("{prefix}", prefix)
+
+
+def untold(pending: int, trouble: str) -> str:
+    """Say that Grafana does not take what it is told: how much waits, and why."""
+    behind = f" ({many(pending, 'annotation')} behind)" if pending else ""
+    return f"Grafana is not told what is done{behind}: {trouble}"

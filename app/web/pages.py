@@ -1,5 +1,6 @@
 """Pages that show; what is done from them is in `app.web.actions`."""
 
+from contextlib import suppress
 from typing import Annotated, Any, Final
 
 from fastapi import APIRouter, Depends, HTTPException, Query, Request
@@ -9,10 +10,12 @@ from app.api.deps import Parts, PartsDep
 from app.controller.board import Fleet
 from app.domain.remediation import Remediation
 from app.errors import EngineUnavailable, StoreUnavailable
+from app.policies.roster import Found, NotOurs
 from app.ports import RemediationFilter
 from app.web.guard import visitor
 from app.web.links import Links
 from app.web.masthead import masthead
+from app.web.nowhere import gone, not_looked_after, typos_of
 from app.web.rendering import HEADERS, render, root_of
 from app.web.route import PageRoute
 from app.web.rows import Row, rows
@@ -71,7 +74,9 @@ async def one_target(target: str, request: Request, parts: PartsDep, done: Done 
 async def target_live(target: str, request: Request, parts: PartsDep) -> Response:
     """Show again what may have changed on its page."""
     found = await _target(request, parts, target)
-    return found if isinstance(found, Response) else render(request, "live_target.html", **found)
+    if isinstance(found, Response):
+        return _anew(404)  # no target any more, or another one: the page itself says so
+    return render(request, "live_target.html", **found)
 
 
 @router.get("/targets/{target}/usage")
@@ -98,7 +103,16 @@ async def one_story(
 @router.get("/remediations/{remediation_id}/live")
 async def story_live(remediation_id: str, request: Request, parts: PartsDep) -> Response:
     """Show again what may have changed on its page."""
-    return render(request, "live_remediation.html", **await _story(request, parts, remediation_id))
+    try:
+        found = await _story(request, parts, remediation_id)
+    except HTTPException as exc:
+        return _anew(exc.status_code)
+    return render(request, "live_remediation.html", **found)
+
+
+def _anew(status: int) -> Response:
+    """Have the page loaded anew that asked what it shows."""
+    return Response(status_code=status, headers={**HEADERS, "HX-Refresh": "true"})
 
 
 def _fleet(request: Request, parts: Parts, fleet: Fleet) -> dict[str, Any]:
@@ -106,10 +120,11 @@ def _fleet(request: Request, parts: Parts, fleet: Fleet) -> dict[str, Any]:
     return {
         "head": masthead(fleet),
         "rows": rows(fleet, parts.desk.rulebook(), prefix=links.label_prefix),
+        "is_seen": _is_seen(fleet),
         "precision": fleet.status.precision,
         "asides": fleet.status.asides,
+        "typos": fleet.status.label_typos,
         "prefix": links.label_prefix,
-        "now": fleet.now,
     }
 
 
@@ -120,32 +135,30 @@ def _is_seen(fleet: Fleet) -> bool:
 
 async def _target(request: Request, parts: Parts, asked: str) -> dict[str, Any] | Response:
     desk, links = parts.desk, request.state.links
-    try:
+    with suppress(EngineUnavailable):  # what is remembered can be shown without an engine
         await desk.engine_seen()
-        source = await desk.source_of(asked)
-        if source is not None:
-            return RedirectResponse(
-                f"{root_of(request)}targets/{source}", status_code=303, headers=HEADERS
-            )
-    except EngineUnavailable:
-        pass  # what is remembered can be shown without an engine
     name = desk.canonical(asked)
     fleet = await parts.board.fleet({name})
     line = next((one for one in fleet.lines if one.target == name), None)
-    stories: tuple[Remediation, ...] = ()
+    not_ours: NotOurs | None = None
+    if line is None:
+        found = await _whose(parts, name)
+        if isinstance(found, Found) and str(found.root.target) != name:
+            where = f"{root_of(request)}targets/{found.root.target}"
+            return RedirectResponse(where, status_code=303, headers=HEADERS)
+        not_ours = found if isinstance(found, NotOurs) else None
+    stories = await _past(parts, fleet, name)
     activities: tuple[Any, ...] = ()
-    if not fleet.status.store_trouble:
-        stories = await desk.remediations(RemediationFilter(target=name, limit=_STORIES))
-        if line is not None and line.view is not None:
-            activities = await desk.activities(group=line.view.group, limit=_ACTIVITIES)
+    if line is not None and line.view is not None and stories is not None:
+        activities = await desk.activities(group=line.view.group, limit=_ACTIVITIES)
     if line is None and not stories:
-        if fleet.status.store_trouble or not _is_seen(fleet):
+        if fleet.status.store_trouble or fleet.status.engine_trouble:
             raise HTTPException(503, "nothing is known of it while store or engine are away")
-        raise HTTPException(404, "no opted-in container of that name, and no story of one")
+        return _nowhere(request, fleet, name, not_ours)
     row: Row | None = None
     if line is not None:
         (row,) = rows(fleet, desk.rulebook(), prefix=links.label_prefix)
-    container = line.container if line is not None else stories[0].container
+    container = line.container if line is not None else (stories or ())[0].container
     engine = name.partition(":")[0]
     view = line.view if line is not None else None
     return {
@@ -153,14 +166,41 @@ async def _target(request: Request, parts: Parts, asked: str) -> dict[str, Any] 
         "slot": name.partition(":")[2] or name,
         "head": masthead(await parts.board.fleet()),
         "row": row,
+        "gone": None if line is not None else gone(not_ours, fleet.status),
         "view": view,
-        "stories": [story_of(one) for one in stories],
+        "stories": None if stories is None else [story_of(one) for one in stories],
         "activities": activities,
         "report": fidelity(view.readiness) if view is not None and view.readiness else None,
         "links": links.of_container(engine, container, now=fleet.now),
         "trouble": fleet.trouble,
-        "now": fleet.now,
+        "typos": typos_of(container, fleet.status),
     }
+
+
+async def _whose(parts: Parts, name: str) -> Found | NotOurs | None:
+    """Tell what a container's name leads to; None where the engine was never seen."""
+    try:
+        return await parts.desk.whose(name)
+    except EngineUnavailable:
+        return None
+
+
+async def _past(parts: Parts, fleet: Fleet, name: str) -> tuple[Remediation, ...] | None:
+    """Read the stories of a target; None where that cannot be done now."""
+    if fleet.status.store_trouble:
+        return None
+    try:
+        return await parts.desk.remediations(RemediationFilter(target=name, limit=_STORIES))
+    except StoreUnavailable:
+        return None
+
+
+def _nowhere(request: Request, fleet: Fleet, name: str, found: NotOurs | None) -> Response:
+    """Say of a name that leads to no target what it is instead."""
+    links: Links = request.state.links
+    told = not_looked_after(name, found, fleet.status, prefix=links.label_prefix)
+    values = {"title": told.title, "said": told.said, "do": told.do}
+    return render(request, "fault.html", status=404, **values)
 
 
 async def _story(request: Request, parts: Parts, remediation_id: str) -> dict[str, Any]:
@@ -179,5 +219,4 @@ async def _story(request: Request, parts: Parts, remediation_id: str) -> dict[st
         "slot": record.target.partition(":")[2],
         "report": fidelity(view.readiness) if view is not None and view.readiness else None,
         "links": links.of_story(record, now=fleet.now),
-        "now": fleet.now,
     }

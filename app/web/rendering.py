@@ -13,6 +13,7 @@ from jinja2 import Environment, FunctionLoader, StrictUndefined
 from markupsafe import Markup
 
 from app import __version__
+from app.api import events
 from app.api.deps import Scope
 from app.api.sessions import Session
 from app.domain.duration import format_duration
@@ -32,6 +33,11 @@ HEADERS: Final = {
     "Cross-Origin-Opener-Policy": "same-origin",
     "Cache-Control": "no-store",
 }
+#: What changes by itself, such as failures that leave the window, is no change for the stream of
+#: events: this often a page that somebody looks at is drawn anew.
+ANEW: Final = timedelta(minutes=1)
+#: A stream that has said nothing for so many pings is lost, whatever the browser believes.
+_PINGS_MISSED: Final = 2.6
 #: Smaller ones are one packet anyway.
 _WORTH_IT: Final = 1000
 #: Half of the best, in a tenth of its time.
@@ -56,9 +62,18 @@ def rfc3339(at: datetime) -> str:
 
 
 def clock(at: datetime, now: datetime) -> str:
-    """Write a moment for people; with its date where that is not today's."""
+    """
+    Write a moment for people; with its date where that is not today's.
+
+    The bar of each page says that times are UTC; what has a date says so itself.
+    """
     at = at.astimezone(UTC)
-    return f"{at:%H:%M:%S}" if at.date() == now.date() else f"{at:%Y-%m-%d %H:%M}"
+    return f"{at:%H:%M:%S}" if at.date() == now.date() else f"{at:%Y-%m-%d %H:%M} UTC"
+
+
+def moment(at: datetime, now: datetime) -> str:
+    """Write a moment that somebody plans by: always with its zone."""
+    return f"{clock(at, now).removesuffix(' UTC')} UTC"
 
 
 def countdown(at: datetime, now: datetime) -> str:
@@ -100,6 +115,7 @@ def _environment() -> Environment:
     made.filters |= {
         "rfc3339": rfc3339,
         "clock": clock,
+        "moment": moment,
         "countdown": countdown,
         "lasted": lasted,
         "bytes": size,
@@ -130,7 +146,10 @@ def render(request: Request, template: str, *, status: int = 200, **values: Any)
         "root": root_of(request),
         "session": session,
         "may_operate": session is not None and session.opens(Scope.OPERATE),
+        # When it is made, not when what it tells was read: countdowns begin here.
         "now": parts.clock.now(),
+        "patience_ms": round(events.PING / timedelta(milliseconds=1) * _PINGS_MISSED),
+        "anew_ms": round(ANEW / timedelta(milliseconds=1)),
         **values,
     }
     text = _TEMPLATES.get_template(template).render(values)

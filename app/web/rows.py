@@ -7,6 +7,7 @@ from typing import Final
 
 from app.controller.board import Fleet, Line
 from app.controller.desk import TargetView
+from app.controller.overview import StatusView
 from app.domain.control import Halt
 from app.domain.decision import Reason
 from app.domain.duration import format_duration
@@ -119,6 +120,11 @@ def relief(view: TargetView | None, *, now: datetime, prefix: str) -> Relief:
     return Relief(can=True, brief=f"by {report.traffic.replace('_', ' ')}", said=said)
 
 
+def hold_of(line: Line, status: StatusView) -> Halt | None:
+    """Find a line's hold, also where no more than that is known of it."""
+    return line.view.hold if line.view is not None else status.holds.get(line.target)
+
+
 def in_the_way(fleet_pause: Halt | None, view: TargetView | None, hold: Halt | None) -> str | None:
     """Say what keeps a planned action from being taken, of what people have said."""
     if hold is not None:
@@ -153,7 +159,7 @@ def _row(
     if view is None and record is None:
         state = UNKNOWN
     policy = policy_named(book, view.policy) if view is not None else None
-    hold = view.hold if view is not None else fleet.status.holds.get(line.target)
+    hold = hold_of(line, fleet.status)
     planned = record.next_action if record is not None else None
     reason = record.reason if record is not None else None
     return Row(
@@ -197,8 +203,10 @@ def _next(state: str, reason: str | None, planned: str | None) -> str:
         case _:
             pass
     match state:
-        case State.OK | "unknown":
+        case State.OK:
             return ""
+        case "unknown":
+            return "not known"
         case State.QUARANTINED:
             return "nothing, until its alerts are gone or a person releases it"
         case State.VERIFYING | State.SETTLING | State.COOLDOWN:

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from itertools import groupby
 from typing import Any, Final
 
@@ -10,7 +10,9 @@ from app.controller.samples import SPAN, Curve
 from app.domain.casefile import CaseFile
 from app.domain.fidelity import Fate, FidelityReport
 from app.domain.remediation import Attempt, Remediation, Trigger
+from app.domain.usage import Reading
 from app.policies.plain_words import STATES, words
+from app.web.rendering import lasted
 from app.web.rows import TRAFFIC
 
 #: What a page says after something was done from it; nothing of the address is repeated.
@@ -40,6 +42,8 @@ _BY: Final[Mapping[str, str]] = {
     Trigger.FOREIGN: "by somebody else, past Relevo",
     Trigger.REHEARSAL: "only rehearsed: observe mode",
 }
+#: Measurements come every 15 or 30 s; one or two may be missed.
+_FRESH: Final = timedelta(minutes=2)
 _FATES: Final = (Fate.REFUSED, Fate.CHANGED, Fate.DROPPED, Fate.SAME)
 _PLAIN: Final = ("", "unchanged")
 
@@ -110,7 +114,8 @@ def curve(found: Curve, stories: Iterable[Remediation], *, now: datetime) -> dic
     """
     Shape what was used for the page's script.
 
-    Times are unix seconds; ``marks`` are regions from action to verdict.
+    Times are unix seconds; ``marks`` are regions from action to verdict; ``aged`` says how old the
+    newest measurement is, null where it is as new as it should be.
     """
     since = now - SPAN
     marks = [
@@ -131,6 +136,7 @@ def curve(found: Curve, stories: Iterable[Remediation], *, now: datetime) -> dic
         "to": now.timestamp(),
         "source": found.source,
         "missing": found.missing,
+        "aged": _aged(readings, now=now),
         "at": [one.at.timestamp() for one in readings],
         "cpu": [None if one.cpu_cores is None else round(one.cpu_cores, 4) for one in readings],
         "memory": [None if one.memory_bytes is None else one.memory_bytes for one in readings],
@@ -138,7 +144,14 @@ def curve(found: Curve, stories: Iterable[Remediation], *, now: datetime) -> dic
     }
 
 
-def _thinned(found: Curve) -> Sequence[Any]:
+def _aged(readings: Sequence[Reading], *, now: datetime) -> str | None:
+    whole = [one.at for one in readings if (one.cpu_cores, one.memory_bytes) != (None, None)]
+    if not whole or now - whole[-1] <= _FRESH:
+        return None
+    return lasted(whole[-1], now)
+
+
+def _thinned(found: Curve) -> Sequence[Reading]:
     """Keep one reading of each second: a script needs times that grow."""
     return [next(same) for _, same in groupby(found.readings, key=lambda one: one.at.timestamp())]
 

@@ -7,11 +7,26 @@ from typing import Final
 LONGEST: Final = 2000
 #: What a name is cut to in a table; its own page shows it whole.
 NAME: Final = 80
-#: Letters of scripts that run right to left are fine; what turns the text around them is not.
-_TURNING: Final = frozenset(
-    "\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"
+#: Kinds of characters that show nothing. What has no width, tags, and what turns the text around
+#: it are Cf; letters of scripts that run right to left are fine.
+_UNSEEN: Final = frozenset({"Cc", "Cf", "Cn", "Co", "Cs", "Zl", "Zp"})
+#: And those of other kinds: joiners, fillers, blanks that count as letters, and selectors of a
+#: variation, which can spell a message. Only of the two that color a sign is one shown as it is.
+_BLANK: Final = frozenset(
+    chr(code)
+    for first, last in (
+        (0x034F, 0x034F),
+        (0x115F, 0x1160),
+        (0x17B4, 0x17B5),
+        (0x180B, 0x180F),
+        (0x2800, 0x2800),
+        (0x3164, 0x3164),
+        (0xFE00, 0xFE0D),
+        (0xFFA0, 0xFFA0),
+        (0xE0100, 0xE01EF),
+    )
+    for code in range(first, last + 1)
 )
-_UNSEEN: Final = frozenset({"Cc", "Cs", "Co", "Zl", "Zp"})
 
 
 def plain(text: str, most: int = LONGEST) -> str:
@@ -31,6 +46,10 @@ def plain(text: str, most: int = LONGEST) -> str:
 def _seen(char: str) -> str:
     if char in "\n\t\r":
         return " "
-    if char in _TURNING or unicodedata.category(char) in _UNSEEN:
-        return f"\\u{ord(char):04x}"
+    kind = unicodedata.category(char)
+    if kind == "Zs":
+        return " "  # of whatever width
+    if kind in _UNSEEN or char in _BLANK:
+        code = ord(char)
+        return f"\\u{code:04x}" if code <= 0xFFFF else f"\\U{code:08x}"
     return char

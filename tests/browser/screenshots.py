@@ -13,10 +13,12 @@ from typing import Any, Final
 from playwright.async_api import Browser, Page
 
 from app.api.deps import Scope
+from app.controller.courier import Deliveries
 from app.domain.control import Halt
 from tests.browser.pages import PAGES
 from tests.browser.serving import AWAY, DESKTOP, PHONE, Served, chrome, looking, serving, settled
 from tests.parts import require
+from tests.web.away import lose_store
 
 #: Name -> how the page is looked at.
 WAYS: Final[dict[str, dict[str, Any]]] = {
@@ -32,7 +34,8 @@ _LATER: Final = timedelta(seconds=10)
 
 
 async def _shoot(page: Page, file: Path, *, whole: bool = True) -> None:
-    await page.screenshot(path=file, full_page=whole, animations="disabled")
+    # A hidden caret is an inline style, which a swap in that moment carries over: no page may.
+    await page.screenshot(path=file, full_page=whole, animations="disabled", caret="initial")
 
 
 async def take(browser: Browser, served: Served, out: Path, pages: dict[str, str]) -> None:
@@ -62,20 +65,29 @@ async def take_dialog(browser: Browser, served: Served, out: Path) -> None:
 
 
 async def take_trouble(browser: Browser, served: Served, out: Path) -> None:
-    """Take pictures of a page that is not there, of a pause, and of a lost connection."""
+    """Take pictures of what is not there, of a pause, a lost connection, and a lost store."""
     now = served.shown.house.clock.now()
     halt = Halt(reason="the host is being moved", author="ana", since=now, until=None)
     served.shown.memory.controls._pause = halt
+    late = Deliveries(pending=3, trouble="http://127.0.0.1:3000 answered 401 Unauthorized")
+    served.shown.house.overview._deliveries = lambda: late
     for way, options in WAYS.items():
         async with looking(browser, served, excused=AWAY, **options) as page:
-            await page.goto("/targets/host1:nobody")
-            await _shoot(page, out / f"nowhere-{way}.png", whole=False)
+            for name in ("nobody", "office-fax-1"):
+                await page.goto(f"/targets/host1:{name}")
+                await _shoot(page, out / f"{name}-{way}.png", whole=False)
             await page.goto(PAGES["containers"])
             await settled(page)
             await served.stop()
             await page.locator("#link.lost").wait_for()
             await _shoot(page, out / f"paused-{way}.png", whole=False)
             await served.start()
+    lose_store(served.shown.house)
+    for way, options in WAYS.items():
+        async with looking(browser, served, excused=AWAY, **options) as page:
+            for name in ("containers", "container", "story"):
+                await page.goto(PAGES[name])
+                await _shoot(page, out / f"away-{name}-{way}.png")
 
 
 async def take_for_readme(browser: Browser, served: Served, out: Path) -> None:

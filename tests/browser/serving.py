@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import timedelta
-from typing import Any, Final
+from typing import Any, Final, Protocol
 from urllib.parse import urlsplit
 
 import uvicorn
@@ -86,6 +86,14 @@ class Served:
         self._server.should_exit = True
         await self._serving
         self._server = None
+
+
+class Reachable(Protocol):
+    """What a browser can look at."""
+
+    @property
+    def url(self) -> str:
+        """Its address, without a slash at the end."""
 
 
 @asynccontextmanager
@@ -177,7 +185,7 @@ class Witness:
 
 @asynccontextmanager
 async def looking(
-    browser: Browser, served: Served, *, excused: tuple[str, ...] = (), **options: Any
+    browser: Browser, served: Reachable, *, excused: tuple[str, ...] = (), **options: Any
 ) -> AsyncIterator[Page]:
     """
     Look at it, as somebody who comes for the first time; nothing that no page may do happens.

@@ -8,6 +8,7 @@ import pytest
 from playwright.async_api import Browser, Route, expect
 
 from app.domain.control import Halt
+from tests.browser.forgetful import Forgetful
 from tests.browser.ordering import row
 from tests.browser.serving import AWAY, Served, looking, serving, settled
 from tests.builders import ENGINE
@@ -135,3 +136,143 @@ async def test_a_lost_connection_is_announced_and_made_anew(chromium: Browser, o
 
         await expect(status).to_have_text("Live", timeout=15_000)
         await expect(row(page, "shop-proxy-1")).to_contain_text("meanwhile")
+
+
+def held(served: Served, name: str, reason: str) -> None:
+    """Have somebody hold a container."""
+    now = served.shown.house.clock.now()
+    served.shown.memory.controls._holds[f"{ENGINE}:{name}"] = Halt(
+        reason=reason, author="ben", since=now, until=None
+    )
+
+
+async def test_a_stream_that_is_silent_is_not_believed(
+    chromium: Browser, own: Served, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A laptop slept, a NAT forgot: the browser still calls the connection open."""
+    monkeypatch.setattr("app.api.events.PING", timedelta(seconds=1))
+    async with (
+        Forgetful(own.url).open() as way,
+        looking(chromium, way, excused=AWAY) as page,
+    ):
+        await page.goto("/")
+        await settled(page)
+        status = page.locator("#link")
+        # Nothing has happened for longer than its patience, and it heard that all is well.
+        await way.has_carried(b"event: ping", 4)
+        await expect(status).to_have_text("Live")
+        assert way.asked.count(b"GET /api/v1/events") == 1
+
+        way.forget()
+        held(own, "shop-proxy-1", "meanwhile")
+        await expect(status).to_contain_text("Connection lost at ", timeout=20_000)
+        way.remember()
+
+        await expect(status).to_have_text("Live", timeout=60_000)
+        await expect(row(page, "shop-proxy-1")).to_contain_text("meanwhile", timeout=60_000)
+
+
+@pytest.mark.parametrize(
+    ("status", "said"),
+    [
+        pytest.param(503, "The store does not answer", id="refused"),
+        pytest.param(200, "<p>Welcome to our Wi-Fi</p>", id="somebody-else-answers"),
+    ],
+)
+async def test_what_was_not_had_is_said_and_asked_for_again(
+    chromium: Browser, own: Served, status: int, said: str
+) -> None:
+    excused = (*AWAY, "console: Response Status Error Code 503")
+    async with looking(chromium, own, excused=excused) as page:
+        await page.goto("/")
+        await settled(page)
+
+        async def refuse(route: Route) -> None:
+            await route.fulfill(status=status, body=said, content_type="text/html")
+
+        await page.route("**/live*", refuse)
+        held(own, "shop-proxy-1", "meanwhile")
+        link = page.locator("#link")
+        await expect(link).to_have_text(re.compile(r"This page is old, of \d\d:\d\d:\d\d UTC: "))
+        await expect(link).to_have_class(re.compile("lost"))
+        await page.unroute("**/live*")
+
+        # Nothing else has changed since.
+        await expect(link).to_have_text("Live", timeout=30_000)
+        await expect(row(page, "shop-proxy-1")).to_contain_text("meanwhile")
+
+
+async def test_what_changes_with_time_alone_is_drawn_anew(
+    chromium: Browser, own: Served, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("app.web.rendering.ANEW", timedelta(seconds=1))
+    async with looking(chromium, own) as page:
+        await page.goto("/")
+        await settled(page)
+        counts = row(page, "shop-proxy-1").locator(".count").first
+        await expect(counts).to_have_text("0 of 3")
+        async with page.expect_response("**/live*"):
+            pass  # what was asked for with the connection
+
+        now = round(own.shown.house.clock.now().timestamp() * 1000)
+        own.shown.memory._failures[f"{ENGINE}:shop-proxy-1"]["x"] = now
+        await expect(counts).to_have_text("1 of 3")
+
+
+async def test_a_pause_that_ends_by_itself_is_seen(chromium: Browser, own: Served) -> None:
+    async with looking(chromium, own) as page:
+        await page.goto("/")
+        await settled(page)
+        now = own.shown.house.clock.now()
+        own.shown.memory.controls._pause = Halt(
+            reason="p", author="ben", since=now, until=now + timedelta(seconds=4)
+        )
+
+        await expect(page.locator("#headline")).to_contain_text("Paused")
+        await expect(page.locator("#headline")).to_contain_text("restart of")
+
+
+async def test_the_servers_clock_counts_also_when_ours_is_set(
+    chromium: Browser, own: Served, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("app.web.rendering.ANEW", timedelta(seconds=1))
+    async with looking(chromium, own) as page:
+        await page.add_init_script(
+            "window.wrong = 0; const right = Date.now; Date.now = () => right() + window.wrong;"
+        )
+        await page.goto("/")
+        await settled(page)
+        due = row(page, "shop-web-1").locator("time[data-until]")
+        await expect(due).to_have_text(re.compile(r"in [34]m"))
+        await page.evaluate("window.wrong = -7200000")
+        await expect(due).to_have_text(re.compile(r"in [34]m"))
+        # Not only until the next tick.
+        async with page.expect_response("**/live*"):
+            pass
+        await expect(due).to_have_text(re.compile(r"in [34]m"))
+        hour = own.shown.house.clock.now().strftime("%H:")
+        await expect(page.locator("#clock")).to_have_text(re.compile(rf"{hour}\d\d:\d\d UTC"))
+
+
+async def test_a_curve_says_that_it_is_old(chromium: Browser, showcase: Served) -> None:
+    async with looking(chromium, showcase, excused=AWAY) as page:
+        answers = iter([200])
+
+        async def ended(route: Route) -> None:
+            if next(answers, 503) != 200:
+                await route.fulfill(status=503, body="")
+                return
+            answer = await route.fetch()
+            await route.fulfill(response=answer, json={**await answer.json(), "aged": "40m"})
+
+        await page.route("**/usage", ended)
+        await page.goto("/targets/host1:shop-web-1")
+        said = page.locator("#chart-said")
+        await expect(said).to_contain_text("Its newest point is 40m old")
+        # Asked for again, no sooner than two seconds after.
+        await page.evaluate(
+            "setInterval(() => document.body.dispatchEvent(new CustomEvent('relevo:shown')), 500)"
+        )
+        await expect(said).to_have_text(
+            re.compile(r"This curve is old, of \d\d:\d\d:\d\d UTC: it cannot be read anew")
+        )

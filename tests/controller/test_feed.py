@@ -231,3 +231,24 @@ async def test_a_look_that_fails_ends_nothing(
             change = await told(listener)
 
     assert change == Change(status=True)
+
+
+async def test_a_halt_that_ends_by_itself_is_told(house: House) -> None:
+    ends = house.clock.now() + timedelta(seconds=20)
+    await house.store.controls.set_pause(
+        Halt(reason="r", author="a", since=START, until=ends - timedelta(seconds=10))
+    )
+    await house.store.controls.set_hold(
+        "host1:web", Halt(reason="r", author="a", since=START, until=ends)
+    )
+    async with watched(house) as feed:
+        with feed.listening() as listener:
+            await feed.ready()
+            first = await listener.next(within=timedelta(seconds=15))
+            second = await listener.next(within=timedelta(seconds=15))
+            assert await listener.next(within=timedelta(seconds=60)) is None
+
+    assert first is not None
+    assert first[1] == Change(status=True)
+    assert second is not None
+    assert second[1] == Change(targets=frozenset({"host1:web"}))

@@ -523,6 +523,12 @@ class Scene:
         )
         for service in ("auth", "images", "reports"):
             self.run(service, 1, project="office")
+        # Two that their owners believe to be looked after.
+        for number, labels in enumerate(
+            ({"relevo.enabled": "true"}, {"relevo.enable": f"yes {HOSTILE}"}), start=1
+        ):
+            fax = container(f"office-fax-{number}", 95 + number, labels=labels)
+            self._engine.run(fax)
 
     def _noise(self) -> None:
         aside = Aside(

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from app.controller.board import Fleet, Line, Past
+from app.controller.courier import Deliveries
 from app.controller.desk import TargetView
 from app.controller.headcount import Headcount
 from app.controller.overview import Precision, StatusView
@@ -87,8 +88,17 @@ def fleet(*lines: Line, around: StatusView | None = None, trouble: tuple[str, ..
     )
 
 
+def remembered(record: Remediation | None = None) -> Line:
+    """A line as it is shown while store or engine is away."""
+    return replace(line(record), view=None)
+
+
 SOON = line(waiting())
-FOLLOWING = TenureView(role="following", trouble=(), is_ready=True, term=1)
+STANDING_BY = ("another controller leads (a); this one stands by",)
+FOLLOWING = TenureView(role="following", trouble=STANDING_BY, is_ready=True, term=1)
+FOREIGN = TenureView(
+    role="following", trouble=("this Redis belongs to the engine 'b'",), is_ready=False, term=1
+)
 STILL = TenureView(role="leading", trouble=("the store was emptied",), is_ready=False, term=1)
 
 
@@ -127,9 +137,51 @@ STILL = TenureView(role="leading", trouble=("the store was emptied",), is_ready=
         ),
         pytest.param(
             fleet(SOON, around=status(tenure=FOLLOWING)),
-            "calm",
-            "Another controller acts",
+            "soon",
+            "Next, by the other controller: restart of",
             id="following",
+        ),
+        pytest.param(
+            fleet(line(), around=status(tenure=FOLLOWING)),
+            "calm",
+            "Nothing is about to be touched",
+            id="following-nothing",
+        ),
+        pytest.param(
+            fleet(line(remediation(state=State.ACTING)), around=status(tenure=FOLLOWING)),
+            "now",
+            "The other controller acts now on",
+            id="following-acting",
+        ),
+        pytest.param(
+            fleet(SOON, around=status(tenure=FOLLOWING, pause=PAUSE)),
+            "stopped",
+            "Paused: nothing",
+            id="following-paused",
+        ),
+        pytest.param(
+            fleet(SOON, around=status(tenure=FOLLOWING, mode=Mode.OBSERVE)),
+            "soon",
+            "Next, by the other controller: restart of",
+            id="following-and-observing-itself",
+        ),
+        pytest.param(
+            fleet(SOON, around=status(tenure=FOREIGN)),
+            "stopped",
+            "This controller does not act",
+            id="somebody-else's-store",
+        ),
+        pytest.param(
+            fleet(remembered(), trouble=("the store does not answer: gone",)),
+            "trouble",
+            "not known now",
+            id="nobody-can-tell",
+        ),
+        pytest.param(
+            fleet(remembered(waiting()), around=status(holds={"host1:web": PAUSE})),
+            "calm",
+            "Nothing is about",
+            id="held-and-only-remembered",
         ),
         pytest.param(
             fleet(SOON, around=status(tenure=STILL)), "stopped", "holds still", id="in-doubt"
@@ -177,6 +229,20 @@ def test_the_soonest_is_told_with_its_time() -> None:
 )
 def test_trouble_is_told_at_a_glance(around: StatusView, said: str) -> None:
     assert any(said in one for one in masthead(fleet(around=around)).trouble)
+
+
+def test_what_is_told_late_is_a_remark() -> None:
+    late = Deliveries(pending=3, trouble="Grafana answered 401")
+    (said,) = masthead(fleet(around=status(deliveries=late))).remarks
+
+    assert said == "Grafana is not told what is done (3 annotations behind): Grafana answered 401"
+    for well in (None, Deliveries(), Deliveries(pending=2)):
+        assert masthead(fleet(around=status(deliveries=well))).remarks == ()
+
+
+def test_nothing_is_stated_that_the_store_keeps_while_it_is_away() -> None:
+    assert masthead(fleet()).is_known
+    assert not masthead(fleet(around=status(store_trouble=("gone",)))).is_known
 
 
 # --------------------------------------------------------------------- rows
@@ -306,7 +372,13 @@ def test_what_is_not_known_is_not_made_up() -> None:
     (unknown,) = made(replace(line(), view=None))
 
     assert (row.state, row.failures, row.instances, row.relief.can) == ("waiting", None, None, None)
-    assert unknown.state == "unknown"
+    assert (unknown.state, unknown.next_said) == ("unknown", "not known")
+
+
+def test_a_hold_is_seen_where_a_line_is_only_remembered() -> None:
+    (row,) = made(remembered(waiting()), around=status(holds={"host1:web": PAUSE}))
+
+    assert (row.hold, row.blocked) == (PAUSE, "held by ana")
 
 
 def test_every_state_has_words_and_a_place() -> None:

@@ -1,8 +1,12 @@
 """What the pages show, how they are served, and what they show while something is away."""
 
 import gzip
+import html
 import re
 import time
+from collections.abc import AsyncIterator
+from dataclasses import replace
+from datetime import timedelta
 from html.parser import HTMLParser
 from urllib.parse import urljoin, urlsplit
 
@@ -10,14 +14,18 @@ import httpx
 import pytest
 
 from app.adapters.clock import LoopClock
+from app.controller.courier import Deliveries
 from app.domain.control import Brake, Halt
-from app.errors import StoreUnavailable
+from app.ports import Store
 from app.web import docs
 from app.web.site import site
 from tests.api.conftest import application
 from tests.api.test_webhooks import PATH, alert, notification
-from tests.builders import START, at
-from tests.controller.house import House, pass_time, working
+from tests.builders import START, at, compose, container
+from tests.builders import alert as seen_alert
+from tests.controller.house import House, build, pass_time, working
+from tests.fakes import FakeEngine
+from tests.web.away import lose_store
 from tests.web.conftest import BASE, browser
 from tests.web.showcase import LINKS, Shown, build_scene
 
@@ -80,6 +88,12 @@ class Page(HTMLParser):
             if tag in ("link", "use", "image"):
                 found += [attrs.get("href"), attrs.get("xlink:href")]
         return [url for url in found if url]
+
+
+def facts(page: str) -> dict[str, str]:
+    """What the head states, by name."""
+    found = re.findall(r"<dt>([^<]+)</dt><dd[^>]*>(?:<bdi>)?([^<]*)", page.partition("</dl>")[0])
+    return dict(found)
 
 
 @pytest.mark.parametrize("path", SCENE)
@@ -174,6 +188,112 @@ async def test_the_name_of_a_clone_leads_to_its_source(scene: httpx.AsyncClient)
     assert answer.headers["location"] == "../targets/host1:shop-search-1"
 
 
+@pytest.fixture
+async def called(house: House) -> AsyncIterator[httpx.AsyncClient]:
+    """Containers that are not called as their slots are, and some that are none of ours."""
+    for number, (name, more) in enumerate(
+        {
+            "shop_web_1": compose("shop", "web", 1),
+            "plain": {"relevo.enable": "no"},
+            "typo": {"relevo.enabled": "true"},
+            "task.1.x": {"com.docker.swarm.service.name": "task", "relevo.enable": "no"},
+        }.items()
+    ):
+        house.engine.run(container(name, 20 + number, labels=more))
+    async with browser(house) as http:
+        yield http
+
+
+@pytest.mark.parametrize("asked", ["shop_web_1", "host1:shop_web_1"])
+async def test_the_name_of_a_container_leads_to_its_slot(
+    called: httpx.AsyncClient, asked: str
+) -> None:
+    answer = await called.get(f"/targets/{asked}")
+
+    assert answer.status_code == 303
+    assert answer.headers["location"] == "../targets/host1:shop-web-1"
+    assert (await called.get("/targets/host1:shop-web-1")).status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("asked", "said"),
+    [
+        ("host1:plain", ["It is there, but plain has not opted in", "relevo.enable=true"]),
+        ("host1:typo", ["typo has not opted in", "relevo.enable is meant"]),
+        ("host1:task.1.x", ["is a task of a Swarm service"]),
+        ("other:web", ["engine other", "host1"]),
+        ("host1:nobody", ["No container of that name"]),
+    ],
+)
+async def test_of_a_container_that_is_not_looked_after_the_page_says_so(
+    called: httpx.AsyncClient, asked: str, said: list[str]
+) -> None:
+    answer = await called.get(f"/targets/{asked}")
+
+    assert answer.status_code == 404
+    for one in said:
+        assert one in html.unescape(answer.text)
+
+
+@pytest.mark.looptime
+async def test_of_one_that_has_opted_out_nobody_says_that_it_is_gone(
+    house: House, http: httpx.AsyncClient
+) -> None:
+    async with working(house):
+        await house.take(seen_alert())
+        await pass_time(seconds=90)
+    one = house.engine.named("web")
+    house.engine.run(replace(one, labels={}))
+    await pass_time(seconds=5)
+
+    page = (await http.get("/targets/host1:web")).text
+
+    assert "There is no such container now" not in page
+    assert "not looked after: web has not opted in" in page
+
+
+@pytest.mark.parametrize("path", ["/targets/host1:nobody/live", "/remediations/none/live"])
+async def test_a_page_about_what_is_gone_is_loaded_anew(http: httpx.AsyncClient, path: str) -> None:
+    answer = await http.get(path, headers={"HX-Request": "true"})
+
+    assert answer.headers["hx-refresh"] == "true"
+
+
+async def test_a_page_about_a_slot_that_is_another_now_is_loaded_anew(
+    called: httpx.AsyncClient,
+) -> None:
+    answer = await called.get("/targets/host1:shop_web_1/live", headers={"HX-Request": "true"})
+
+    assert answer.headers["hx-refresh"] == "true"
+
+
+async def test_labels_that_do_nothing_are_told(called: httpx.AsyncClient) -> None:
+    page = html.unescape((await called.get("/")).text)
+
+    assert "1 label does nothing" in page
+    assert "typo: the label 'relevo.enabled' has no effect, relevo.enable is meant" in page
+
+
+async def test_what_grafana_does_not_take_is_told(house: House, http: httpx.AsyncClient) -> None:
+    late = Deliveries(pending=3, trouble="Grafana answered 401 <b>")
+    house.overview._deliveries = lambda: late
+
+    page = (await http.get("/targets/web")).text
+
+    assert (
+        "Grafana is not told what is done (3 annotations behind): Grafana answered 401 &lt;b"
+        in page
+    )
+
+
+async def test_times_say_their_zone(scene: httpx.AsyncClient, shown: Shown) -> None:
+    page = (await scene.get("/")).text
+
+    assert 'id="clock">Times are UTC<' in page
+    until = re.search(r"until <time[^>]*>[^<]* UTC</time>: ", page)
+    assert until, "a hold's end"
+
+
 async def test_a_story_tells_decisions_attempts_and_evidence(scene: httpx.AsyncClient) -> None:
     page = (await scene.get("/remediations/shop-web-1-mwro22g0")).text
 
@@ -202,6 +322,23 @@ async def test_where_nothing_was_measured_it_says_so(http: httpx.AsyncClient) ->
 
     assert told["at"] == []
     assert "RELEVO_PROMETHEUS_URL" in told["missing"]
+    assert told["aged"] is None
+
+
+@pytest.mark.parametrize(("minutes", "aged"), [(0, None), (1.9, None), (40, "40m"), (3.5, "3m30s")])
+async def test_a_curve_that_ended_says_when(
+    shown: Shown, scene: httpx.AsyncClient, minutes: float, aged: str | None
+) -> None:
+    kept = shown.house.controller.samples._kept["host1:shop-web-1"]
+    now = shown.house.clock.now()
+    left = [one for one in kept if one.at <= now - timedelta(minutes=minutes)]
+    newest = replace(left[-1], at=now - timedelta(minutes=minutes))
+    kept.clear()
+    kept.extend([*left[:-1], newest, replace(newest, at=now, cpu_cores=None, memory_bytes=None)])
+
+    told = (await scene.get("/targets/host1:shop-web-1/usage")).json()
+
+    assert told["aged"] == aged
 
 
 async def test_rows_alone_are_sent_where_a_few_have_changed(scene: httpx.AsyncClient) -> None:
@@ -253,22 +390,6 @@ async def test_five_hundred_containers_fit() -> None:
 # --------------------------------------------------------------------- something is away
 
 
-class Away:
-    """A part of the store that does not answer."""
-
-    def __getattr__(self, name: str) -> object:
-        async def fail(*_: object, **__: object) -> object:
-            raise StoreUnavailable("connection refused")
-
-        return fail
-
-
-def lose_store(house: House) -> None:
-    for part in ("records", "history", "controls", "failures", "health", "scaling"):
-        object.__setattr__(house.store, part, Away())
-    house.controller.board._history = Away()  # type: ignore[assignment]
-
-
 async def test_without_the_store_the_page_says_who_is_there(
     http: httpx.AsyncClient, house: House
 ) -> None:
@@ -282,6 +403,64 @@ async def test_without_the_store_the_page_says_who_is_there(
     assert "connection refused" in answer.text
     assert 'data-target="host1:web"' in answer.text
     assert "s-unknown" in answer.text
+
+
+async def test_without_the_store_nothing_is_claimed_that_it_keeps(
+    http: httpx.AsyncClient, house: House
+) -> None:
+    await house.store.controls.set_pause(Halt(reason="moving", author="ana", since=START))
+    await http.get("/")
+    lose_store(house)
+
+    first, target = (await http.get("/")).text, (await http.get("/targets/web")).text
+
+    for page in (first, target):
+        assert facts(page) == {
+            "Mode": "enforce",
+            "Engine": "host1",
+            "Acts": "this one",
+            "Pause": "?",
+            "Brake": "?",
+            "Holds": "?",
+            "Budget left": "?",
+            "Failing": "?",
+        }
+        assert ">Pause</a>" not in page
+    assert "Its past cannot be read now" in target
+    assert "nothing has been wrong" not in target
+    assert "until an alert fires" not in target
+    assert re.search(r"<dt>Next</dt><dd>not known</dd>", target)
+
+
+async def test_of_an_engine_never_seen_nobody_says_that_nothing_has_opted_in(
+    http: httpx.AsyncClient, house: House
+) -> None:
+    house.engine.down = True
+
+    page = (await http.get("/")).text
+
+    assert "No container has opted in" not in page
+    assert "Which containers have opted in is not known yet" in page
+
+
+@pytest.mark.looptime
+async def test_of_an_engine_never_seen_nobody_says_that_a_container_is_gone(
+    house: House, store: Store
+) -> None:
+    async with working(house):
+        await house.take(seen_alert())
+        await pass_time(minutes=2)
+        await house.take(seen_alert(status="resolved"))
+        await pass_time(minutes=10)
+    engine = FakeEngine(house.clock)
+    engine.down = True
+    again = build(store, house.clock, engine)
+    async with browser(again) as http:
+        page = (await http.get("/targets/host1:web")).text
+
+    assert "ContainerHighCPU" in page
+    assert "There is no such container now" not in page
+    assert "Whether it is still there is not known" in page
 
 
 @pytest.mark.parametrize("path", ["/targets/web", "/remediations/x"])

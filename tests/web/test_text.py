@@ -20,6 +20,13 @@ from app.web.text import plain
         pytest.param("a\u2028b", 20, "a\\u2028b", id="line-separator"),
         pytest.param("a\ud800b", 20, "a\\ud800b", id="lone-surrogate"),
         pytest.param("a\x00b", 20, "a\\u0000b", id="nul"),
+        pytest.param("a\u200bb\ufeffc", 20, "a\\u200bb\\ufeffc", id="no-width"),
+        pytest.param("a\u00adb\u2060c", 20, "a\\u00adb\\u2060c", id="soft-hyphen-and-joiner"),
+        pytest.param("a\U000e0041", 20, "a\\U000e0041", id="tag-characters"),
+        pytest.param("a\U000e0101", 20, "a\\U000e0101", id="hidden-in-variations"),
+        pytest.param("\u3164\u2800", 20, "\\u3164\\u2800", id="letters-that-are-blank"),
+        pytest.param("a\u00a0b\u3000c", 20, "a b c", id="spaces-of-any-width"),
+        pytest.param("\u2714\ufe0f", 20, "\u2714\ufe0f", id="a-sign-in-colour"),
         pytest.param("<b>&\"'", 20, "<b>&\"'", id="escaping-is-the-templates"),
     ],
 )

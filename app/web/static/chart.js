@@ -56,7 +56,9 @@
     const has = data.at.length > 0;
     place.hidden = !has;
     const origin = data.source === "own" ? "Measured by Relevo itself." : "As Prometheus tells.";
-    said.textContent = data.missing ? `No curve: ${data.missing}.` : origin;
+    const aged = data.aged ? ` Its newest point is ${data.aged} old.` : "";
+    said.textContent = data.missing ? `No curve: ${data.missing}.` : origin + aged;
+    said.classList.toggle("late", aged !== "");
     if (!has) return;
     const axis = { stroke: colour("soft"), grid: { stroke: colour("line"), width: 1 }, ticks: { show: false }, font: "12px system-ui, sans-serif" };
     const two = (number) => String(number).padStart(2, "0");
@@ -97,7 +99,9 @@
       data = await answer.json();
       draw();
     } catch {
-      if (!data) said.textContent = "No curve: the server does not answer.";
+      const of = data && new Date(data.to * 1000).toISOString().slice(11, 19);
+      said.textContent = data ? `This curve is old, of ${of} UTC: it cannot be read anew.` : "No curve: Relevo does not answer.";
+      said.classList.add("late");
     }
   };
   load();

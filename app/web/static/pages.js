@@ -5,9 +5,16 @@
 (() => {
   const body = document.body;
   const root = body.dataset.root;
-  // The server's clock counts, whatever this machine's says.
-  const ahead = Date.parse(body.dataset.now) - Date.now();
+  // The server's clock counts, whatever this machine's says; set anew with all that comes from it.
+  let ahead = 0;
+  let shownAt = 0; // by the server's clock: how old is what is shown
+  const setClock = (text) => {
+    shownAt = Date.parse(text);
+    ahead = shownAt - Date.now();
+  };
+  setClock(body.dataset.now);
   const now = () => Date.now() + ahead;
+  const utc = (at) => new Date(at).toISOString().slice(11, 19);
 
   // ------------------------------------------------------------ countdowns
 
@@ -20,7 +27,10 @@
     return `in ${parts.filter(Boolean).join("")}`;
   };
 
+  const clock = document.getElementById("clock");
   const tick = () => {
+    const said = `${utc(now())} UTC`;
+    if (clock && clock.textContent !== said) clock.textContent = said;
     for (const one of document.querySelectorAll("time[data-until]")) {
       const said = left(Date.parse(one.dataset.until) - now());
       if (one.textContent !== said) one.textContent = said;
@@ -28,6 +38,15 @@
   };
   tick();
   setInterval(tick, 250);
+
+  // Whoever lives by another clock points at a time.
+  document.addEventListener("mouseover", (event) => {
+    const time = event.target.closest?.("time[datetime]");
+    if (!time) return;
+    const at = new Date(time.dateTime);
+    const here = at.toLocaleString([], { dateStyle: "medium", timeStyle: "long" });
+    time.title = `${at.toISOString().slice(0, 19).replace("T", " ")} UTC; here ${here}`;
+  });
 
   // ------------------------------------------------------------ the order of rows, and the filter
 
@@ -68,17 +87,25 @@
   // ------------------------------------------------------------ live
 
   const link = document.getElementById("link");
-  const say = (text, lost) => {
-    if (!link || link.textContent === text) return;
-    link.hidden = text === "";
+  let lostAt = null; // the stream: when it broke off, by the server's clock; null: it is well
+  let isOld = false; // what was asked for since did not come
+  const say = () => {
+    if (!link) return;
+    let text = "Live";
+    if (lostAt !== null) text = `Connection lost at ${utc(lostAt)} UTC: this page is old, trying again`;
+    else if (isOld) text = `This page is old, of ${utc(shownAt)} UTC: it cannot be read anew, trying again`;
+    if (link.textContent === text) return;
+    link.hidden = false;
     link.textContent = text;
-    link.classList.toggle("lost", lost);
+    link.classList.toggle("lost", text !== "Live");
   };
 
   const live = body.dataset.live;
   let wanted = null; // null: nothing; a Set of targets; "all"
   let busy = false;
   let rest = 400;
+  let notBefore = 0;
+  let timer = 0;
 
   // What a person has typed, unfolded and focused outlives what is drawn anew.
   let kept = null;
@@ -103,6 +130,11 @@
     if (caret !== null) again?.setSelectionRange(caret, caret);
   };
 
+  const plan = () => {
+    clearTimeout(timer);
+    if (!busy && wanted !== null) timer = setTimeout(fetchNow, Math.max(60, notBefore - performance.now()));
+  };
+
   const fetchNow = async () => {
     if (busy || wanted === null) return;
     busy = true;
@@ -113,25 +145,37 @@
       url += `?${new URLSearchParams([...what].map((one) => ["target", one]))}`;
     }
     const began = performance.now();
+    const before = document.getElementById("head");
     kept = null;
     try {
       await window.htmx.ajax("GET", url, { source: body, target: body, swap: "none" });
     } catch {
-      // The next change, or the next connection, tries again.
+      // No answer, or none in time.
     }
     if (kept) restore(kept);
+    const head = document.getElementById("head");
+    // Each answer of ours brings a new head; a refusal, or somebody else's page, does not.
+    isOld = head === before;
+    if (isOld) {
+      wanted = "all";
+    } else {
+      setClock(head.dataset.now);
+      body.dispatchEvent(new CustomEvent("relevo:shown"));
+    }
+    say();
     tick();
-    body.dispatchEvent(new CustomEvent("relevo:shown"));
-    // Whoever answers slowly is asked less often.
-    rest = Math.min(15000, Math.max(400, 4 * (performance.now() - began)));
+    // Whoever answers slowly is asked less often; who does not answer, less and less often.
+    const took = performance.now() - began;
+    rest = Math.min(15000, isOld ? Math.max(2000, 2 * rest) : Math.max(400, 4 * took));
+    notBefore = performance.now() + rest;
     busy = false;
-    if (wanted !== null) setTimeout(fetchNow, rest);
+    plan();
   };
 
   const want = (targets) => {
     if (targets === "all" || wanted === "all") wanted = "all";
     else wanted = new Set([...(wanted ?? []), ...targets]);
-    setTimeout(fetchNow, 60);
+    plan();
   };
 
   const changed = (change) => {
@@ -141,28 +185,59 @@
     return want(about ? "all" : change.targets);
   };
 
+  let source = null;
+  // Of two clocks: one may stand while the machine sleeps, the other is set by somebody.
+  const twice = () => [performance.now(), Date.now()];
+  let heardAt = twice();
+
+  const lose = () => {
+    lostAt ??= now();
+    say();
+  };
   const listen = () => {
-    const source = new EventSource(`${root}api/v1/events`);
-    let first = true;
-    source.addEventListener("hello", () => {
-      say("Live", false);
-      // What happened between the page and this moment is in neither.
-      if (first) want("all");
-      first = false;
+    source?.close();
+    source = new EventSource(`${root}api/v1/events`);
+    heardAt = twice();
+    const hear = (event, then) => source.addEventListener(event, (told) => {
+      heardAt = twice();
+      then?.(told);
     });
-    source.addEventListener("change", (event) => changed(JSON.parse(event.data)));
+    hear("hello", () => {
+      lostAt = null;
+      say();
+      // What happened between the page and this moment is in neither.
+      notBefore = 0;
+      want("all");
+    });
+    hear("change", (told) => changed(JSON.parse(told.data)));
+    hear("ping");
     source.onerror = () => {
-      say(`Connection lost at ${new Date(now()).toISOString().slice(11, 19)} UTC: this page is old, trying again`, true);
+      lose();
+      heardAt = twice();
       if (source.readyState !== EventSource.CLOSED) return;
       // Refused: not logged in any more (then this leads to the login), or Relevo is starting.
       source.close();
       want("all");
       setTimeout(listen, 5000);
     };
-    addEventListener("pagehide", () => source.close(), { once: true });
-    addEventListener("pageshow", (event) => event.persisted && location.reload(), { once: true });
   };
-  if (live && window.htmx) listen();
+  // After a sleep, or behind a proxy that forgot it, a stream is silent and the browser content.
+  const doubt = () => {
+    const silent = Math.max(...twice().map((at, clock) => at - heardAt[clock]));
+    if (silent <= Number(body.dataset.patience)) return;
+    lose();
+    listen();
+  };
+  if (live && window.htmx) {
+    listen();
+    setInterval(doubt, 1000);
+    const look = () => document.visibilityState === "visible" && want("all");
+    // What leaves a window of time, or ends, is no change that is told.
+    setInterval(look, Number(body.dataset.anew));
+    document.addEventListener("visibilitychange", look);
+    addEventListener("pagehide", () => source.close());
+    addEventListener("pageshow", (event) => event.persisted && location.reload());
+  }
 
   // ------------------------------------------------------------ orders
 
