@@ -13,7 +13,7 @@ import structlog
 from app.controller.picture import Census
 from app.controller.tenure import Tenure
 from app.domain.remediation import Remediation
-from app.errors import EngineUnavailable, StoreUnavailable
+from app.errors import EngineUnavailable, NotAccepting, StoreUnavailable
 from app.ports import RemediationFilter, Store
 
 log: Final = structlog.get_logger("relevo.feed")
@@ -22,6 +22,8 @@ log: Final = structlog.get_logger("relevo.feed")
 EVERY: Final = timedelta(seconds=1)
 #: Whoever watches costs a connection and a buffer.
 MOST_LISTENERS: Final = 64
+#: So that nobody takes all places; a browser itself opens six connections, or many by HTTP/2.
+MOST_OF_ONE: Final = 16
 #: Changes that one who was away for a moment can still be told; after that, everything is new.
 _REMEMBERED: Final = 256
 _STORIES: Final = 1000
@@ -68,7 +70,8 @@ class _Look:
 class Listener:
     """One who watches. What was not fetched yet is merged: a slow one costs no more."""
 
-    def __init__(self) -> None:
+    def __init__(self, whose: str | None = None) -> None:
+        self.whose = whose
         self._pending = Change()
         self._id = 0
         self._news = asyncio.Event()
@@ -126,22 +129,26 @@ class Feed:
         """Number of the newest change."""
         return self._number
 
-    @property
-    def has_room(self) -> bool:
-        """Whether one more may listen."""
-        return not self._is_over and len(self._listeners) < MOST_LISTENERS
-
     @contextmanager
-    def listening(self, since: int | None = None) -> Iterator[Listener]:
+    def listening(
+        self, since: int | None = None, *, whose: str | None = None
+    ) -> Iterator[Listener]:
         """
         Listen for a while.
 
         :param since: the newest change that the listener knows; None: it comes with all of it
-        Ask `has_room` first; where everybody is let go already, so is who comes.
+        :param whose: whom to count it for; None: for nobody
+        :raises NotAccepting: too many listen already, or everybody has been let go
         """
-        listener = Listener()
         if self._is_over:
-            listener.close()
+            raise NotAccepting("Relevo is shutting down")
+        if len(self._listeners) >= MOST_LISTENERS:
+            raise NotAccepting("too many follow already")
+        if whose is not None:
+            others = sum(one.whose == whose for one in self._listeners)
+            if others >= MOST_OF_ONE:
+                raise NotAccepting(f"{others} follow with this session or token already")
+        listener = Listener(whose)
         missed = self._since(since) if since is not None else Change()
         if missed:
             listener.tell(missed, self._number)
@@ -154,9 +161,18 @@ class Feed:
             if not self._listeners:
                 self._wanted.clear()
 
-    async def ready(self) -> None:
-        """Wait until there is a look to compare with: of what is read after it, all is told."""
-        await self._looked.wait()
+    async def ready(self, *, within: timedelta | None = None) -> bool:
+        """
+        Wait until there is a look to compare with: of what is read after it, all is told.
+
+        :param within: False after that time
+        """
+        try:
+            async with asyncio.timeout(within.total_seconds() if within is not None else None):
+                await self._looked.wait()
+        except TimeoutError:
+            return False
+        return True
 
     async def run(self) -> None:
         """Look and tell until cancelled; then all who listen are let go."""
