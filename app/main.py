@@ -120,6 +120,7 @@ async def open_controller(settings: Settings, rulebook: Rulebook) -> AsyncIterat
             samples=controller.samples,
             clock=outside.clock,
             tokens=_tokens(settings),
+            external_url=settings.external_url,
         )
         yield Opened(controller=controller, parts=parts)
 
@@ -225,7 +226,6 @@ def _links(settings: Settings) -> Links:
         prometheus=settings.prometheus_url,
         alertmanager=next(iter(settings.alertmanager_url), None),
         grafana=settings.grafana_url,
-        external_url=settings.external_url,
         label_prefix=settings.label_prefix,
     )
 

@@ -98,7 +98,7 @@ class Scene:
     def http(self) -> httpx.AsyncClient:
         """Whoever asks the API."""
         transport = httpx.ASGITransport(app=application(self.house))
-        return httpx.AsyncClient(transport=transport, base_url="http://relevo")
+        return httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1:5000")
 
     async def ill_for(self, **span: float) -> None:
         """Have the one container ill for a while."""

@@ -19,7 +19,9 @@ from app.api import (
 )
 from app.api.deps import Parts
 from app.api.document import Documented
+from app.api.hosts import Names, OwnNamesOnly
 from app.api.sessions import Sessions
+from app.api.slowing import Slowing
 
 _DESCRIPTION = """
 Relevo heals containers on Docker hosts: it takes Alertmanager's notice, waits, restarts the
@@ -68,7 +70,12 @@ def create_app(parts: Parts, *pages: APIRouter) -> Documented:
     # By Idempotency-Key, for as long as a request with it is being handled (app/api/writing.py).
     app.state.locks = WeakValueDictionary()
     # Of people's browsers; the API itself is opened by tokens, and its events by either.
-    app.state.sessions = Sessions(parts.tokens, parts.clock)
+    app.state.sessions = Sessions(parts.tokens, parts.clock, lambda: parts.desk.replies())
+    # Wrong tokens, wherever they are shown.
+    app.state.slowing = Slowing()
+    app.state.names = names = Names(parts.external_url)
+    # Around all routes, so that none can be forgotten.
+    app.add_middleware(OwnNamesOnly, parts=parts, names=names)
     errors.install(app)
     reading = (targets, remediations, operating, policies, status, events, management)
     for module in (webhooks, *reading):

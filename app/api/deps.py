@@ -5,11 +5,13 @@ import hmac
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Annotated
+from typing import Annotated, Final
 
+import structlog
 from fastapi import Depends, HTTPException, Request, Security, params
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 
+from app.api.slowing import Slowing, address_of
 from app.controller.board import Board
 from app.controller.desk import Desk
 from app.controller.feed import Feed
@@ -22,6 +24,11 @@ from app.controller.samples import Samples
 from app.controller.telemetry import Telemetry
 from app.policies.spec import Rulebook
 from app.ports import Clock
+
+log: Final = structlog.get_logger("relevo.api")
+
+#: Seconds that a wrong token costs here: Prometheus and Alertmanager must still hear the answer.
+_LONGEST: Final = 1.0
 
 
 class Scope(StrEnum):
@@ -94,6 +101,8 @@ class Parts:
     samples: Samples
     clock: Clock
     tokens: Tokens
+    #: How people reach this Relevo, where that is known.
+    external_url: str | None = None
 
 
 # A dependency that is not async costs a thread's turn per request.
@@ -116,6 +125,7 @@ class Require:
 
     async def __call__(
         self,
+        request: Request,
         parts: Annotated[Parts, Depends(get_parts)],
         shown: ShownDep,
     ) -> None:
@@ -123,13 +133,30 @@ class Require:
         if not parts.tokens.are_asked_for:
             return
         if shown is None or not parts.tokens.is_known(shown.credentials):
+            self._refused(parts, request, 401)
+            if shown is not None:
+                slowing: Slowing = request.app.state.slowing
+                await slowing.wrong(address_of(request), at_most=_LONGEST)
             raise HTTPException(
                 401,
                 "show a token: Authorization: Bearer <token> (RELEVO_TOKEN_* on the server)",
                 headers={"WWW-Authenticate": "Bearer"},
             )
         if not parts.tokens.open(self.scope, shown.credentials):
+            self._refused(parts, request, 403)
             raise HTTPException(403, f"this token does not open the scope {self.scope}")
+
+    def _refused(self, parts: Parts, request: Request, status: int) -> None:
+        parts.telemetry.refused_requests.labels(scope=self.scope, status=status).inc()
+        slowing: Slowing = request.app.state.slowing
+        # Alertmanager does not send it again, and nobody else will see it.
+        if self.scope is Scope.INGEST and slowing.is_logged(f"token {status}", parts.clock.now()):
+            log.warning(
+                "request refused",
+                scope=self.scope.value,
+                status=status,
+                address=address_of(request),
+            )
 
 
 def needs(scope: Scope) -> params.Security:

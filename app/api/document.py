@@ -114,8 +114,9 @@ def _secure(document: dict[str, Any]) -> None:
         _SESSION: {
             "type": "apiKey",
             "in": "cookie",
-            "name": COOKIE,
-            "description": "The session of a browser that has logged in at `/login`.",
+            "name": f"{COOKIE}_5000",
+            "description": "The session of a browser that has logged in at `/login`; the number is "
+            "the port that it has asked.",
         },
     }
     for _, _, operation in operations(document):

@@ -31,7 +31,8 @@ _RETRY_AFTER = {"Retry-After": "1"}
 _MEANS: Final[Mapping[int, str]] = {
     400: "The body is not JSON, or did not arrive whole.",
     401: "No token was shown, or one that is not known here.",
-    403: "The token does not open the scope.",
+    403: "The token does not open the scope. Where nobody needs one: Relevo was asked by a name "
+    "that is not known to be its own, or by a page of another site.",
     404: "There is nothing of that name.",
     409: "Something else is going on there, or the Idempotency-Key was used for another request.",
     413: "The body is too large.",

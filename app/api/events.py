@@ -1,18 +1,21 @@
 """What has changed, as it happens: server-sent events."""
 
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
 from datetime import timedelta
 from typing import Annotated, Any, Final
 
-from fastapi import APIRouter, Header, Request
+from fastapi import APIRouter, Depends, Header, Request
 from fastapi.responses import StreamingResponse
+from starlette.types import Receive, Send
+from starlette.types import Scope as Scope_
 
-from app.api.deps import Parts, PartsDep, Require, Scope, ShownDep
+from app.api.deps import Parts, PartsDep, Require, Scope, ShownDep, hash_of
 from app.api.errors import documented
-from app.api.sessions import COOKIE, Sessions
-from app.controller.feed import Change, Feed, Listener, told
-from app.errors import NotAccepting
+from app.api.sessions import Sessions
+from app.controller.listener import Change, Listener, told
 
 router = APIRouter(prefix="/api/v1", tags=["events"])
 
@@ -22,20 +25,63 @@ PING: Final = timedelta(seconds=15)
 LONGEST: Final = timedelta(hours=1)
 #: Milliseconds until a browser comes again.
 _RETRY_MS: Final = 2000
+#: An event, not a comment: a browser's script hears of no comments, and has to know that a quiet
+#: stream is not a dead one. Without an id: it is no news.
+_PING: Final = "event: ping\ndata: {}\n\n"
 _EXAMPLE: Final = (
     "retry: 2000\nevent: hello\nid: 5f0c.7\ndata: {}\n\n"
     'event: change\nid: 5f0c.8\ndata: {"targets": ["host1:web"], '
     '"remediations": ["web-mwro18g0"], "status": true, "everything": false}\n\n'
-    "event: ping\ndata: {}\n\n"
+    f"{_PING}"
 )
 
 
-async def _may_read(request: Request, parts: PartsDep, shown: ShownDep) -> None:
-    """Let in who shows a token, or has a session: a browser's EventSource sends no header."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Follower:
+    """One who follows: by a token, or by a session, as a browser's EventSource sends no header."""
+
+    parts: Parts
+    request: Request
+    #: Whom its place is counted for. Without tokens all come from this machine, or through the one
+    #: proxy in front of it: nobody can be told from anybody.
+    whose: str | None
+    has_session: bool
+
+    async def may_stay(self) -> bool:
+        """Whether it still has the right to read: a session may be over, a token may not."""
+        sessions: Sessions = self.request.app.state.sessions
+        return not self.has_session or await sessions.find(self.request) is not None
+
+
+async def follower(request: Request, parts: PartsDep, shown: ShownDep) -> Follower:
+    """Let in who shows a token, or has a session."""
     sessions: Sessions = request.app.state.sessions
-    if shown is None and sessions.find(request.cookies.get(COOKIE)) is not None:
-        return
-    await Require(Scope.READ)(parts, shown)
+    session = await sessions.find(request) if shown is None else None
+    if session is not None:
+        return Follower(parts=parts, request=request, whose=session.name, has_session=True)
+    await Require(Scope.READ)(request, parts, shown)
+    known = hash_of(shown.credentials).hex() if shown and parts.tokens.are_asked_for else None
+    return Follower(parts=parts, request=request, whose=known, has_session=False)
+
+
+class Following(StreamingResponse):
+    """A stream that takes its place when it begins, and gives it back however it ends."""
+
+    def __init__(
+        self,
+        place: AbstractContextManager[Listener],
+        lines: Callable[[Listener], AsyncIterator[str]],
+    ) -> None:
+        headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
+        super().__init__((), media_type="text/event-stream", headers=headers)
+        self._place = place
+        self._lines = lines
+
+    async def __call__(self, scope: Scope_, receive: Receive, send: Send) -> None:
+        """Answer; where there is no place (NotAccepting) nothing is sent yet."""
+        with self._place as listener:
+            self.body_iterator = self._lines(listener)
+            await super().__call__(scope, receive, send)
 
 
 @router.get(
@@ -53,9 +99,7 @@ async def _may_read(request: Request, parts: PartsDep, shown: ShownDep) -> None:
     },
 )
 async def follow_events(
-    request: Request,
-    parts: PartsDep,
-    shown: ShownDep,
+    who: Annotated[Follower, Depends(follower)],
     last_event_id: Annotated[
         str | None,
         Header(
@@ -71,38 +115,36 @@ async def follow_events(
     and whether Relevo's own status is): read those anew. `everything` asks to read all anew. A
     `ping` comes where there was nothing to tell for 15 s: where nothing has come for much longer,
     the stream is lost. The stream ends after an hour at most: come again with
-    `Last-Event-ID`, as browsers do by themselves. 503 where too many follow already.
+    `Last-Event-ID`, as browsers do by themselves; it also ends with the session that it came with.
+    503 where too many follow already: 64, or 16 with one session or token.
     """
-    await _may_read(request, parts, shown)
-    feed = parts.feed
-    if not feed.has_room:
-        raise NotAccepting("too many follow already, or Relevo is shutting down")
+    feed = who.parts.feed
     since = _number(last_event_id, feed.life)
-
-    async def stream() -> AsyncIterator[str]:
-        # Only now: an answer that is never begun must not stay among those who listen.
-        with feed.listening(since) as listener:
-            async for line in _lines(parts, feed, listener):
-                yield line
-
-    headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
-    return StreamingResponse(stream(), media_type="text/event-stream", headers=headers)
+    return Following(feed.listening(since, whose=who.whose), lambda listener: _lines(who, listener))
 
 
-async def _lines(parts: Parts, feed: Feed, listener: Listener) -> AsyncIterator[str]:
+async def _lines(who: Follower, listener: Listener) -> AsyncIterator[str]:
+    feed, clock = who.parts.feed, who.parts.clock
+    end = clock.now() + LONGEST
     # What is read after this is compared with: no change falls in between.
-    await feed.ready()
+    while not await feed.ready(within=PING):
+        yield _PING
+        if clock.now() >= end or not await who.may_stay():
+            return
     yield f"retry: {_RETRY_MS}\n" + _event("hello", f"{feed.life}.{feed.last}", {})
-    end = parts.clock.now() + LONGEST
+    looked = clock.now()
     async for news in told(listener, ping=PING):
+        # Before it is told: who has logged out elsewhere hears no more.
+        if clock.now() - looked >= PING:
+            looked = clock.now()
+            if not await who.may_stay():
+                return
         if news is None:
-            # An event, not a comment: a browser's script hears of no comments, and has to know
-            # that a quiet stream is not a dead one. Without an id: it is no news.
-            yield "event: ping\ndata: {}\n\n"
+            yield _PING
         else:
             number, change = news
             yield _event("change", f"{feed.life}.{number}", _of(change))
-        if parts.clock.now() >= end:
+        if clock.now() >= end:
             return
 
 

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
@@ -10,11 +10,12 @@ from typing import Final
 
 import structlog
 
+from app.controller.listener import Change, Listener
 from app.controller.overview import holds_in_force
 from app.controller.picture import Census
 from app.controller.tenure import Tenure
 from app.domain.remediation import Remediation
-from app.errors import EngineUnavailable, StoreUnavailable
+from app.errors import EngineUnavailable, NotAccepting, StoreUnavailable
 from app.ports import Clock, RemediationFilter, Store
 
 log: Final = structlog.get_logger("relevo.feed")
@@ -23,36 +24,13 @@ log: Final = structlog.get_logger("relevo.feed")
 EVERY: Final = timedelta(seconds=1)
 #: Whoever watches costs a connection and a buffer.
 MOST_LISTENERS: Final = 64
+#: So that nobody takes all places; a browser itself opens six connections, or many by HTTP/2.
+MOST_OF_ONE: Final = 16
 #: Changes that one who was away for a moment can still be told; after that, everything is new.
 _REMEMBERED: Final = 256
 _STORIES: Final = 1000
 #: How long the engine may take before a look goes on without it.
 _ENGINE_ANSWERS: Final = timedelta(seconds=3)
-
-
-@dataclass(frozen=True, slots=True)
-class Change:
-    """What is not as it was."""
-
-    #: ``engine:slot``.
-    targets: frozenset[str] = frozenset()
-    #: Ids.
-    remediations: frozenset[str] = frozenset()
-    #: Relevo itself: pause, brake, who leads, store, engine.
-    status: bool = False
-    #: More than is told here: read everything anew.
-    everything: bool = False
-
-    def __bool__(self) -> bool:
-        return bool(self.targets or self.remediations or self.status or self.everything)
-
-    def __or__(self, other: "Change") -> "Change":
-        return Change(
-            self.targets | other.targets,
-            self.remediations | other.remediations,
-            self.status or other.status,
-            self.everything or other.everything,
-        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,41 +42,6 @@ class _Look:
     members: Mapping[str, object] = field(default_factory=dict)
     holds: Mapping[str, object] = field(default_factory=dict)
     status: tuple[object, ...] = ()
-
-
-class Listener:
-    """One who watches. What was not fetched yet is merged: a slow one costs no more."""
-
-    def __init__(self) -> None:
-        self._pending = Change()
-        self._id = 0
-        self._news = asyncio.Event()
-        self.is_over = False
-
-    def tell(self, change: Change, number: int) -> None:
-        """Have it told."""
-        self._pending |= change
-        self._id = number
-        self._news.set()
-
-    def close(self) -> None:
-        """Tell that nothing more comes."""
-        self.is_over = True
-        self._news.set()
-
-    async def next(self, *, within: timedelta) -> tuple[int, Change] | None:
-        """Wait for news, with their number; None where there were none in that time."""
-        if not self._news.is_set():
-            try:
-                async with asyncio.timeout(within.total_seconds()):
-                    await self._news.wait()
-            except TimeoutError:
-                return None
-        if self.is_over:
-            return None
-        self._news.clear()
-        told, self._pending = self._pending, Change()
-        return self._id, told
 
 
 class Feed:
@@ -130,22 +73,26 @@ class Feed:
         """Number of the newest change."""
         return self._number
 
-    @property
-    def has_room(self) -> bool:
-        """Whether one more may listen."""
-        return not self._is_over and len(self._listeners) < MOST_LISTENERS
-
     @contextmanager
-    def listening(self, since: int | None = None) -> Iterator[Listener]:
+    def listening(
+        self, since: int | None = None, *, whose: str | None = None
+    ) -> Iterator[Listener]:
         """
         Listen for a while.
 
         :param since: the newest change that the listener knows; None: it comes with all of it
-        Ask `has_room` first; where everybody is let go already, so is who comes.
+        :param whose: whom to count it for; None: for nobody
+        :raises NotAccepting: too many listen already, or everybody has been let go
         """
-        listener = Listener()
         if self._is_over:
-            listener.close()
+            raise NotAccepting("Relevo is shutting down")
+        if len(self._listeners) >= MOST_LISTENERS:
+            raise NotAccepting("too many follow already")
+        if whose is not None:
+            others = sum(one.whose == whose for one in self._listeners)
+            if others >= MOST_OF_ONE:
+                raise NotAccepting(f"{others} follow with this session or token already")
+        listener = Listener(whose)
         missed = self._since(since) if since is not None else Change()
         if missed:
             listener.tell(missed, self._number)
@@ -158,9 +105,18 @@ class Feed:
             if not self._listeners:
                 self._wanted.clear()
 
-    async def ready(self) -> None:
-        """Wait until there is a look to compare with: of what is read after it, all is told."""
-        await self._looked.wait()
+    async def ready(self, *, within: timedelta | None = None) -> bool:
+        """
+        Wait until there is a look to compare with: of what is read after it, all is told.
+
+        :param within: False after that time
+        """
+        try:
+            async with asyncio.timeout(within.total_seconds() if within is not None else None):
+                await self._looked.wait()
+        except TimeoutError:
+            return False
+        return True
 
     async def run(self) -> None:
         """Look and tell until cancelled; then all who listen are let go."""
@@ -264,15 +220,6 @@ def difference(before: _Look, now: _Look) -> Change:
         status=before.status != now.status or bool(about),
         everything=clones or before.members.keys() != now.members.keys(),
     )
-
-
-async def told(listener: Listener, *, ping: timedelta) -> AsyncIterator[tuple[int, Change] | None]:
-    """Yield what a listener is told, None for each `ping` without news, until it is let go."""
-    while not listener.is_over:
-        news = await listener.next(within=ping)
-        if listener.is_over:
-            return
-        yield news
 
 
 def _unlike(before: Mapping[str, object], now: Mapping[str, object]) -> set[str]:

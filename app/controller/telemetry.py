@@ -109,6 +109,13 @@ class Telemetry:
             ["kind", "reason"],
             registry=self.registry,
         )
+        self.refused_requests = Counter(
+            "relevo_refused_requests",
+            "Requests without a right to what they asked; `login`: a wrong token on the page; "
+            "`name`: another page's, or by a name that is not Relevo's.",
+            ["scope", "status"],
+            registry=self.registry,
+        )
         self.step_errors = Counter(
             "relevo_step_errors",
             "Steps that ended in an error and will be repeated.",
@@ -216,6 +223,8 @@ class Telemetry:
             self.outbox_delivered.labels(kind=kind)
             for reason in ("full", "refused", "stumbles"):
                 self.outbox_dropped.labels(kind=kind, reason=reason)
+        for status in ("401", "403"):
+            self.refused_requests.labels(scope="ingest", status=status)
         for result in ("firing", "over", "failed"):
             self.own_alerts.labels(result=result)
 

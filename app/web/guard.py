@@ -1,6 +1,5 @@
 """Who may see a page, and from where something may be done."""
 
-import ipaddress
 from typing import Annotated, Final
 from urllib.parse import parse_qsl, quote, urlsplit
 
@@ -8,8 +7,8 @@ from fastapi import Depends, HTTPException, Request
 
 from app.api.body import read_body
 from app.api.deps import Scope
-from app.api.sessions import COOKIE, EVERYBODY, Session, Sessions
-from app.web.links import Links
+from app.api.hosts import Names
+from app.api.sessions import Session, Sessions
 
 _LONGEST_PATH: Final = 500
 _LONGEST_FORM: Final = 16 * 1024
@@ -22,7 +21,7 @@ class LoginNeeded(Exception):
 async def visitor(request: Request) -> Session:
     """Find the session of whoever asks. :raises LoginNeeded:"""
     sessions: Sessions = request.app.state.sessions
-    session = sessions.find(request.cookies.get(COOKIE))
+    session = await sessions.find(request)
     if session is None:
         raise LoginNeeded
     request.state.session = session
@@ -43,29 +42,22 @@ async def from_here(request: Request) -> None:
     """
     Let through what a page of ours has sent.
 
-    SameSite=Strict keeps the cookie from other sites; where nobody has to log in, this is all that
-    keeps them out.
+    SameSite=Strict keeps the cookie from other sites; where nobody has to log in, there is none,
+    and `app.api.hosts` has looked at the name too.
     """
-    links: Links = request.state.links
+    names: Names = request.app.state.names
     site = request.headers.get("sec-fetch-site")
-    host = request.headers.get("host", "")
-    ours = {host.lower()}
-    if links.external_url is not None:
-        ours.add(_netloc(links.external_url))
     origin = request.headers.get("origin")
     if site is not None:
         # The browser's own word, which no page can forge; not sent to plain http of another host.
         is_ours = site == "same-origin"
     else:
-        is_ours = origin is not None and _netloc(origin) in ours - {""}
+        host = request.headers.get("host", "")
+        is_ours = origin is not None and names.is_page(origin, host)
     if not is_ours:
         raise HTTPException(
             403, "this did not come from a page of this Relevo; scripts use the API with a token"
         )
-    sessions: Sessions = request.app.state.sessions
-    if sessions.find(None) is EVERYBODY and not _is_own_name(host, links):
-        # A name that somebody else has led here: to the browser his page is ours.
-        raise HTTPException(403, "reach this Relevo by its address, or set RELEVO_EXTERNAL_URL")
 
 
 async def form(request: Request) -> dict[str, str]:
@@ -110,24 +102,3 @@ def login_query(request: Request) -> str:
     elif request.url.query:
         path = f"{path}?{request.url.query}"
     return f"next={quote(own_path(path), safe='')}"
-
-
-def _netloc(url: str) -> str:
-    try:
-        return urlsplit(url).netloc.rpartition("@")[2].lower()
-    except ValueError:
-        return ""
-
-
-def _is_own_name(host: str, links: Links) -> bool:
-    name = host.rpartition(":")[0] if host.rpartition(":")[2].isdecimal() else host
-    name = name.strip("[]").lower()
-    if name in ("localhost", "ip6-localhost") or name.endswith(".localhost"):
-        return True
-    if links.external_url is not None and name == urlsplit(links.external_url).hostname:
-        return True
-    try:
-        ipaddress.ip_address(name)
-    except ValueError:
-        return False
-    return True

@@ -27,8 +27,6 @@ class Links:
     prometheus: str | None = None
     alertmanager: str | None = None
     grafana: str | None = None
-    #: How people reach this Relevo, where that is known.
-    external_url: str | None = None
     #: Of our labels on containers, for what a person is told to do.
     label_prefix: str = "relevo"
 

@@ -1,16 +1,18 @@
 """The way in: a token, once, becomes a session; and the way out."""
 
-import asyncio
+from dataclasses import dataclass
 from typing import Annotated, Final
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote
 
 import structlog
 from fastapi import APIRouter, Depends, HTTPException, Request
 from fastapi.responses import RedirectResponse, Response
 
-from app.api.sessions import COOKIE, LASTS, Sessions
+from app.api.deps import PartsDep
+from app.api.hosts import Names, is_loopback, name_of
+from app.api.sessions import LASTS, Sessions, cookie_name, shown_by
+from app.api.slowing import Slowing, address_of
 from app.web.guard import form, from_here, own_path
-from app.web.links import Links
 from app.web.rendering import HEADERS, render
 from app.web.route import PageRoute
 
@@ -19,38 +21,12 @@ log: Final = structlog.get_logger("relevo.web")
 router = APIRouter(include_in_schema=False, route_class=PageRoute)
 
 _WRONG: Final = "This token opens no page: it is not known, or is for Alertmanager only."
-#: Seconds that a wrong token costs, doubled with each one of the same address.
-_FIRST: Final = 0.25
+_BY_HTTPS: Final = (
+    "No browser keeps a session that came by plain http here: log in at the https address of this "
+    "Relevo (RELEVO_EXTERNAL_URL)."
+)
+#: Seconds that a wrong token costs at most.
 _LONGEST: Final = 8.0
-#: Wrong tokens that are being answered, and addresses that are remembered.
-_MOST_WAITING: Final = 32
-_MOST_KNOWN: Final = 1000
-
-
-class Slowing:
-    """Makes guessing slow, for each address by itself."""
-
-    def __init__(self) -> None:
-        self._wrong: dict[str, int] = {}
-        self._waiting = 0
-
-    async def wrong(self, address: str) -> None:
-        """Hold a wrong answer back. :raises HTTPException: too many are held back already"""
-        if self._waiting >= _MOST_WAITING:
-            raise HTTPException(429, "too many wrong tokens at once: try again in a moment")
-        number = self._wrong.pop(address, 0)
-        self._wrong[address] = number + 1
-        if len(self._wrong) > _MOST_KNOWN:
-            del self._wrong[next(iter(self._wrong))]
-        self._waiting += 1
-        try:
-            await asyncio.sleep(min(_FIRST * 2 ** min(number, 10), _LONGEST))
-        finally:
-            self._waiting -= 1
-
-    def right(self, address: str) -> None:
-        """Forget what went before."""
-        self._wrong.pop(address, None)
 
 
 @router.get("/login")
@@ -58,11 +34,12 @@ async def show_login(request: Request) -> Response:
     """Ask for a token; whoever has a session goes on."""
     sessions: Sessions = request.app.state.sessions
     asked = own_path(request.query_params.get("next"))
-    if sessions.find(request.cookies.get(COOKIE)) is not None:
+    if await sessions.find(request) is not None:
         return RedirectResponse(_here(asked), status_code=303, headers=HEADERS)
     # A strict cookie is not sent along a link of another site, such as one in Slack; it is when
-    # our own page asks again.
-    came_from_elsewhere = request.headers.get("sec-fetch-site") == "cross-site"
+    # our own page asks again. To plain http of another host a browser does not say from where.
+    site = request.headers.get("sec-fetch-site")
+    came_from_elsewhere = site == "cross-site" or (site is None and not shown_by(request))
     again = f"login?again=1&next={quote(asked, safe='')}"
     return render(
         request,
@@ -74,25 +51,33 @@ async def show_login(request: Request) -> Response:
 
 
 @router.post("/login", dependencies=[Depends(from_here)])
-async def login(request: Request, sent: Annotated[dict[str, str], Depends(form)]) -> Response:
+async def login(
+    request: Request, parts: PartsDep, sent: Annotated[dict[str, str], Depends(form)]
+) -> Response:
     """Open a session."""
     sessions: Sessions = request.app.state.sessions
-    slowing: Slowing = request.state.slowing
+    slowing: Slowing = request.app.state.slowing
     asked = own_path(sent.get("next"))
-    address = request.client.host if request.client is not None else ""
+    address = address_of(request)
+    way = _way_of(request)
+    if way is None:
+        # It would be dropped without a word, and the way in would lead to the way in.
+        return render(request, "login.html", status=403, asked=asked, again=None, wrong=_BY_HTTPS)
     cookie = sessions.open(sent.get("token", "").strip())
     if cookie is None:
         log.warning("login refused", address=address)
-        await slowing.wrong(address)
+        parts.telemetry.refused_requests.labels(scope="login", status="403").inc()
+        if not await slowing.wrong(address, at_most=_LONGEST):
+            raise HTTPException(429, "too many wrong tokens at once: try again in a moment")
         return render(request, "login.html", status=403, asked=asked, again=None, wrong=_WRONG)
     slowing.right(address)
     answer = RedirectResponse(_here(asked), status_code=303, headers=HEADERS)
     answer.set_cookie(
-        COOKIE,
+        cookie_name(request.headers.get("host", ""), host_only=way.is_host_only),
         cookie,
         max_age=round(LASTS.total_seconds()),
-        path="/",
-        secure=_is_secure(request),
+        path=way.path,
+        secure=way.is_secure,
         httponly=True,
         samesite="strict",
     )
@@ -103,22 +88,49 @@ async def login(request: Request, sent: Annotated[dict[str, str], Depends(form)]
 async def logout(request: Request) -> Response:
     """End the session."""
     sessions: Sessions = request.app.state.sessions
-    session = sessions.find(request.cookies.get(COOKIE))
-    if session is not None:
-        sessions.end(session)
+    names: Names = request.app.state.names
     answer = RedirectResponse("./login", status_code=303, headers=HEADERS)
-    answer.delete_cookie(
-        COOKIE, path="/", secure=_is_secure(request), httponly=True, samesite="strict"
-    )
+    for name, cookie in shown_by(request).items():
+        session = await sessions.of(cookie)
+        if session is None:
+            continue  # of another Relevo on this host, or over
+        await sessions.end(session)
+        for path in {"/", names.path}:
+            # Secure only where it must be: by plain http a browser takes no word of such a one.
+            answer.delete_cookie(
+                name,
+                path=path,
+                secure=names.is_https or request.url.scheme == "https",
+                httponly=True,
+                samesite="strict",
+            )
     return answer
+
+
+@dataclass(frozen=True, slots=True)
+class _Way:
+    """How a browser has come, and so what cookie it is given."""
+
+    is_secure: bool
+    is_host_only: bool
+    path: str
+
+
+def _way_of(request: Request) -> _Way | None:
+    """Find how the browser has come; None where it would not keep what it is given."""
+    names: Names = request.app.state.names
+    origin = request.headers.get("origin", "")
+    is_secure = names.is_https or request.url.scheme == "https"
+    # By plain http browsers keep a secure one on this very machine, and nowhere else.
+    plain = origin.removeprefix("http://")
+    if is_secure and plain != origin and not is_loopback(name_of(plain)):
+        return None
+    # Where we have a path only, no neighbour there is sent it.
+    path = names.path if origin != "" and origin == names.origin else "/"
+    is_host_only = is_secure and path == "/" and origin.startswith("https://")
+    return _Way(is_secure, is_host_only, path)
 
 
 def _here(path: str) -> str:
     """Lead from the login to a path of ours, relative."""
     return f"./{path.lstrip('/')}"
-
-
-def _is_secure(request: Request) -> bool:
-    links: Links = request.state.links
-    outside = urlsplit(links.external_url).scheme if links.external_url is not None else ""
-    return "https" in (request.url.scheme, outside)

@@ -32,7 +32,9 @@ async def house(store: Store) -> House:
     return build(store, clock, engine)
 
 
-def parts_of(house: House, tokens: dict[Scope, list[str]] | None = None) -> Parts:
+def parts_of(
+    house: House, tokens: dict[Scope, list[str]] | None = None, external_url: str | None = None
+) -> Parts:
     """What HTTP reaches of a house, with these tokens or open."""
     return Parts(
         intake=house.intake,
@@ -48,14 +50,18 @@ def parts_of(house: House, tokens: dict[Scope, list[str]] | None = None) -> Part
         samples=house.controller.samples,
         clock=house.clock,
         tokens=Tokens(tokens or {}),
+        external_url=external_url,
     )
 
 
 def application(
-    house: House, tokens: dict[Scope, list[str]] | None = None, *pages: APIRouter
+    house: House,
+    tokens: dict[Scope, list[str]] | None = None,
+    *pages: APIRouter,
+    external_url: str | None = None,
 ) -> FastAPI:
     """The application of a house; it answers nothing that its document does not tell of."""
-    app = create_app(parts_of(house, tokens), *pages)
+    app = create_app(parts_of(house, tokens, external_url), *pages)
     app.add_middleware(OnlyDocumented)
     return app
 
@@ -96,5 +102,5 @@ class OnlyDocumented:
 async def http(house: House) -> AsyncIterator[httpx.AsyncClient]:
     await house.tenure.beat()
     transport = httpx.ASGITransport(app=application(house), raise_app_exceptions=True)
-    async with httpx.AsyncClient(transport=transport, base_url="http://relevo") as client:
+    async with httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1:5000") as client:
         yield client

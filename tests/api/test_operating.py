@@ -703,7 +703,7 @@ def _house(store: Store, book: Rulebook) -> House:
 
 def _client(house: House, tokens: dict[Scope, list[str]] | None = None) -> httpx.AsyncClient:
     transport = httpx.ASGITransport(app=application(house, tokens))
-    return httpx.AsyncClient(transport=transport, base_url="http://relevo")
+    return httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1:5000")
 
 
 @pytest.mark.parametrize("query", ["dryrun=true", "dry_run=true&dry_run=false", "x=1"])

@@ -96,7 +96,7 @@ def book() -> Rulebook:
 async def http(store: Store, book: Rulebook) -> AsyncIterator[httpx.AsyncClient]:
     house = _house(store, book)
     transport = httpx.ASGITransport(app=application(house), raise_app_exceptions=True)
-    async with httpx.AsyncClient(transport=transport, base_url="http://relevo") as client:
+    async with httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1:5000") as client:
         yield client
 
 
@@ -227,7 +227,7 @@ async def test_reload_takes_what_the_file_says_now(store: Store) -> None:
     reloading = Reloading(read, house.rules, house.telemetry, house.clock, ask=house.resync.ask)
     house = replace(house, controller=replace(house.controller, reloading=reloading))
     transport = httpx.ASGITransport(app=application(house))
-    async with httpx.AsyncClient(transport=transport, base_url="http://relevo") as http:
+    async with httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1:5000") as http:
         taken = await http.post("/-/reload")
         assert (taken.status_code, taken.json()) == (200, {"reloaded": True})
         assert await _burst(http) == 7

@@ -218,7 +218,7 @@ async def ask(house: House, method: str, path: str, token: str | None) -> int:
     await house.tenure.beat()
     transport = httpx.ASGITransport(app=application(house, TOKENS))
     headers = {} if token is None else {"Authorization": f"Bearer {token}"}
-    async with httpx.AsyncClient(transport=transport, base_url="http://relevo") as client:
+    async with httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1:5000") as client:
         answer = await client.request(method, path, headers=headers, json=notification())
         return answer.status_code
 

@@ -51,7 +51,7 @@ async def helped(house: House, memory: MemoryStore) -> Container:
 async def http(house: House) -> AsyncIterator[httpx.AsyncClient]:
     await house.tenure.beat()
     transport = httpx.ASGITransport(app=application(house), raise_app_exceptions=True)
-    async with httpx.AsyncClient(transport=transport, base_url="http://relevo") as client:
+    async with httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1:5000") as client:
         yield client
 
 

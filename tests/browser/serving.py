@@ -32,6 +32,8 @@ FLAGS: Final = (
     "--disable-background-networking",
     "--disable-component-update",
     "--disable-sync",
+    # Names of other sites, and of other people's: all of them lead here.
+    "--host-resolver-rules=MAP *.test 127.0.0.1",
 )
 #: What a browser says of a refusal, and of a server that is away.
 AWAY: Final = ("console: Failed to load resource", "console: htmx:")

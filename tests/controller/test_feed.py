@@ -2,14 +2,15 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import ExitStack, asynccontextmanager
 from datetime import timedelta
 
 import pytest
 
-from app.controller.feed import EVERY, MOST_LISTENERS, Change, Feed, Listener
+from app.controller.feed import EVERY, MOST_LISTENERS, MOST_OF_ONE, Feed
+from app.controller.listener import Change, Listener
 from app.domain.control import Brake, Halt
-from app.errors import StoreUnavailable
+from app.errors import NotAccepting, StoreUnavailable
 from tests.builders import START, alert, container
 from tests.controller.house import House, VirtualClock, build, pass_time, working
 from tests.fakes import FakeEngine, web
@@ -192,11 +193,45 @@ async def test_so_many_may_watch_and_no_more(house: House) -> None:
     feed = house.controller.feed
     listening = [feed.listening() for _ in range(MOST_LISTENERS)]
     for one in listening:
-        assert feed.has_room
         one.__enter__()
-    assert not feed.has_room
+    with pytest.raises(NotAccepting), feed.listening():
+        pass
     listening[0].__exit__(None, None, None)
-    assert feed.has_room
+    with feed.listening():
+        pass
+
+
+async def test_nobody_takes_all_places(house: House) -> None:
+    feed = house.controller.feed
+    with ExitStack() as stack:
+        for _ in range(MOST_OF_ONE):
+            stack.enter_context(feed.listening(whose="ana"))
+        with pytest.raises(NotAccepting, match="16 follow"), feed.listening(whose="ana"):
+            pass
+        for _ in range(MOST_OF_ONE + 1):
+            stack.enter_context(feed.listening())
+        with feed.listening(whose="bo"):
+            pass
+    with feed.listening(whose="ana"):
+        pass
+
+
+async def test_who_waits_for_a_first_look_waits_so_long_and_no_longer(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with watched(house) as feed:
+        look = feed._look
+
+        async def fail() -> object:
+            raise RuntimeError("odd")
+
+        monkeypatch.setattr(feed, "_look", fail)
+        with feed.listening():
+            begin = house.clock.now()
+            assert not await feed.ready(within=timedelta(seconds=7))
+            assert house.clock.now() - begin == timedelta(seconds=7)
+            monkeypatch.setattr(feed, "_look", look)
+            assert await feed.ready(within=timedelta(seconds=7))
 
 
 async def test_at_the_end_everybody_is_let_go(house: House) -> None:
@@ -208,9 +243,8 @@ async def test_at_the_end_everybody_is_let_go(house: House) -> None:
             feed.close()
             assert await waiting is None
             assert listener.is_over
-    assert not feed.has_room
-    with feed.listening() as late:
-        assert late.is_over
+    with pytest.raises(NotAccepting), feed.listening():
+        pass
 
 
 async def test_a_look_that_fails_ends_nothing(

@@ -26,6 +26,7 @@ PROMISED = {
     "RelevoBudgetSpent",
     "RelevoOldClones",
     "RelevoReloadFailed",
+    "RelevoTokenRefused",
     "RelevoCollectorDown",
 }
 

@@ -7,6 +7,7 @@ import pytest
 
 from app.api.deps import Scope
 from app.ports import Store
+from app.web import docs
 from app.web.links import Links
 from app.web.site import site
 from tests.api.conftest import application
@@ -42,11 +43,15 @@ async def house(store: Store) -> House:
 
 
 def browser(
-    house: House, tokens: dict[Scope, list[str]] | None = None, links: Links | None = None
+    house: House,
+    tokens: dict[Scope, list[str]] | None = None,
+    *,
+    base: str = BASE,
+    external_url: str | None = None,
 ) -> httpx.AsyncClient:
     """Whoever looks at the pages; cookies are kept, redirects not followed."""
-    app = application(house, tokens, site(links or Links()))
-    return httpx.AsyncClient(transport=httpx.ASGITransport(app=app), base_url=BASE)
+    app = application(house, tokens, docs.router, site(Links()), external_url=external_url)
+    return httpx.AsyncClient(transport=httpx.ASGITransport(app=app), base_url=base)
 
 
 @pytest.fixture

@@ -5,7 +5,6 @@ import pytest
 
 from app.api.deps import Scope
 from app.domain.control import Halt
-from app.web.links import Links
 from tests.api.test_webhooks import PATH, alert, notification
 from tests.builders import START
 from tests.controller.house import House, pass_time, working
@@ -238,8 +237,8 @@ async def test_another_site_can_do_nothing(
     ],
 )
 async def test_our_own_page_can(house: House, headers: dict[str, str]) -> None:
-    links = Links(external_url="https://relevo.example/relevo")
-    async with browser(house, links=links) as http:
+    outside = "https://relevo.example/relevo"
+    async with browser(house, external_url=outside) as http:
         answer = await order(http, "/pause", headers=headers)
 
     assert answer.status_code == 303
@@ -261,8 +260,7 @@ async def test_where_nobody_logs_in_no_foreign_name_leads_here(
     house: House, host: str, status: int
 ) -> None:
     """A page of somebody else whose name he has led to our address is ours, to the browser."""
-    links = Links(external_url="https://relevo.example")
-    async with browser(house, links=links) as http:
+    async with browser(house, external_url="https://relevo.example") as http:
         headers = {"Host": host, "Sec-Fetch-Site": "same-origin"}
         answer = await order(http, "/pause", headers=headers)
 

@@ -21,7 +21,7 @@ async def house() -> House:
 @pytest.fixture
 async def http(house: House) -> httpx.AsyncClient:
     transport = httpx.ASGITransport(app=application(house, None, docs.router))
-    return httpx.AsyncClient(transport=transport, base_url="http://relevo")
+    return httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1:5000")
 
 
 async def test_everything_the_page_needs_comes_from_here(http: httpx.AsyncClient) -> None:

@@ -3,7 +3,7 @@
 import asyncio
 import json
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from datetime import timedelta
 from typing import Any
 
@@ -12,9 +12,10 @@ import pytest
 import uvicorn
 
 from app.adapters.clock import LoopClock
-from app.api.deps import Scope
+from app.api.deps import Scope, Tokens
 from app.api.events import LONGEST, PING
-from app.controller.feed import MOST_LISTENERS
+from app.api.sessions import COOKIE, Sessions
+from app.controller.feed import MOST_LISTENERS, MOST_OF_ONE
 from app.domain.control import Halt
 from tests.api.conftest import application
 from tests.builders import START
@@ -29,11 +30,15 @@ EVENTS = "/api/v1/events"
 class Stream:
     """One who follows, over the application's own interface."""
 
-    def __init__(self, house: House, headers: dict[str, str] | None = None) -> None:
-        self._app = application(house)
-        self._headers = [
-            (name.lower().encode(), value.encode()) for name, value in (headers or {}).items()
-        ]
+    def __init__(
+        self,
+        house: House,
+        headers: dict[str, str] | None = None,
+        tokens: dict[Scope, list[str]] | None = None,
+    ) -> None:
+        self._app = application(house, tokens)
+        sent = {"Host": "127.0.0.1:5000", **(headers or {})}
+        self._headers = [(name.lower().encode(), value.encode()) for name, value in sent.items()]
         self._sent: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
         self._left = asyncio.Event()
         self._text = ""
@@ -192,6 +197,92 @@ async def test_one_too_many_is_told_to_come_later(house: House) -> None:
     assert answer.status_code == 503
     assert answer.headers["content-type"] == "application/problem+json"
     assert answer.headers["retry-after"]
+
+
+@pytest.mark.looptime
+async def test_a_burst_takes_no_more_places_than_there_are(house: House) -> None:
+    async with watched(house), AsyncExitStack() as stack:
+        streams = [Stream(house) for _ in range(MOST_LISTENERS + 6)]
+        await asyncio.gather(*(stack.enter_async_context(one.open()) for one in streams))
+
+        assert [one.start["status"] for one in streams].count(200) == MOST_LISTENERS
+        assert {one.start["status"] for one in streams} == {200, 503}
+        assert len(house.controller.feed._listeners) == MOST_LISTENERS
+    assert house.controller.feed._listeners == set()
+
+
+@pytest.mark.looptime
+async def test_one_token_does_not_take_all_places(house: House) -> None:
+    shown = {"Authorization": "Bearer read"}
+    async with watched(house), AsyncExitStack() as stack:
+        streams = [Stream(house, shown, TOKENS) for _ in range(MOST_OF_ONE + 1)]
+        await asyncio.gather(*(stack.enter_async_context(one.open()) for one in streams))
+        other = Stream(house, {"Authorization": "Bearer operate"}, TOKENS)
+        await stack.enter_async_context(other.open())
+
+    assert sorted(one.start["status"] for one in streams) == [200] * MOST_OF_ONE + [503]
+    assert other.start["status"] == 200
+
+
+@pytest.mark.looptime
+async def test_one_session_does_not_take_all_places(house: House) -> None:
+    async with watched(house), AsyncExitStack() as stack:
+        mine = session(house)
+        for _ in range(MOST_OF_ONE):
+            await stack.enter_async_context(Stream(house, mine, TOKENS).open())
+        late = Stream(house, mine, TOKENS)
+        await stack.enter_async_context(late.open())
+        # Somebody else, with the same token.
+        other = Stream(house, session(house), TOKENS)
+        await stack.enter_async_context(other.open())
+
+    assert (late.start["status"], other.start["status"]) == (503, 200)
+
+
+def session(house: House) -> dict[str, str]:
+    """What a browser that has logged in sends along."""
+    sessions = Sessions(Tokens(TOKENS), house.clock, lambda: house.store.orders)
+    return {"Cookie": f"{COOKIE}_5000={sessions.open('read')}"}
+
+
+@pytest.mark.looptime
+@pytest.mark.parametrize("is_quiet", [True, False])
+async def test_a_session_that_is_over_hears_no_more(house: House, is_quiet: bool) -> None:
+    """It was logged out at another controller of the same store."""
+    mine = session(house)
+    async with watched(house), Stream(house, mine, TOKENS).open() as stream:
+        assert (await stream.event())[0] == "hello"
+        elsewhere = Sessions(Tokens(TOKENS), house.clock, lambda: house.store.orders)
+        found = await elsewhere.of(mine["Cookie"].partition("=")[2])
+        assert found is not None
+        await pass_time(seconds=10)
+        await elsewhere.end(found)
+        begin = house.clock.now()
+        while not stream.is_over:
+            if not is_quiet:
+                held = halt() if await house.store.controls.pause() is None else None
+                await house.store.controls.set_pause(held)
+            await stream.block()
+
+    assert house.clock.now() - begin <= 2 * PING
+
+
+@pytest.mark.looptime
+async def test_while_nothing_can_be_looked_at_it_is_kept_alive_and_says_no_hello(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    feed = house.controller.feed
+    look = feed._look
+
+    async def fail() -> object:
+        raise RuntimeError("odd")
+
+    monkeypatch.setattr(feed, "_look", fail)
+    async with watched(house), Stream(house).open() as stream:
+        assert await stream.block() == "event: ping\ndata: {}"
+        assert await stream.block() == "event: ping\ndata: {}"
+        monkeypatch.setattr(feed, "_look", look)
+        assert (await stream.event())[0] == "hello"
 
 
 @pytest.mark.looptime

@@ -1,17 +1,22 @@
 """The way in, and the way out."""
 
 from collections.abc import Iterable, Iterator
+from typing import Any
 
 import httpx
 import pytest
+from fastapi import Request
 
 from app.api.deps import Scope, Tokens
 from app.api.sessions import COOKIE, LASTS, Sessions
+from app.errors import StoreUnavailable
+from app.ports import Store
 from app.web.links import Links
 from app.web.route import PageRoute
 from app.web.site import site
 from tests.api.conftest import application
 from tests.controller.house import House, VirtualClock, pass_time
+from tests.memory_store import make_store
 from tests.web.conftest import BASE, FROM_HERE, TOKENS, browser
 
 pytestmark = pytest.mark.looptime
@@ -74,16 +79,77 @@ async def test_the_cookie_is_for_us_alone(house: House) -> None:
 
     assert "HttpOnly" in cookie
     assert "SameSite=strict" in cookie
-    assert "Path=/" in cookie
+    assert cookie.startswith(f"{COOKIE}_5000=")
+    assert "Path=/;" in cookie
     assert f"Max-Age={round(LASTS.total_seconds())}" in cookie
     assert "Secure" not in cookie
     assert "operate" not in cookie
 
 
-async def test_behind_https_it_never_goes_without(house: House) -> None:
-    links = Links(external_url="https://relevo.example")
-    async with browser(house, TOKENS, links) as http:
-        assert "Secure" in (await login(http, "operate")).headers["set-cookie"]
+OUTSIDE = "https://relevo.example"
+PREFIXED = f"{OUTSIDE}/relevo"
+
+
+@pytest.mark.parametrize(
+    ("external", "base", "origin", "begins", "holds"),
+    [
+        pytest.param(OUTSIDE, BASE, OUTSIDE, f"__Host-{COOKIE}_5000=", "Path=/; ", id="proxy"),
+        pytest.param(OUTSIDE, OUTSIDE, OUTSIDE, f"__Host-{COOKIE}=", "Path=/; ", id="its-name"),
+        pytest.param(PREFIXED, OUTSIDE, OUTSIDE, f"{COOKIE}=", "Path=/relevo; ", id="path"),
+        pytest.param(PREFIXED, BASE, BASE, f"{COOKIE}_5000=", "Path=/; ", id="past-the-proxy"),
+        pytest.param(OUTSIDE, BASE, None, f"{COOKIE}_5000=", "Path=/; ", id="says-not-whence"),
+    ],
+)
+async def test_behind_https_it_never_goes_without(
+    house: House, external: str, base: str, origin: str | None, begins: str, holds: str
+) -> None:
+    async with browser(house, TOKENS, base=base, external_url=external) as http:
+        sent = {"Sec-Fetch-Site": "same-origin"} | ({"Origin": origin} if origin else {})
+        answer = await http.post("/login", data={"token": "read"}, headers=sent)
+        cookie = answer.headers["set-cookie"]
+        assert "Secure" in cookie
+        assert cookie.startswith(begins)
+        assert holds in f"{cookie}; "
+        back = {"Cookie": cookie.partition(";")[0]}
+        assert (await http.get("/", headers=back)).status_code == 200
+
+
+@pytest.mark.parametrize("host", ["10.0.0.5:5000", "relevo.example", "relevo"])
+async def test_by_plain_http_where_people_come_by_https_the_way_in_says_so(
+    house: House, host: str
+) -> None:
+    """A browser would drop the cookie, and the login would lead to the login."""
+    base = f"http://{host}"
+    async with browser(house, TOKENS, base=base, external_url=PREFIXED) as http:
+        answer = await http.post("/login", data={"token": "read"}, headers={"Origin": base})
+
+    assert answer.status_code == 403
+    assert "set-cookie" not in answer.headers
+    assert "log in at the https address" in answer.text
+
+
+async def test_two_on_one_host_do_not_log_each_other_out(house: House) -> None:
+    """Cookies know no ports: the browser sends both to both."""
+    others = {Scope.READ: ["another"]}
+    jar: dict[str, str] = {}
+    for tokens, port, token in ((TOKENS, 5000, "read"), (others, 5002, "another")):
+        base = f"http://127.0.0.1:{port}"
+        async with browser(house, tokens, base=base) as http:
+            sent = {"token": token, "next": "/"}
+            await http.post("/login", data=sent, headers={"Origin": base})
+            jar |= dict(http.cookies)
+    assert len(jar) == 2
+    both = {"Cookie": "; ".join(f"{name}={value}" for name, value in jar.items())}
+    for tokens, port in ((TOKENS, 5000), (others, 5002)):
+        async with browser(house, tokens, base=f"http://127.0.0.1:{port}") as http:
+            assert (await http.get("/", headers=both)).status_code == 200
+    async with browser(house, others, base="http://127.0.0.1:5002") as http:
+        out = {**both, "Origin": "http://127.0.0.1:5002"}
+        answer = await http.post("/logout", headers=out)
+        assert answer.headers["set-cookie"].startswith(f'{COOKIE}_5002=""')
+        assert (await http.get("/", headers=both)).status_code == 303
+    async with browser(house, TOKENS) as http:
+        assert (await http.get("/", headers=both)).status_code == 200
 
 
 @pytest.mark.parametrize("token", ["", "wrong", "in", "operat", "operate\n x", "é", "\ud83d"])
@@ -120,7 +186,7 @@ async def test_it_leads_nowhere_else(house: House, after: str) -> None:
 async def test_logging_out_ends_the_session(house: House) -> None:
     async with browser(house, TOKENS) as http:
         await login(http, "read")
-        kept = http.cookies[COOKIE]
+        kept = http.cookies[f"{COOKIE}_5000"]
 
         answer = await http.post("/logout", headers=FROM_HERE)
 
@@ -128,6 +194,24 @@ async def test_logging_out_ends_the_session(house: House) -> None:
         assert (await http.get("/")).status_code == 303
         stolen = {"Cookie": f"{COOKIE}={kept}"}
         assert (await http.get("/", headers=stolen)).status_code == 303
+
+
+async def test_logged_out_it_stays_after_a_restart_and_at_the_other_controller(
+    house: House,
+) -> None:
+    async with browser(house, TOKENS) as http, browser(house, TOKENS) as other:
+        await login(http, "read")
+        copied = dict(http.cookies)
+        other.cookies.update(copied)
+        assert (await other.get("/")).status_code == 200
+        await http.post("/logout", headers=FROM_HERE)
+
+        await pass_time(seconds=6)
+
+        assert (await other.get("/")).status_code == 303
+        async with browser(house, TOKENS) as later:
+            later.cookies.update(copied)
+            assert (await later.get("/")).status_code == 303
 
 
 async def test_from_a_link_of_another_site_our_page_asks_again(house: House) -> None:
@@ -145,6 +229,18 @@ async def test_from_a_link_of_another_site_our_page_asks_again(house: House) -> 
 
     assert warm.status_code == 303
     assert warm.headers["location"] == "./targets/web"
+
+
+async def test_by_plain_http_of_another_host_no_browser_says_whence_a_link_came(
+    house: House,
+) -> None:
+    base = "http://10.0.0.5:5000"
+    async with browser(house, TOKENS, base=base) as http:
+        assert "data-again" in (await http.get("/login?next=%2Ftargets%2Fweb")).text
+        assert "data-again" not in (await http.get("/login?again=1&next=%2F")).text
+        # It has been sent, and is over: nothing is gained by asking again.
+        over = {"Cookie": f"{COOKIE}_5000=x"}
+        assert "data-again" not in (await http.get("/login?next=%2F", headers=over)).text
 
 
 async def test_what_the_page_fetches_itself_leads_the_whole_page_to_the_login(
@@ -172,13 +268,23 @@ def clock() -> VirtualClock:
     return VirtualClock()
 
 
+def sessions_of(
+    clock: VirtualClock,
+    tokens: dict[Scope, list[str]] | None = None,
+    store: Store | None = None,
+) -> Sessions:
+    """The sessions of one controller of a store."""
+    kept = (store or make_store()).orders
+    return Sessions(Tokens(TOKENS if tokens is None else tokens), clock, lambda: kept)
+
+
 async def test_a_session_has_the_scopes_of_its_token(clock: VirtualClock) -> None:
-    sessions = Sessions(Tokens(TOKENS), clock)
+    sessions = sessions_of(clock)
 
     found = {}
     for scope in Scope:
         cookie = sessions.open(TOKENS[scope][0])
-        session = sessions.find(cookie)
+        session = await sessions.of(cookie or "")
         found[scope] = session.scopes if session is not None else None
 
     assert found == {
@@ -190,30 +296,29 @@ async def test_a_session_has_the_scopes_of_its_token(clock: VirtualClock) -> Non
 
 
 async def test_it_ends_after_its_time(clock: VirtualClock) -> None:
-    sessions = Sessions(Tokens(TOKENS), clock)
-    cookie = sessions.open("read")
+    sessions = sessions_of(clock)
+    cookie = sessions.open("read") or ""
     await pass_time(hours=12, seconds=-2)
-    assert sessions.find(cookie) is not None
+    assert await sessions.of(cookie) is not None
 
     await pass_time(seconds=3)
 
-    assert sessions.find(cookie) is None
+    assert await sessions.of(cookie) is None
 
 
 async def test_it_ends_with_its_token(clock: VirtualClock) -> None:
-    cookie = Sessions(Tokens(TOKENS), clock).open("operate")
+    cookie = sessions_of(clock).open("operate") or ""
 
-    assert Sessions(Tokens(TOKENS), clock).find(cookie) is not None  # another controller, or later
+    assert await sessions_of(clock).of(cookie) is not None  # another controller, or later
     rotated = TOKENS | {Scope.OPERATE: ["operate-next"]}
-    assert Sessions(Tokens(rotated), clock).find(cookie) is None
+    assert await sessions_of(clock, rotated).of(cookie) is None
 
 
 async def test_a_forged_one_is_none(clock: VirtualClock) -> None:
-    sessions = Sessions(Tokens(TOKENS), clock)
+    sessions = sessions_of(clock)
     cookie = sessions.open("read") or ""
     end, name, mac = cookie.split(".")
     forged = [
-        None,
         "",
         "x",
         "..",
@@ -227,12 +332,38 @@ async def test_a_forged_one_is_none(clock: VirtualClock) -> None:
         cookie + "x" * 500,
     ]
 
-    assert sessions.find(cookie) is not None
-    assert [sessions.find(one) for one in forged] == [None] * len(forged)
+    assert await sessions.of(cookie) is not None
+    assert [await sessions.of(one) for one in forged] == [None] * len(forged)
 
 
 async def test_without_tokens_nobody_has_to(clock: VirtualClock) -> None:
-    session = Sessions(Tokens({}), clock).find(None)
+    request = Request({"type": "http", "headers": []})
+    session = await sessions_of(clock, {}).find(request)
 
     assert session is not None
     assert session.opens(Scope.OPERATE)
+
+
+async def test_without_a_store_a_session_lasts_and_ends_here(clock: VirtualClock) -> None:
+    store = make_store()
+    sessions, other = sessions_of(clock, store=store), sessions_of(clock, store=store)
+    cookie = sessions.open("read") or ""
+    orders: Any = store.orders
+    asked = 0
+
+    async def away(*_: object) -> None:
+        nonlocal asked
+        asked += 1
+        raise StoreUnavailable("connection refused")
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(orders, "reply", away, raising=False)
+        patch.setattr(orders, "replied", away, raising=False)
+        for _ in range(10):
+            assert await sessions.of(cookie) is not None
+        assert asked == 1
+        session = await sessions.of(cookie)
+        assert session is not None
+        await sessions.end(session)
+        assert await sessions.of(cookie) is None
+        assert await other.of(cookie) is not None
