@@ -22,6 +22,9 @@ class Way:
     receiver: str
     #: Its route has mute or active time intervals: at times nobody is told.
     has_intervals: bool
+    #: The conditions of each route on the way, of which Alertmanager makes the key of its groups:
+    #: under another key it notifies anew, and what is deduplicated by it is another incident.
+    path: tuple[tuple[tuple[str, str, str], ...], ...] = ()
 
 
 class UnreadableRoutes(ValueError):
@@ -50,39 +53,45 @@ def ways(route: Mapping[str, Any], labels: Mapping[str, str]) -> tuple[Way, ...]
     :param route: the top route, of `read_configuration` or of a file of Alertmanager's
     :raises UnreadableRoutes: a matcher cannot be read
     """
-    return tuple(_ways(route, labels, "", is_top=True))
+    return tuple(_ways(route, labels, "", None))
 
 
 def _ways(
-    route: Mapping[str, Any], labels: Mapping[str, str], above: str, *, is_top: bool = False
+    route: Mapping[str, Any],
+    labels: Mapping[str, str],
+    above: str,
+    path: tuple[tuple[tuple[str, str, str], ...], ...] | None,
 ) -> Iterator[Way]:
-    if not is_top and not _matches(route, labels):
-        return
+    if path is None:
+        path = ()  # the top takes all, whatever it says
+    else:
+        wanted = conditions(route)
+        if not all(_holds(*one, labels) for one in wanted):
+            return
+        path = (*path, wanted)
     receiver = str(route.get("receiver") or above)
     found = False
     for child in route.get("routes") or ():
-        here = tuple(_ways(child, labels, receiver))
+        here = tuple(_ways(child, labels, receiver, path))
         found = found or bool(here)
         yield from here
         if here and str(child.get("continue", "")).lower() != "true":
             break
     if not found:
         intervals = ("mute_time_intervals", "active_time_intervals")
-        yield Way(receiver, any(route.get(name) for name in intervals))
+        yield Way(receiver, any(route.get(name) for name in intervals), path)
 
 
-def _matches(route: Mapping[str, Any], labels: Mapping[str, str]) -> bool:
-    equal = route.get("match") or {}
-    alike = route.get("match_re") or {}
-    if any(labels.get(name, "") != str(value) for name, value in equal.items()):
-        return False
-    if not all(_fits(str(value), labels.get(name, "")) for name, value in alike.items()):
-        return False
-    return all(
-        _holds(name, sign, value, labels)
-        for text in route.get("matchers") or ()
-        for name, sign, value in _matchers(str(text))
-    )
+def conditions(route: Mapping[str, Any]) -> tuple[tuple[str, str, str], ...]:
+    """
+    Tell what a route asks of an alert: label, ``=``, ``!=``, ``=~`` or ``!~``, value.
+
+    :raises UnreadableRoutes: a matcher cannot be read
+    """
+    equal = [(name, "=", str(value)) for name, value in (route.get("match") or {}).items()]
+    alike = [(name, "=~", str(value)) for name, value in (route.get("match_re") or {}).items()]
+    given = route.get("matchers") or ()
+    return (*equal, *alike, *(one for text in given for one in _matchers(str(text))))
 
 
 def _matchers(text: str) -> Iterator[tuple[str, str, str]]:

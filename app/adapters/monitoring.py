@@ -1,6 +1,5 @@
 """What an existing Prometheus and Alertmanager say of themselves: for connecting and doctoring."""
 
-import re
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
@@ -9,14 +8,11 @@ from typing import Any, Final, TypeVar
 import httpx
 from pydantic import BaseModel, TypeAdapter, ValidationError
 
-from app.adapters.json_get import WHOLE_CALL, get_json, post_json
+from app.adapters.exposition import samples
+from app.adapters.json_get import WHOLE_CALL, OtherStatus, get_json, post_json
 from app.errors import SourceUnavailable
 
 T = TypeVar("T")
-
-_SAMPLE: Final = re.compile(
-    r"^(?P<name>[a-zA-Z_:][\w:]*)(?:\{(?P<labels>.*)\})? (?P<value>\S+)", re.MULTILINE
-)
 
 
 class ActiveAlert(BaseModel):
@@ -97,6 +93,7 @@ _GROUPS: Final = TypeAdapter(list[RuleGroup])
 _TARGETS: Final = TypeAdapter(list[Target])
 _SAMPLES: Final = TypeAdapter(list[Sample])
 _SILENCES: Final = TypeAdapter(list[Silence])
+_FIRING: Final = TypeAdapter(list[ActiveAlert])
 
 
 class AboutPrometheus:
@@ -147,6 +144,17 @@ class AboutPrometheus:
         """Tell the time by its clock."""
         return await date_of(self._client, f"{self.url}/-/healthy", self.who)
 
+    async def version(self) -> str:
+        """Tell its version; empty: it is too old to say."""
+        try:
+            return str((await self._data("/api/v1/status/buildinfo")).get("version", ""))
+        except OtherStatus:
+            return ""
+
+    async def loaded_at(self) -> float | None:
+        """Tell when it has loaded a configuration last, in seconds since 1970."""
+        return await _loaded_at(self._client, self.url, self.who)
+
     async def reload(self) -> bool:
         """Have it load its configuration; False: it does not let others ask for that."""
         return await _reload(self._client, self.url, self.who)
@@ -170,11 +178,23 @@ class AboutAlertmanager:
 
     async def configuration(self) -> str:
         """Give the configuration that is loaded, as YAML, without its secrets."""
-        body = await get_json(self._client, f"{self.url}/api/v2/status", who=self.who)
-        found = body.get("config") if isinstance(body, dict) else None
+        found = (await self._status()).get("config")
         if not isinstance(found, dict) or not isinstance(found.get("original"), str):
             raise SourceUnavailable(f"{self.url} answers, but it is not Alertmanager")
         return str(found["original"])
+
+    async def version(self) -> str:
+        """Tell its version; empty: it does not say."""
+        found = (await self._status()).get("versionInfo")
+        return str(found.get("version", "")) if isinstance(found, dict) else ""
+
+    async def firing(self) -> list[Mapping[str, str]]:
+        """List the labels of all alerts that people are notified of now."""
+        params = {"active": "true", "silenced": "false", "inhibited": "false"}
+        found = await get_json(
+            self._client, f"{self.url}/api/v2/alerts", who=self.who, params=params
+        )
+        return [alert.labels for alert in _read(_FIRING, found, self.who)]
 
     async def alerts(self, *, name: str) -> list[Mapping[str, Any]]:
         """List the alerts of one name, suppressed ones included."""
@@ -210,22 +230,38 @@ class AboutAlertmanager:
 
     async def failed_webhooks(self) -> tuple[float, float]:
         """Tell how many webhook notifications were sent since its start, and how many failed."""
-        answer = await _asked(self._client, "GET", f"{self.url}/metrics", self.who)
-        totals = {"": 0.0, "failed_": 0.0}
-        for found in _SAMPLE.finditer(answer.text):
-            for which in totals:
-                is_it = found["name"] == f"alertmanager_notifications_{which}total"
-                if is_it and 'integration="webhook"' in (found["labels"] or ""):
-                    totals[which] += float(found["value"])
-        return totals[""], totals["failed_"]
+        text = await _metrics(self._client, self.url, self.who)
+        sent, failed = (
+            sum(samples(text, f"alertmanager_notifications_{which}total", 'integration="webhook"'))
+            for which in ("", "failed_")
+        )
+        return sent, failed
 
     async def clock(self) -> datetime:
         """Tell the time by its clock."""
         return await date_of(self._client, f"{self.url}/-/healthy", self.who)
 
+    async def loaded_at(self) -> float | None:
+        """Tell when it has loaded a configuration last, in seconds since 1970."""
+        return await _loaded_at(self._client, self.url, self.who)
+
     async def reload(self) -> bool:
         """Have it load its configuration; False: it does not let others ask for that."""
         return await _reload(self._client, self.url, self.who)
+
+    async def _status(self) -> dict[str, Any]:
+        body = await get_json(self._client, f"{self.url}/api/v2/status", who=self.who)
+        return body if isinstance(body, dict) else {}
+
+
+async def _metrics(client: httpx.AsyncClient, url: str, who: str) -> str:
+    return (await _asked(client, "GET", f"{url}/metrics", who)).text
+
+
+async def _loaded_at(client: httpx.AsyncClient, url: str, who: str) -> float | None:
+    name = f"{who.lower()}_config_last_reload_success_timestamp_seconds"
+    found = samples(await _metrics(client, url, who), name)
+    return found[0] if found else None
 
 
 async def date_of(client: httpx.AsyncClient, url: str, who: str) -> datetime:

@@ -2,12 +2,15 @@
 
 import os
 import signal
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 #: Where each listens unless told otherwise.
 _PORTS: Final = {"prometheus": ":9090", "alertmanager": ":9093"}
+#: As the kernel writes that state.
+_LISTEN: Final = "0A"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,7 +34,9 @@ def find_listening(program: str, port: int, *, proc: Path = Path("/proc")) -> Ne
     """
     Find the one process of a program that was told to listen on a port.
 
-    None for none, or several, or one whose port is mapped: better none than somebody else's.
+    None for none, or several, or one whose port is mapped: better none than somebody else's. What
+    a process is called, and was told, anybody may make up: of those in our network, only the one
+    that holds the socket is taken.
 
     :param program: what its name ends with: ``prometheus`` or ``alertmanager``
     """
@@ -56,17 +61,41 @@ def _neighbour(entry: Path, program: str, port: int, proc: Path) -> Neighbour | 
     try:
         about = entry.stat()
         network = (entry / "ns" / "net").readlink()
-        sees_our_files = (entry / "ns" / "mnt").readlink() == (proc / "self/ns/mnt").readlink()
+        shares_network = network == (proc / "self/ns/net").readlink()
+        if shares_network and not _holds(entry, port):
+            return None
+        # In a network of its own it is not the one that answers us, whatever files it sees.
+        sees_our_files = shares_network and all(
+            (entry / one).readlink() == (proc / "self" / one).readlink()
+            for one in ("ns/mnt", "root")
+        )
         config = (entry / "cwd").readlink() / _flag(words, "config.file", f"{program}.yml")
         return Neighbour(
             pid=int(entry.name),
             config_file=config if sees_our_files and config.is_file() else None,
             uid=about.st_uid,
             gid=about.st_gid,
-            shares_network=network == (proc / "self/ns/net").readlink(),
+            shares_network=shares_network,
         )
     except OSError:
         return None  # it has just ended, or is somebody else's
+
+
+def _holds(entry: Path, port: int) -> bool:
+    """Tell whether a process has the socket that listens on a port. :raises OSError:"""
+    listening = set()
+    for table in ("net/tcp", "net/tcp6"):
+        with suppress(FileNotFoundError):  # a kernel without IPv6
+            for line in (entry / table).read_text(encoding="ascii").splitlines()[1:]:
+                # Address, peer, state, queues, timer, retransmissions, user, timeout, inode.
+                words = line.split()
+                if words[3] == _LISTEN and int(words[1].rpartition(":")[2], 16) == port:
+                    listening.add(f"socket:[{words[9]}]")
+    for one in (entry / "fd").iterdir():
+        with suppress(FileNotFoundError):  # it was closed meanwhile
+            if str(one.readlink()) in listening:
+                return True
+    return False
 
 
 def _words(entry: Path) -> list[str]:

@@ -1,11 +1,12 @@
 """
-Additions to other people's YAML, as text: every line of theirs stays as it is.
+Additions to other people's YAML, as text: every line of theirs stays as it is, its end included.
 
 Loading and dumping, even with ruamel's round trip, would indent and wrap lines anew, and nobody
 could tell in a diff what was added.
 """
 
 import copy
+import re
 import textwrap
 from collections.abc import Sequence
 from typing import Any, Final
@@ -16,6 +17,8 @@ from ruamel.yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 
 from app.errors import BadConfiguration
 
+#: Some YAML or other reads something else than the text.
+_WORDS: Final = frozenset(("y", "n", "yes", "no", "on", "off", "true", "false", "null"))
 _BY_HAND: Final = "cannot be added to safely; add the snippet by hand"
 
 
@@ -78,21 +81,37 @@ def wrap(text: str, source: str, path: Sequence[str], head: str) -> str:
     key_node, node = _entry(_mapping(text, path[:-1]), path[-1]) or (None, None)
     if key_node is None or not isinstance(node, SequenceNode) or node.flow_style:
         raise BadConfiguration(f"{source}: {'.'.join(path)} {_BY_HAND}")
-    lines = text.splitlines()
+    lines = _lines(text)
     begin, end = key_node.end_mark.line + 1, _last_line(node, lines) + 1
-    column = node.start_mark.column
-    above = textwrap.indent(f"{head.rstrip()}\n  {path[-1]}:", " " * column).splitlines()
     below = [f"    {line}" if line.strip() else line for line in lines[begin:end]]
-    made = "\n".join([*lines[:begin], *above, *below, *lines[end:]]) + "\n"
+    there = [*lines[:begin], *below, *lines[end:]]
+    made = _with(there, begin, f"{head.rstrip()}\n  {path[-1]}:", node.start_mark.column)
     if load(made, source) != wanted:
         raise BadConfiguration(f"{source}: {'.'.join(path)} {_BY_HAND}")
     return made
 
 
+def quoted(text: str) -> str:
+    """Write a text so that YAML reads nothing but it."""
+    return '"' + "".join(_char(one) for one in text) + '"'
+
+
+def plain_or_quoted(text: str) -> str:
+    """Write a name as people do, where YAML has no other reading for it."""
+    is_plain = re.fullmatch(r"[A-Za-z][A-Za-z0-9_.-]*", text) is not None
+    return text if is_plain and text.lower() not in _WORDS else quoted(text)
+
+
+def _char(one: str) -> str:
+    if one in '"\\':
+        return f"\\{one}"
+    return one if one.isprintable() else f"\\U{ord(one):08x}"
+
+
 def _inserted(
     text: str, path: Sequence[str], block: str, items: Sequence[Any], *, first: bool
 ) -> str:
-    lines = text.splitlines()
+    lines = _lines(text)
     mapping = _mapping(text, path[:-1])
     entry = _entry(mapping, path[-1])
     if entry is None:
@@ -107,8 +126,9 @@ def _inserted(
     if value.flow_style:
         begin, end = value.start_mark.index, value.end_mark.index
         if not value.value:
-            new = textwrap.indent(block, " " * (key.start_mark.column + 2))
-            return f"{text[:begin].rstrip(' ')}\n{new}{text[end:]}"
+            new = textwrap.indent(f"\n{block}", " " * (key.start_mark.column + 2))
+            new = new.replace("\n", newline_of(text))
+            return f"{text[:begin].rstrip(' ')}{new}{text[end:]}"
         if not all(isinstance(item, str) for item in items):
             raise TypeError("no list of texts")
         more = "".join(f", '{item}'" for item in items)
@@ -119,8 +139,22 @@ def _inserted(
 
 
 def _with(lines: Sequence[str], at: int, block: str, column: int) -> str:
-    new = textwrap.indent(block, " " * column).splitlines()
+    end = newline_of(lines[0] + "\n").removesuffix("\n") if lines else ""
+    new = [f"{line}{end}" for line in textwrap.indent(block, " " * column).splitlines()]
     return "\n".join([*lines[:at], *new, *lines[at:]]) + "\n"
+
+
+def newline_of(text: str) -> str:
+    """Tell how the lines of a text end, by the first one."""
+    return "\r\n" if text.partition("\n")[0].endswith("\r") else "\n"
+
+
+def _lines(text: str) -> list[str]:
+    """Split it at its newlines; what stands before them, such as a CR, stays with the line."""
+    lines = text.split("\n")
+    if lines[-1] == "":
+        return lines[:-1]
+    return [*lines[:-1], lines[-1] + newline_of(text).removesuffix("\n")]
 
 
 def _mapping(text: str, path: Sequence[str]) -> MappingNode:

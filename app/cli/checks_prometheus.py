@@ -36,12 +36,13 @@ class Evidence:
 
 
 async def look(
-    prometheus: AboutPrometheus, containers: Collection[str]
+    prometheus: AboutPrometheus, containers: Collection[str], engine: str | None
 ) -> tuple[list[Check], Evidence]:
     """
     Look at all of it.
 
     :param containers: names of those that have opted in
+    :param engine: whose they are, where that is known
     """
     evidence = Evidence()
     try:
@@ -49,7 +50,7 @@ async def look(
         checks = [ok("prometheus", f"{prometheus.url} answers")]
         targets = await prometheus.targets()
         checks += _scrape_of_relevo(targets)
-        checks += await _series(prometheus, targets, containers, evidence)
+        checks += await series_checks(prometheus, targets, containers, evidence, engine)
         checks += await _rules(prometheus, evidence)
         if not await prometheus.alertmanagers():
             none = "Prometheus sends its alerts to nobody"
@@ -93,13 +94,18 @@ def _scrape_fault(one: Target) -> tuple[str, str]:
     return said, fix
 
 
-async def _series(
+async def series_checks(
     prometheus: AboutPrometheus,
     targets: Sequence[Target],
     containers: Collection[str],
     evidence: Evidence,
+    engine: str | None,
 ) -> list[Check]:
-    found = await prometheus.query(_NAMED)
+    """Look at the series of containers; which engine they name is written into the evidence."""
+    everybodys = await prometheus.query(_NAMED)
+    # One of that name on another engine is another container; cAdvisor names no engine.
+    found = [one for one in everybodys if one.metric.get("engine", "") in ("", engine or "")]
+    found = found if engine is not None else everybodys
     names = {one.metric["name"] for one in found}
     jobs = {one.metric.get("job", "") for one in found}
     evidence.engine = next((one.metric.get("engine", "") for one in found), "")
@@ -107,7 +113,16 @@ async def _series(
     checks = [
         finding("collector", *_scrape_fault(one)) for one in collectors if one.health == "down"
     ]
-    if not found and not checks:
+    if not found and everybodys:
+        others = ", ".join(sorted({one.metric.get("engine", "") for one in everybodys}))
+        checks.append(
+            finding(
+                "series",
+                f"there are series of containers of {others}, and none of {engine}",
+                "run relevo collect on that host; RELEVO_ENGINE_NAME must be the same for both",
+            )
+        )
+    elif not found and not checks:
         checks.append(await _no_series(prometheus, collectors))
     checks += [
         warning(
@@ -119,14 +134,18 @@ async def _series(
         if one.scrapeInterval and one.scrapeInterval not in _SLOWEST
     ]
     if found:
+        lacking = sorted(set(containers) - names)
         checks += [
             finding(
                 "series",
                 f"{name} has opted in and has no series: no alert on it can fire",
                 "is it running? Is its engine the one that the collector asks (DOCKER_HOST)?",
             )
-            for name in sorted(set(containers) - names)[:_MOST]
+            for name in lacking[:_MOST]
         ] or [ok("series", f"containers: {len(names)}, by job {', '.join(sorted(jobs))}")]
+        if len(lacking) > _MOST:
+            more = f"and {len(lacking) - _MOST} more without series"
+            checks.append(finding("series", more, "mend those above first"))
     if len(jobs) > 1:
         both = f"containers have series by {' and '.join(sorted(jobs))}: two alerts for each"
         checks.append(warning("series", both, "leave one of these jobs out"))

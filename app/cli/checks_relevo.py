@@ -1,10 +1,12 @@
 """Relevo itself, by what its API says: reachable, acting, its store, its engine, its targets."""
 
+import json
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, Final
 
-from app.adapters.policy_file import load_rulebook
+from app.adapters.exposition import samples
+from app.adapters.policy_file import load_rulebook, parse_rulebook
 from app.cli.asking import hint_for
 from app.cli.client import ApiError, RelevoClient
 from app.cli.finding import Check, finding, ok, warning
@@ -14,6 +16,7 @@ from app.cli.words import words
 from app.domain.decision import Reason
 from app.errors import BadConfiguration
 from app.policies.reachability import SHIPPED_SETTLE, doubts
+from app.policies.spec import Rulebook
 
 #: Alerts that were not taken on longer ago were somebody's who has mended it since.
 _LATELY: Final = timedelta(hours=1)
@@ -59,21 +62,82 @@ async def look(client: RelevoClient) -> tuple[list[Check], dict[str, Any] | None
     status = known["status"]
     checks = [ok("relevo", f"answers, version {status['version']}, mode {status['mode']}")]
     checks += _store(status) + _engine(status) + _acting(status) + _halts(status)
-    checks += _targets(known) + _not_taken(status)
+    checks += targets(known) + _not_taken(status) + messages(status)
+    checks += await pulls(client)
     return checks, known
 
 
-def policies(path: Path | None, *, time_factor: float) -> list[Check]:
-    """Look at the policy file that the settings name: those of this command."""
+async def policies(
+    client: RelevoClient | None, path: Path | None, *, time_factor: float
+) -> list[Check]:
+    """
+    Look at the policies in force, and at the file that the settings of this command name.
+
+    :param client: of a Relevo that answers; None: only the file can be looked at
+    """
+    books: list[tuple[str, Rulebook]] = []
     try:
-        book = load_rulebook(path)
+        if client is not None:
+            told = await client.policies()
+            for one in (told["defaults"], *told["policies"]):
+                one.pop("reachability", None)
+            books.append(("those in force", parse_rulebook(json.dumps(told), "in force")))
+    except ApiError as exc:
+        return [warning("policies", f"cannot be asked for: {exc}", hint_for(exc))]
+    except BadConfiguration:
+        pass  # of another version of Relevo, which has taken them
+    try:
+        if path is not None or not books:
+            books.append((str(path or "those that are shipped"), load_rulebook(path)))
     except BadConfiguration as exc:
         edit = "change the place that it names; relevo check says when each policy scales out"
         return [finding("policies", line, edit) for line in str(exc).splitlines()]
-    doubted = list(doubts(book, settle=SHIPPED_SETTLE / time_factor))
     edit = "change that policy; relevo simulate shows what it would do"
-    checks = [warning("policies", f"{name}: {doubt}", edit) for name, doubt in doubted]
-    return checks or [ok("policies", f"{path or 'those that are shipped'}: can be reached")]
+    doubted = {
+        f"{name}: {doubt}": None
+        for _, book in books
+        for name, doubt in doubts(book, settle=SHIPPED_SETTLE / time_factor)
+    }
+    if len(books) == 2 and books[0][1] != books[1][1]:
+        return [
+            *(warning("policies", said, edit) for said in doubted),
+            warning(
+                "policies", f"{path} is not what is in force", "have it read: kill -HUP Relevo"
+            ),
+        ]
+    checks = [warning("policies", said, edit) for said in doubted]
+    return checks or [ok("policies", f"{books[-1][0]}: can be reached")]
+
+
+def messages(status: dict[str, Any]) -> list[Check]:
+    """Tell whether Grafana takes what it is told."""
+    told = status["messages"]
+    if told is None:
+        return []
+    if told["trouble"] is not None:
+        said = f"Grafana is not told, {told['pending']} wait: {told['trouble']}"
+        fix = "RELEVO_GRAFANA_URL and RELEVO_GRAFANA_TOKEN (docs/grafana.md)"
+        return [warning("messages", said, fix)]
+    return [ok("messages", f"Grafana is told; {told['pending']} wait")]
+
+
+async def pulls(client: RelevoClient) -> list[Check]:
+    """Tell whether Relevo reaches Alertmanager: from where it runs, not from here."""
+    try:
+        text = await client.metrics()
+    except ApiError as exc:
+        return [warning("pulls", f"its metrics cannot be asked for: {exc}", hint_for(exc))]
+    if 0 in samples(text, "relevo_pull_up"):
+        return [
+            finding(
+                "pulls",
+                "Relevo itself cannot ask Alertmanager, from where it runs: what a lost notice "
+                "told stays unknown, and no quiet counts",
+                "RELEVO_ALERTMANAGER_URL must lead there from Relevo's own network (in a "
+                "container, 127.0.0.1 is the container); its log says what is in the way",
+            )
+        ]
+    return [ok("pulls", "Relevo reaches what it asks for alerts")]
 
 
 def _store(status: dict[str, Any]) -> list[Check]:
@@ -119,21 +183,25 @@ def _halts(status: dict[str, Any]) -> list[Check]:
     return checks
 
 
-def _targets(known: dict[str, Any]) -> list[Check]:
+def targets(known: dict[str, Any]) -> list[Check]:
+    """Tell what has opted in, and what of it cannot be scaled out."""
     typos = [finding("labels", *_halves(typo)) for typo in known["status"]["label_typos"]]
-    targets = known["targets"]
-    if not targets:
+    listed = known["targets"]
+    if not listed:
         label = (
             "label one relevo.enable=true, or opt it in as it runs: `enable` in the policy file "
             "(relevo connect --enable NAME)"
         )
         return [*typos, finding("targets", "no container has opted in", label)]
-    checks = [ok("targets", f"{len(targets)} opted in")]
-    for target in targets[:_MOST]:
+    checks = [ok("targets", f"{len(listed)} opted in")]
+    for target in listed[:_MOST]:
         ready = target["readiness"]
         if ready is not None and not ready["can_scale_out"]:
             said = f"{target['target']} cannot be scaled out: {ready['reasons'][0]}"
             checks.append(warning("readiness", said, ready["details"][0]))
+    if len(listed) > _MOST:
+        more = f"and {len(listed) - _MOST} more, which were not looked at one by one"
+        checks.append(ok("readiness", f"{more} (relevo why TARGET)"))
     return [*typos, *checks]
 
 

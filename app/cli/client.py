@@ -40,7 +40,14 @@ class RelevoClient:
     def __init__(self, url: str, *, token: str | None) -> None:
         self._url = url
         headers = {"Authorization": f"Bearer {token}"} if token else {}
-        self._http = httpx.AsyncClient(base_url=url, headers=headers, timeout=_READING_S)
+        # HTTP_PROXY is for the net: whoever listens there has no business with our token.
+        self._http = httpx.AsyncClient(
+            base_url=url,
+            headers=headers,
+            timeout=_READING_S,
+            trust_env=False,
+            verify=httpx.create_ssl_context(),
+        )
 
     async def __aenter__(self) -> Self:
         return self
@@ -84,6 +91,20 @@ class RelevoClient:
     async def activities(self, **params: str | int | None) -> dict[str, Any]:
         """Ask for scaling activities: ``group``, ``limit``."""
         return await self._get("/api/v1/activities", holds="activities", params=params)
+
+    async def policies(self) -> dict[str, Any]:
+        """Ask for the policies in force."""
+        return await self._get("/api/v1/policies", holds="defaults")
+
+    async def metrics(self) -> str:
+        """Ask for its metrics, as text."""
+        try:
+            answer = await self._http.get("/metrics")
+        except httpx.HTTPError as exc:
+            raise self._silent(exc) from exc
+        if not answer.is_success:
+            self._body(answer)
+        return answer.text
 
     async def story(self, target: str) -> dict[str, Any]:
         """Ask for all that tells why a target is as it is."""

@@ -10,6 +10,7 @@ import click
 
 from app.adapters.alertmanager_routes import UnreadableRoutes, ways
 from app.adapters.join_files import Join
+from app.cli import connect_report as report
 from app.cli.asking import (
     clean,
     fail,
@@ -17,13 +18,13 @@ from app.cli.asking import (
     output_option,
     settings_or_fail,
     show,
-    table,
     with_client,
 )
 from app.cli.client import ApiError
 from app.cli.connect_apply import apply
-from app.cli.connect_files import Kit, command_line, write_kit
-from app.cli.connect_survey import RuleSeen, Survey, reaches, survey
+from app.cli.connect_env import matchers_of, reached_at, recall, seen_by_others
+from app.cli.connect_files import Wish, write_kit
+from app.cli.connect_survey import OUR_JOB, Survey, survey
 from app.cli.connect_trial import NotArrived, trial
 from app.errors import BadConfiguration, SourceUnavailable
 from app.settings import Settings
@@ -32,22 +33,29 @@ T = TypeVar("T")
 
 _PROMETHEUS: Final = "http://127.0.0.1:9090"
 _ALERTMANAGER: Final = "http://127.0.0.1:9093"
+_NO_NAME: Final = "letters, digits, '_', '.' and '-' only, a letter first"
+_CRITICAL: Final = ('severity="critical"',)
 _FILE: Final = click.Path(exists=True, dir_okay=False, path_type=Path)
 
 
 def _address(_: click.Context, __: click.Parameter, value: str | None) -> str | None:
-    if (
-        value is not None
-        and re.fullmatch(r"[\w.-]+:\d{1,5}|\[[\da-fA-F:]+\]:\d{1,5}", value) is None
-    ):
+    if value is not None and not _is_address(value):
         raise click.BadParameter(f"{value!r} must be host:port, such as 172.17.0.1:5000")
     return value
 
 
+def _is_address(value: str) -> bool:
+    return re.fullmatch(r"[\w.-]+:\d{1,5}|\[[\da-fA-F:]+\]:\d{1,5}", value) is not None
+
+
 def _name(_: click.Context, __: click.Parameter, value: str | None) -> str | None:
-    if value is not None and re.fullmatch(r"[A-Za-z][\w.-]*", value) is None:
-        raise click.BadParameter("letters, digits, '_', '.' and '-' only, a letter first")
+    if value is not None and not _is_name(value):
+        raise click.BadParameter(_NO_NAME)
     return value
+
+
+def _is_name(value: str) -> bool:
+    return re.fullmatch(r"[A-Za-z][A-Za-z0-9_.-]*", value) is not None
 
 
 def _matchers(_: click.Context, __: click.Parameter, value: tuple[str, ...]) -> tuple[str, ...]:
@@ -88,12 +96,12 @@ def _matchers(_: click.Context, __: click.Parameter, value: tuple[str, ...]) -> 
 @click.option(
     "--match",
     multiple=True,
-    default=('severity="critical"',),
-    show_default=True,
+    show_default=_CRITICAL[0],
     callback=_matchers,
     help="Which alerts Relevo is told of, as Alertmanager's matchers. Repeatable.",
 )
 @click.option("--receiver", callback=_name, help="RELEVO_ALERTMANAGER_RECEIVER, or relevo.")
+@click.option("--yes", "anyway", is_flag=True, help="Also where alerts are notified once more.")
 @click.option("--test", "target", metavar="TARGET", help="Only send a test alert, and follow it.")
 @click.option("--in-earnest", is_flag=True, help="With --test: also where it leads to a restart.")
 @output_option
@@ -109,6 +117,7 @@ def connect(
     collector: str | None,
     match: tuple[str, ...],
     receiver: str | None,
+    anyway: bool,
     target: str | None,
     in_earnest: bool,
     output: str,
@@ -122,51 +131,112 @@ def connect(
     and whoever is told of an alert today is told of it then. Then --test TARGET sends an alert
     the whole way, to Relevo's first decision.
     """
-    settings = settings_or_fail()
-    alertmanager_url = alertmanager_url or next(iter(settings.alertmanager_url), _ALERTMANAGER)
     if target is not None:
-        _test(alertmanager_url, target, in_earnest, output)
+        url = alertmanager_url or next(iter(settings_or_fail().alertmanager_url), _ALERTMANAGER)
+        _test(url, target, in_earnest, output)
         return
-    prometheus_url = prometheus_url or settings.prometheus_url or _PROMETHEUS
-    receiver = receiver or settings.alertmanager_receiver
-    found = _or_fail(survey(prometheus_url, alertmanager_url, receiver))
-    join = _join(settings, found, relevo, collector, match, receiver)
+    try:
+        environment = recall(into)
+    except BadConfiguration as exc:
+        fail(str(exc))
+    settings = settings_or_fail()
+    given = {
+        "RELEVO_PROMETHEUS_URL": prometheus_url,
+        # One of a pair that is named again is no other one.
+        "RELEVO_ALERTMANAGER_URL": (alertmanager_url or "").rstrip("/")
+        not in ("", *settings.alertmanager_url),
+        "RELEVO_ALERTMANAGER_RECEIVER": receiver,
+        "RELEVO_LISTEN": relevo,
+        "RELEVO_URL": relevo,
+        "RELEVO_COLLECT_LISTEN": collector,
+    }
+    is_other = given["RELEVO_ALERTMANAGER_URL"]
+    alertmanagers = settings.alertmanager_url or (_ALERTMANAGER,)
+    alertmanagers = (alertmanager_url,) if is_other and alertmanager_url else alertmanagers
+    found = _or_fail(
+        survey(
+            prometheus_url or settings.prometheus_url or _PROMETHEUS,
+            alertmanager_url or alertmanagers[0],
+            receiver or settings.alertmanager_receiver,
+        )
+    )
+    join = _join(settings, found, into, relevo, collector, match, receiver)
     done: list[str] = []
     try:
-        kit = write_kit(into, found, join, enable=enable)
+        kit = write_kit(
+            into,
+            found,
+            join,
+            Wish(
+                enable=enable,
+                alertmanagers=alertmanagers,
+                given=[
+                    name
+                    for name, value in given.items()
+                    if value and (name != "RELEVO_COLLECT_LISTEN" or join.collector is not None)
+                ],
+                environment=environment,
+                policies=settings.policies,
+                tokens=_tokens(settings),
+            ),
+        )
+        done += kit.said
         if applies:
-            done = _or_fail(
+            done += _or_fail(
                 apply(
                     kit,
                     found,
                     join,
                     prometheus=prometheus_config,
                     alertmanager=alertmanager_config,
+                    anyway=anyway,
                 )
             )
+            done += [] if found.is_joined else [report.pages()]
+            done += report.others(alertmanagers, found.alertmanager_url, kit)
     except BadConfiguration as exc:
         fail(str(exc))
     first = enable[0].rpartition("/")[2] if enable else "TARGET"
-    following = _following(kit, first, applied=applies)
+    following = report.following(kit, "TARGET" if "*" in first else first, applied=applies)
     answer = {**found.as_json(), "directory": str(kit.directory), "done": done, "next": following}
-    show(answer, output, lambda: [*_found(found, join), *_written(kit, done), *_next(following)])
+    told = [
+        *report.found(found, join),
+        *report.written(kit, done),
+        *report.what_next(following),
+    ]
+    show(answer, output, lambda: told)
 
 
 def _join(
     settings: Settings,
     found: Survey,
+    into: Path,
     relevo: str | None,
     collector: str | None,
     match: tuple[str, ...],
-    receiver: str,
+    receiver: str | None,
 ) -> Join:
+    told = seen_by_others(into)
+    relevo = relevo or reached_at(settings.listen, told.get("relevo"))
+    collector = collector or reached_at(settings.collect_listen, told.get(OUR_JOB))
+    for name, value in (("RELEVO_LISTEN", relevo), ("RELEVO_COLLECT_LISTEN", collector)):
+        if not _is_address(value):
+            fail(f"{name}: {value!r} must be host:port, such as 127.0.0.1:5000")
+    receiver = receiver or settings.alertmanager_receiver
+    if not _is_name(receiver):
+        fail(f"RELEVO_ALERTMANAGER_RECEIVER: {receiver!r}: {_NO_NAME}")
     return Join(
-        relevo=relevo or str(settings.listen),
-        collector=None if found.container_job else collector or str(settings.collect_listen),
+        relevo=relevo,
+        collector=None if found.container_job else collector,
         receiver=receiver,
-        matchers=match,
+        matchers=match or matchers_of(into) or _CRITICAL,
         names=found.names,
     )
+
+
+def _tokens(settings: Settings) -> dict[str, str]:
+    held = {"read": settings.token_read, "ingest": settings.token_ingest}
+    return {scope: tokens[0].get_secret_value() for scope, tokens in held.items() if tokens}
 
 
 def _test(alertmanager_url: str, target: str, in_earnest: bool, output: str) -> None:
@@ -195,52 +265,3 @@ def _or_fail(doing: Coroutine[Any, Any, T]) -> T:
         return asyncio.run(doing)
     except (SourceUnavailable, BadConfiguration) as exc:
         fail(str(exc))
-
-
-def _found(found: Survey, join: Join) -> list[str]:
-    lines = [f"Prometheus    {found.prometheus_url}", f"Alertmanager  {found.alertmanager_url}"]
-    if found.container_job is not None:
-        lines.append(f"  series of containers: by job {found.container_job}, as they are")
-    elif found.nameless:
-        lines.append(
-            "  series of containers: without names, so nobody can tell whose they are (cAdvisor "
-            "cannot ask Docker): Relevo's collector brings its own"
-        )
-    else:
-        lines.append("  series of containers: none; Relevo's collector brings them")
-    if not found.rules:
-        lines.append("  alert rules about containers: none; Relevo brings those for CPU and memory")
-        return lines
-    lines.append("  alert rules about containers:")
-    rows = [["RULE", "SEVERITY", "NAMES IT BY", "TO RELEVO"]]
-    rows += [
-        [rule.name, rule.labels.get("severity", "-"), rule.names_by or "-", _verdict(rule, join)]
-        for rule in found.rules
-    ]
-    return lines + table(rows, indent="    ")
-
-
-def _verdict(rule: RuleSeen, join: Join) -> str:
-    if rule.blind is not None:
-        return f"no: it never fires, {rule.blind} finds no series"
-    if rule.names_by is None:
-        return "no: its alerts name no container; keep the label name (sum by (name) …)"
-    return "yes" if reaches(rule, join) else f"no: it is not {' and '.join(join.matchers)}"
-
-
-def _written(kit: Kit, done: list[str]) -> list[str]:
-    lines = ["", f"Written to {kit.directory}: settings, tokens, policies, rules, snippets"]
-    return [*lines, *done]
-
-
-def _following(kit: Kit, target: str, *, applied: bool) -> list[str]:
-    relevo = f"{command_line()} --env-file {kit.env}"
-    if not applied:
-        return [
-            f"add {kit.directory}/*.snippet.yml to their files, or do all this again with --apply",
-        ]
-    return [f"sh {kit.directory}/run.sh", f"{relevo} connect --test {target}"]
-
-
-def _next(following: list[str]) -> list[str]:
-    return ["", *(f"{'next' if n == 0 else 'then':6}{line}" for n, line in enumerate(following))]

@@ -1,18 +1,21 @@
 """The directory that ``relevo connect`` writes: settings, tokens, policies, rules, snippets."""
 
-import os
+import re
 import secrets
 import shlex
 import shutil
 import sys
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from importlib import resources
 from pathlib import Path
 from typing import Final
 
+from app.adapters.foreign_files import Folder, real
 from app.adapters.join_files import NOBODY, RULE_FILE, Join, jobs, own_receivers, own_routes
 from app.adapters.yaml_insert import add, load
+from app.cli.connect_env import addresses, settle
+from app.cli.connect_mark import is_unchanged, marked
 from app.cli.connect_survey import Survey
 from app.errors import BadConfiguration
 
@@ -41,7 +44,7 @@ After=docker.service
 
 [Service]
 WorkingDirectory={directory}
-ExecStart={relevo} --env-file {directory}/relevo.env {command}
+ExecStart={command}
 Restart=always
 
 [Install]
@@ -54,6 +57,12 @@ class Kit:
     """The directory."""
 
     directory: Path
+    #: What a person should know of it, a sentence each.
+    said: tuple[str, ...] = ()
+    #: It was written for the first time.
+    is_new: bool = False
+    #: Tokens that Relevo has instead of those in the directory, by scope.
+    held: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def env(self) -> Path:
@@ -66,38 +75,82 @@ class Kit:
         return self.directory / RULE_FILE
 
     def token(self, scope: str) -> Path:
-        """The token of a scope."""
+        """The file with the token of a scope."""
         return self.directory / f"relevo_token_{scope}"
 
+    def secret(self, scope: str) -> str:
+        """The token of a scope. :raises BadConfiguration: its file cannot be read"""
+        try:
+            return self.held.get(scope) or self.token(scope).read_text(encoding="utf-8")
+        except (OSError, UnicodeDecodeError) as exc:
+            raise BadConfiguration(f"{self.token(scope)}: cannot be read: {exc}") from exc
 
-def write_kit(directory: Path, found: Survey, join: Join, *, enable: Sequence[str]) -> Kit:
-    """
-    Write it; tokens and policies that are there already stay as they are.
 
-    :param enable: containers to opt in: ``NAME``, or ``PROJECT/SERVICE`` of Compose
-    :raises BadConfiguration: it cannot be written
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wish:
+    """What was asked for, and what is there."""
+
+    #: Containers to opt in: ``NAME``, or ``PROJECT/SERVICE`` of Compose.
+    enable: Sequence[str] = ()
+    #: All of a pair.
+    alertmanagers: Sequence[str] = ()
+    #: Settings that were asked for by an option.
+    given: Collection[str] = ()
+    #: The environment of the command.
+    environment: Mapping[str, str] = field(default_factory=dict)
+    #: The policy file that Relevo reads; None: the one in the directory.
+    policies: Path | None = None
+    #: Tokens that Relevo has, by scope.
+    tokens: Mapping[str, str] = field(default_factory=dict)
+
+
+def write_kit(directory: Path, found: Survey, join: Join, wish: Wish) -> Kit:
     """
-    kit = Kit(directory.resolve())
+    Write it. Settings, tokens and policies that are there are a person's: they are added to.
+
+    :raises BadConfiguration: it cannot be written, and each file of it is whole
+    """
+    kit, said = Kit(directory.resolve()), []
     try:
         kit.directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-        for scope in TOKENS:
-            if not kit.token(scope).exists():
-                _write(kit.token(scope), f"{secrets.token_hex(32)}\n", 0o600)
-        policies = kit.directory / "policies.yml"
-        there = policies.read_text(encoding="utf-8") if policies.exists() else _NO_POLICIES
-        _write(policies, _policies(there, str(policies), enable))
-        _write(kit.env, _env(kit, found, join), 0o600)
-        _write(kit.rules, shipped_rules(found.container_job))
-        _write(kit.directory / "prometheus.snippet.yml", _prometheus(join))
-        _write(kit.directory / "alertmanager.snippet.yml", _alertmanager(join))
-        _write(kit.directory / "run.sh", _run(kit, join), 0o755)
-        for command, what in (("serve", "Relevo"), ("collect", "Relevo's container collector")):
-            if command == "serve" or join.collector is not None:
-                unit = kit.directory / f"relevo-{command}.service"
-                _write(unit, _unit(kit, unit, command, what))
+        there = _text(kit.env)
+        first = there is None
+        env, told = settle(
+            there,
+            _env(kit, found, join, wish.alertmanagers or (found.alertmanager_url,)),
+            environment=wish.environment,
+            given=wish.given,
+        )
+        said += [told] if told else []
+        policies = (None if first else wish.policies) or kit.directory / "policies.yml"
+        listed = _text(policies) or _NO_POLICIES
+        with Folder(real(kit.directory)) as folder:
+            for scope in TOKENS:
+                if not kit.token(scope).exists():
+                    _write(folder, kit.token(scope).name, f"{secrets.token_hex(32)}\n", 0o600)
+            _keep(policies, _policies(listed, str(policies), wish.enable), 0o644)
+            _keep(kit.env, env, 0o600)
+            _write(folder, "prometheus.snippet.yml", _prometheus(join))
+            _write(folder, "alertmanager.snippet.yml", _alertmanager(join))
+            for name, text, mode in _generated(kit, found, join):
+                old = _text(kit.directory / name)
+                if old is None or is_unchanged(old):
+                    _write(folder, name, marked(text), mode)
+                elif old != marked(text):
+                    said.append(f"{kit.directory / name}: you have changed it, so it stays")
     except OSError as exc:
         raise BadConfiguration(f"--into: cannot write to {kit.directory}: {exc}") from exc
-    return kit
+    return Kit(kit.directory, tuple(said), first, {} if first else wish.tokens)
+
+
+def _generated(kit: Kit, found: Survey, join: Join) -> Iterator[tuple[str, str, int]]:
+    """Make what is written anew each time, until a person changes it: name, text, mode."""
+    yield RULE_FILE, shipped_rules(found.container_job), 0o644
+    yield "run.sh", _run(kit, join), 0o755
+    for command, what in (("serve", "Relevo"), ("collect", "Relevo's container collector")):
+        if command == "serve" or join.collector is not None:
+            name = f"relevo-{command}.service"
+            yield name, _unit(kit, kit.directory / name, command, what), 0o644
 
 
 def shipped_rules(container_job: str | None) -> str:
@@ -113,45 +166,18 @@ def shipped_rules(container_job: str | None) -> str:
     return text
 
 
-def _env(kit: Kit, found: Survey, join: Join) -> str:
-    ours = {
+def _env(kit: Kit, found: Survey, join: Join, alertmanagers: Sequence[str]) -> dict[str, str]:
+    return {
         "RELEVO_MODE": "observe",
         "RELEVO_DATA_DIR": str(kit.directory / "data"),
         "RELEVO_POLICIES": str(kit.directory / "policies.yml"),
         "RELEVO_PROMETHEUS_URL": found.prometheus_url,
-        "RELEVO_ALERTMANAGER_URL": found.alertmanager_url,
+        "RELEVO_ALERTMANAGER_URL": ",".join(alertmanagers),
         "RELEVO_ALERTMANAGER_RECEIVER": join.receiver,
         **{f"RELEVO_TOKEN_{scope.upper()}_FILE": str(kit.token(scope)) for scope in TOKENS},
         "RELEVO_TOKEN_FILE": str(kit.token("operate")),
-        **_addresses(join),
+        **addresses(join),
     }
-    # What was set for this command holds for those that are started with this file as well.
-    theirs = {
-        name: value
-        for name, value in os.environ.items()
-        if (name.startswith("RELEVO_") or name == "DOCKER_HOST")
-        and name not in ours
-        and name.removesuffix("_FILE") not in ours
-        and f"{name}_FILE" not in ours
-        and not name.startswith("RELEVO_ENV")
-    }
-    lines = ["# Written by relevo connect. RELEVO_MODE=enforce: from then on Relevo acts."]
-    return "\n".join([*lines, *(f"{k}={v}" for k, v in sorted((ours | theirs).items()))]) + "\n"
-
-
-def _addresses(join: Join) -> Mapping[str, str]:
-    """Listen where the others look: on loopback where that is what they were told."""
-    host, _, port = join.relevo.rpartition(":")
-    is_here = host in ("127.0.0.1", "localhost")
-    addresses = {
-        "RELEVO_LISTEN": f"{'127.0.0.1' if is_here else '0.0.0.0'}:{port}",
-        "RELEVO_URL": f"http://127.0.0.1:{port}",
-    }
-    if join.collector is not None:
-        host, _, port = join.collector.rpartition(":")
-        is_here = host in ("127.0.0.1", "localhost")
-        addresses["RELEVO_COLLECT_LISTEN"] = f"{'127.0.0.1' if is_here else '0.0.0.0'}:{port}"
-    return addresses
 
 
 def _policies(text: str, source: str, enable: Sequence[str]) -> str:
@@ -186,7 +212,7 @@ def _alertmanager(join: Join) -> str:
 
 
 def _run(kit: Kit, join: Join) -> str:
-    relevo = command_line()
+    relevo = shlex.join(command_words())
     collector = f"{relevo} --env-file relevo.env collect & collector=$!\n"
     return _RUN.format(
         directory=shlex.quote(str(kit.directory)),
@@ -198,29 +224,54 @@ def _run(kit: Kit, join: Join) -> str:
 
 
 def _unit(kit: Kit, path: Path, command: str, description: str) -> str:
+    words = [*command_words(), "--env-file", str(kit.env), command]
     return _UNIT.format(
-        path=path,
+        path=shlex.quote(str(path)),
         description=description,
-        directory=kit.directory,
-        relevo=command_line(),
-        command=command,
+        directory=str(kit.directory).replace("%", "%%"),
+        command=" ".join(_unit_word(one) for one in words),
     )
 
 
-def command_line() -> str:
-    """How this program is called, for a shell in another directory."""
+def _unit_word(word: str) -> str:
+    """Write a word so that systemd takes it as it is."""
+    if re.fullmatch(r"[\w./=:@+-]+", word):
+        return word
+    doubled = word.replace("\\", "\\\\").replace('"', '\\"').replace("%", "%%").replace("$", "$$")
+    return f'"{doubled}"'
+
+
+def command_words() -> list[str]:
+    """How this program is called from another directory."""
     called = shutil.which(sys.argv[0]) if Path(sys.argv[0]).name == "relevo" else None
     if called is not None:
-        return shlex.quote(str(Path(called).resolve()))
+        return [str(Path(called).resolve())]
     root = Path(__file__).resolve().parents[2]
-    return f"/usr/bin/env PYTHONPATH={shlex.quote(str(root))} {shlex.quote(sys.executable)} -m app"
+    return ["/usr/bin/env", f"PYTHONPATH={root}", sys.executable, "-m", "app"]
 
 
-def _write(path: Path, text: str, mode: int = 0o644) -> None:
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, mode)
-    with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-        file.write(text)
-    path.chmod(mode)
+def _text(path: Path) -> str | None:
+    try:
+        return path.read_bytes().decode()  # the ends of lines stay
+    except FileNotFoundError:
+        return None
+    except UnicodeDecodeError as exc:
+        raise BadConfiguration(f"{path}: cannot be read: {exc}") from exc
+
+
+def _keep(path: Path, text: str, mode: int) -> None:
+    """Give a file that may be a person's what it lacks: whole, or it stays as it is."""
+    if not path.exists():
+        with Folder(real(path.parent)) as folder:
+            _write(folder, path.name, text, mode)
+    elif path.read_bytes() != text.encode():
+        found = real(path)
+        with Folder(found.parent) as folder:
+            folder.exchange(found.name, text.encode())
+
+
+def _write(folder: Folder, name: str, text: str, mode: int = 0o644) -> None:
+    folder.put(name, text.encode(), mode=mode)
 
 
 def _yaml(text: str) -> str:

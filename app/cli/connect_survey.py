@@ -1,5 +1,6 @@
 """What an existing Prometheus and Alertmanager have that Relevo can use: asked, never changed."""
 
+import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Final
@@ -11,6 +12,7 @@ from app.adapters.alertmanager_routes import UnreadableRoutes, read_configuratio
 from app.adapters.join_files import RULE_FILE, Join
 from app.adapters.monitoring import AboutAlertmanager, AboutPrometheus, Rule
 from app.adapters.processes import Neighbour, find_listening
+from app.cli.connect_env import shown
 from app.errors import SourceUnavailable
 from app.policies.rule_reading import (
     container_selectors,
@@ -24,6 +26,8 @@ NAMES: Final = Rulebook().target_labels
 OUR_JOB: Final = "relevo-containers"
 #: Rules that are looked at; each costs a query or two.
 _MOST_RULES: Final = 100
+#: As many are asked for at once; a slow Prometheus has others to serve.
+_AT_ONCE: Final = 8
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,7 +70,7 @@ class Survey:
         """Write it for scripts."""
         return {
             "prometheus": {
-                "url": self.prometheus_url,
+                "url": shown(self.prometheus_url),
                 "config_file": _path(self.prometheus),
                 "sends_alerts": self.sends_alerts,
                 "container_job": self.container_job,
@@ -74,7 +78,7 @@ class Survey:
                 "rules": [asdict(rule) for rule in self.rules],
             },
             "alertmanager": {
-                "url": self.alertmanager_url,
+                "url": shown(self.alertmanager_url),
                 "config_file": _path(self.alertmanager),
                 "receivers": list(self.receivers),
                 "has_relevo": self.is_joined,
@@ -127,7 +131,13 @@ async def rules_seen(prometheus: AboutPrometheus, *, but: str | None = None) -> 
         for rule in group.rules
         if rule.is_alert and is_about_containers(rule.query)
     ]
-    return [await _rule(rule, prometheus) for rule in found[:_MOST_RULES]]
+    at_once = asyncio.Semaphore(_AT_ONCE)
+
+    async def look(rule: Rule) -> RuleSeen:
+        async with at_once:
+            return await _rule(rule, prometheus)
+
+    return await asyncio.gather(*(look(rule) for rule in found[:_MOST_RULES]))
 
 
 async def _rule(rule: Rule, prometheus: AboutPrometheus) -> RuleSeen:

@@ -52,7 +52,12 @@ async def _examine(settings: Settings) -> list[Check]:
     token = settings.token.get_secret_value() if settings.token else None
     async with RelevoClient(settings.url, token=token) as client:
         checks, known = await checks_relevo.look(client)
-    checks += checks_relevo.policies(settings.policies, time_factor=settings.time_factor)
+        checks += await checks_relevo.policies(
+            client if known is not None else None,
+            settings.policies,
+            time_factor=settings.time_factor,
+        )
+    engine = known["status"]["engine"] if known is not None else None
     targets = known["targets"] if known is not None else []
     containers = [target["container"] for target in targets]
     seen = Evidence()
@@ -61,7 +66,7 @@ async def _examine(settings: Settings) -> list[Check]:
             checks.append(_unset("prometheus", "RELEVO_PROMETHEUS_URL"))
         else:
             prometheus = AboutPrometheus(settings.prometheus_url, http)
-            found, seen = await checks_prometheus.look(prometheus, containers)
+            found, seen = await checks_prometheus.look(prometheus, containers, engine)
             checks += found
         if not settings.alertmanager_url:
             checks.append(_unset("alertmanager", "RELEVO_ALERTMANAGER_URL"))
@@ -119,4 +124,11 @@ def clock_checks(aheads: dict[str, timedelta]) -> list[Check]:
         for who, ahead in aheads.items()
         if abs(ahead) > _SKEW
     ]
+    if not off and aheads:
+        # Two that are each right enough for the one here may be apart by twice as much.
+        last, first = max(aheads, key=aheads.__getitem__), min(aheads, key=aheads.__getitem__)
+        apart = aheads[last] - aheads[first]
+        if apart > _SKEW:
+            said = f"the clock of {last} is {apart.total_seconds():.0f} s ahead of that of {first}"
+            off = [finding("clocks", said, "run NTP on every host (timedatectl set-ntp true)")]
     return [*off] or ([ok("clocks", "agree")] if aheads else [])

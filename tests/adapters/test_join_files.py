@@ -2,6 +2,7 @@
 
 import re
 import subprocess
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ from ruamel.yaml import YAML
 
 from app.adapters.alertmanager_routes import UnreadableRoutes, ways
 from app.adapters.join_files import NOBODY, Join, join_alertmanager, join_prometheus
+from app.adapters.join_proof import difference
 from app.adapters.yaml_insert import add
 from app.errors import BadConfiguration
 from tests.parts import require
@@ -58,17 +60,69 @@ def test_jobs_and_rules_are_added_and_nothing_else_changes(text: str) -> None:
     assert join_prometheus(joined.text, "p.yml", JOIN, alertmanager=None).added == ()
 
 
-def test_a_rule_file_that_a_pattern_takes_is_not_named_twice() -> None:
-    joined = join_prometheus("rule_files: ['*.yml']\n", "p.yml", JOIN, alertmanager=None)
+@pytest.mark.parametrize(
+    ("pattern", "takes"),
+    [
+        ("*.yml", True),
+        ("./relevo_*.yml", True),
+        ("/etc/prometheus/*.yml", True),
+        ("../prometheus/*rules.yml", True),
+        ("/etc/*/relevo_rules.yml", True),
+        ("/etc/*.yml", False),
+        ("rules/*.yml", False),
+        ("*.rules", False),
+    ],
+)
+def test_a_rule_file_that_a_pattern_takes_is_not_named_twice(pattern: str, takes: bool) -> None:
+    text, source = f"rule_files: ['{pattern}']\n", "/etc/prometheus/prometheus.yml"
+    joined = join_prometheus(text, source, JOIN, alertmanager=None)
 
-    assert parsed(joined.text)["rule_files"] == ["*.yml"]
+    assert parsed(joined.text)["rule_files"] == [pattern, *([] if takes else ["relevo_rules.yml"])]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "# one\r\nrule_files:\r\n  - a.yml\r\nscrape_configs:\r\n  - job_name: a\r\n\r\n# end",
+        "rule_files: []\r\nscrape_configs:\n  - job_name: a\r\n",
+        "# one\nscrape_configs:\n- job_name: a\n\n\n",
+    ],
+    ids=["windows", "both", "blank lines"],
+)
+def test_the_ends_of_their_lines_stay_as_well(text: str) -> None:
+    joined = join_prometheus(text, "p.yml", JOIN, alertmanager="http://am:9093").text
+
+    rest = iter(joined.split("\n"))
+    for line in text.replace("rule_files: []", "rule_files:").removesuffix("\n").split("\n"):
+        assert any(line in (one, one.removesuffix("\r")) for one in rest), (line, joined)
+    if "\n" not in text.replace("\r\n", ""):
+        assert "\n" not in joined.replace("\r\n", "")
 
 
 def test_alerts_are_sent_somewhere_where_they_were_not() -> None:
-    joined = join_prometheus("scrape_configs: []\n", "p.yml", JOIN, alertmanager="am:9093")
+    joined = join_prometheus("scrape_configs: []\n", "p.yml", JOIN, alertmanager="http://am:9093")
 
     (one,) = parsed(joined.text)["alerting"]["alertmanagers"]
     assert one == {"static_configs": [{"targets": ["am:9093"]}]}
+
+
+def test_alerts_are_sent_by_the_way_that_was_given() -> None:
+    url = "https://am.example/alerts/"
+    joined = join_prometheus("scrape_configs: []\n", "p.yml", JOIN, alertmanager=url)
+
+    (one,) = parsed(joined.text)["alerting"]["alertmanagers"]
+    assert one == {
+        "static_configs": [{"targets": ["am.example"]}],
+        "scheme": "https",
+        "path_prefix": "/alerts",
+    }
+
+
+def test_no_password_is_written_into_their_file() -> None:
+    url = "http://me:secret@am:9093"
+    with pytest.raises(BadConfiguration, match="by hand") as refused:
+        join_prometheus("scrape_configs: []\n", "p.yml", JOIN, alertmanager=url)
+    assert "secret" not in str(refused.value)
 
 
 def test_with_cadvisor_no_second_source_is_added() -> None:
@@ -157,6 +211,124 @@ def test_alertmanagers_own_program_follows_the_same_way(text: str, tmp_path: Pat
                 check=True,
             )
             assert said.stdout.strip().split(",") == told(one, **labels)
+
+
+@pytest.mark.parametrize("text", ALERTMANAGER.values(), ids=ALERTMANAGER)
+def test_with_lines_as_windows_ends_them_it_is_the_same(text: str) -> None:
+    whole = (text + HEAD).replace("\n", "\r\n")
+
+    joined = join_alertmanager(whole, "a.yml", JOIN).text
+
+    assert joined == join_alertmanager(text + HEAD, "a.yml", JOIN).text.replace("\n", "\r\n")
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "'team #ops'",
+        "'a: b'",
+        '"a\\"b"',
+        "'0x1A'",
+        "0x1A",
+        "1.0",
+        "yes",
+        "'null'",
+        "'été ☃'",
+        "- a",
+    ],
+)
+def test_the_receiver_of_the_top_route_stays_who_it_is(name: str, tmp_path: Path) -> None:
+    """By Alertmanager's own program: one that is called `team` is not told what `team #ops` is."""
+    text = (
+        f"route:\n  receiver: {name}\n  routes:\n  - match: {{service: db}}\n    receiver: team\n"
+        f"receivers:\n- name: team\n- name: {name}\n"
+    )
+    if name == "- a":  # no text at all
+        with pytest.raises(BadConfiguration):
+            join_alertmanager(text, "a.yml", JOIN)
+        return
+    said = []
+    for number, one in enumerate((text, join_alertmanager(text, "a.yml", JOIN).text)):
+        file = tmp_path / f"{number}.yml"
+        file.write_text(one, encoding="utf-8")
+        told_by = subprocess.run(
+            [require("amtool"), "config", "routes", "test", f"--config.file={file}", "a=b"],
+            capture_output=True,
+            text=True,
+            timeout=30,
+            check=True,
+        )
+        said.append(told_by.stdout)
+    assert said[0] == said[1]
+
+
+@pytest.mark.parametrize("name", ["null", "Yes", "a: b", "relevo #2"])
+def test_relevos_own_receiver_may_have_any_name(name: str, tmp_path: Path) -> None:
+    join = Join(relevo="relevo:5000", collector=None, receiver=name)
+    joined = join_alertmanager(ALERTMANAGER["children"] + HEAD, "a.yml", join).text
+    file = tmp_path / "a.yml"
+    file.write_text(joined, encoding="utf-8")
+
+    said = subprocess.run(
+        [require("amtool"), "config", "routes", "test", f"--config.file={file}"]
+        + [f"{label}={value}" for label, value in CRITICAL.items()],
+        capture_output=True,
+        text=True,
+        timeout=30,
+        check=True,
+    )
+    assert said.stdout.strip() == f"{name},team"
+
+
+def test_what_would_tell_other_people_is_refused() -> None:
+    """The promise is tried, not only made: here a joined file from which somebody is missing."""
+    before = ALERTMANAGER["children"] + HEAD
+    after = join_alertmanager(before, "a.yml", JOIN).text
+    find = partial(difference, receiver="relevo", matchers=JOIN.matchers)
+    assert find(before, after, firing=()) is None
+
+    without_last = re.sub(r" *# Added[^\n]*nobody else[^\n]*\n *- receiver: team\n", "", after)
+    assert without_last != after
+    found = find(before, without_last, firing=())
+    assert found is not None
+    assert "is for 'team' and would be for 'relevo'" in found
+
+    elsewhere = after.replace("receiver: db", "receiver: team")
+    assert "is for 'db'" in str(find(before, elsewhere, firing=()))
+    # What no example thinks of, one that fires may show.
+    odd = "route:\n  receiver: team\n  routes:\n  - match_re: {x: '[a-c]{3}'}\n    receiver: db\n"
+    other = odd.replace("[a-c]", "[a-b]")
+    fires = [{"alertname": "A", "x": "abc"}]
+    assert find(odd + HEAD, other + HEAD, firing=()) is None
+    assert find(odd + HEAD, other + HEAD, firing=fires) is not None
+
+
+def test_routes_that_cannot_be_read_are_not_joined() -> None:
+    text = (
+        "route:\n  receiver: team\n  routes:\n  - matchers: ['a=~\"(\"']\n    receiver: db\n" + HEAD
+    )
+    with pytest.raises(BadConfiguration, match="by hand"):
+        join_alertmanager(text, "a.yml", JOIN)
+
+
+@pytest.mark.parametrize(
+    ("text", "labels", "anew"),
+    [
+        pytest.param("children", {"service": "db"}, 0, id="theirs stay where they are"),
+        pytest.param("children", {"service": "web"}, 1, id="the top's get a child"),
+        pytest.param("a child that continues", {"service": "dx"}, 1, id="all move"),
+        pytest.param("a last child that takes all", {"service": "web"}, 0, id="it had one"),
+    ],
+)
+def test_how_many_are_notified_anew_is_known(text: str, labels: dict[str, str], anew: int) -> None:
+    """A group's key is made of the routes on the way to it."""
+    firing = [{"alertname": "A", **labels}]
+    loud = HEAD.replace(
+        "\n- name: db", "\n  webhook_configs: []\n- name: db\n  webhook_configs: []"
+    )
+    assert join_alertmanager(ALERTMANAGER[text] + loud, "a", JOIN, firing=firing).anew == anew
+    # A receiver that is nothing but a name tells nobody.
+    assert join_alertmanager(ALERTMANAGER[text] + HEAD, "a", JOIN, firing=firing).anew == 0
 
 
 def test_matchers_are_written_as_they_were_given() -> None:

@@ -1,5 +1,8 @@
 """Which process on this machine is the one that listens on a port, by what the kernel says."""
 
+import socket
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -13,8 +16,37 @@ def proc(tmp_path: Path) -> Path:
     return tmp_path / "proc"
 
 
-def _process(proc: Path, pid: str, words: list[str], *, net: str = "1", mnt: str = "1") -> Path:
+_TABLE = (
+    "  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  inode\n"
+)
+
+
+def _process(
+    proc: Path,
+    pid: str,
+    words: list[str],
+    *,
+    net: str = "1",
+    mnt: str = "1",
+    root: str = "/",
+    listens: int | None = None,
+) -> Path:
+    """A process as the kernel tells of it; of the network, each sees the same sockets."""
     entry = proc / pid
+    table = proc.parent / f"sockets-{net}"
+    if not table.exists():
+        table.write_text(_TABLE)
+    if listens is not None:
+        with table.open("a") as file:
+            row = "00000000:0000 0A 00000000:00000000 00:00000000 00000000  0 0"
+            file.write(f"   0: 0100007F:{listens:04X} {row} 77{pid} 1 0 100 0 0 10 0\n")
+    (entry / "net").mkdir(parents=True)
+    (entry / "net/tcp").symlink_to(table)
+    (entry / "fd").mkdir()
+    (entry / "fd/0").symlink_to("/dev/null")
+    if listens is not None:
+        (entry / "fd/6").symlink_to(f"socket:[77{pid}]")
+    (entry / "root").symlink_to(root)
     (entry / "ns").mkdir(parents=True)
     (entry / "cmdline").write_bytes("".join(f"{word}\0" for word in words).encode())
     (entry / "ns/net").symlink_to(f"net:[{net}]")
@@ -36,7 +68,7 @@ def _process(proc: Path, pid: str, words: list[str], *, net: str = "1", mnt: str
     ],
 )
 def test_it_is_found_with_its_file(proc: Path, words: list[str], port: int) -> None:
-    home = _process(proc, "7", words)
+    home = _process(proc, "7", words, listens=port)
     _process(proc, "8", ["prometheus-node-exporter", f"--web.listen-address=:{port}"])
 
     found = find_listening("prometheus", port, proc=proc)
@@ -48,8 +80,70 @@ def test_it_is_found_with_its_file(proc: Path, words: list[str], port: int) -> N
     assert find_listening("alertmanager", port, proc=proc) is None
 
 
+def test_one_that_only_says_so_is_not_believed(proc: Path) -> None:
+    """Any user may start something that is called so, and name any file."""
+    _process(proc, "6", ["prometheus", "--config.file=/etc/shadow"])
+    _process(proc, "7", ["nginx"], listens=9090)
+    assert find_listening("prometheus", 9090, proc=proc) is None
+
+    home = _process(proc, "8", ["prometheus"], listens=9090)
+    found = find_listening("prometheus", 9090, proc=proc)
+    assert found is not None
+    assert (found.pid, found.config_file) == (8, home / "prometheus.yml")
+
+
+def test_the_files_of_one_with_another_root_are_not_ours(proc: Path) -> None:
+    _process(proc, "7", ["prometheus"], listens=9090, root="/srv/jail")
+
+    found = find_listening("prometheus", 9090, proc=proc)
+
+    assert found is not None
+    assert found.config_file is None
+
+
+def test_the_file_of_one_in_another_network_is_not_believed(proc: Path) -> None:
+    """Anybody can have a network of his own, and listen there."""
+    _process(proc, "7", ["prometheus"], net="2", listens=9090)
+
+    found = find_listening("prometheus", 9090, proc=proc)
+
+    assert found is not None
+    assert found.config_file is None
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="of Linux")
+def test_a_real_process_is_found_by_its_socket(tmp_path: Path) -> None:
+    (tmp_path / "prometheus.yml").touch()
+    with socket.socket() as listening:
+        listening.bind(("127.0.0.1", 0))
+        listening.listen()
+        port = listening.getsockname()[1]
+        argv = ["prometheus", "30", f"--web.listen-address=:{port}"]
+        # Called so, and told so: the second one has the socket as well.
+        words = [sys.executable, "-c", "import sys; sys.stdin.read()", *argv[1:]]
+        started = [
+            subprocess.Popen(
+                ["prometheus", *words[1:]],
+                executable=sys.executable,
+                stdin=subprocess.PIPE,
+                pass_fds=fds,
+                cwd=tmp_path,
+            )
+            for fds in ((), (listening.fileno(),))
+        ]
+        try:
+            found = find_listening("prometheus", port)
+            assert found is not None
+            assert found.pid == started[1].pid
+            assert found.config_file == tmp_path / "prometheus.yml"
+            assert found.shares_network
+        finally:
+            for one in started:
+                one.communicate()
+
+
 def test_of_two_none_is_chosen(proc: Path) -> None:
-    _process(proc, "7", ["prometheus"])
+    _process(proc, "7", ["prometheus"], listens=9090)
     _process(proc, "8", ["prometheus"], net="2")
 
     assert find_listening("prometheus", 9090, proc=proc) is None

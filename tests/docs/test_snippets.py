@@ -11,6 +11,7 @@ import promql_parser
 import pytest
 from ruamel.yaml import YAML
 
+from app.adapters.alertmanager_routes import ways
 from tests.deploy.places import ROOT
 from tests.docs.pages import Snippet, blocks
 from tests.parts import require
@@ -70,6 +71,33 @@ def _whole(part: dict[str, Any]) -> dict[str, Any]:
     named = [one["name"] for one in part.get("receivers", ())]
     more = [{"name": name} for name in sorted(used - set(named))]
     return {"route": route, "receivers": [*part.get("receivers", ()), *more]}
+
+
+@pytest.mark.parametrize("page", ["docs/connect.md", "docs/high-availability.md"])
+def test_routes_lead_to_relevo_with_its_token_and_to_people(page: str) -> None:
+    """amtool takes a receiver without a token, and a route that tells no person, as well."""
+    parts = [
+        YAML(typ="safe", pure=True).load(one.text) for one in documents() if str(one.page) == page
+    ]
+    (routed,) = (part for part in parts if {"route", "receivers"} <= part.keys())
+    labels = {"severity": "critical", "engine": "host1", "name": "web"}
+
+    def reached(alertname: str) -> list[str]:
+        found = ways(routed["route"], {"alertname": alertname, **labels})
+        return [one.receiver for one in found]
+
+    assert reached("ContainerHighCPU") == ["relevo", "team"]
+    assert reached("RelevoEscalated") == ["team"]
+    assert reached("RelevoWatchdog") == ["relevo-nobody"]
+    hooks = [hook for one in routed["receivers"] for hook in one.get("webhook_configs", ())]
+    assert hooks
+    for hook in hooks:
+        assert hook["http_config"]["authorization"]["credentials_file"] == "relevo_token_ingest"
+        assert hook["send_resolved"] is True
+    jobs = [job for part in parts for job in part.get("scrape_configs", ())]
+    for job in jobs:
+        assert job["authorization"]["credentials_file"] == "relevo_token_read"
+    assert bool(jobs) is (page == "docs/high-availability.md")
 
 
 def test_queries_are_queries_and_json_is_json() -> None:
