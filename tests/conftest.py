@@ -9,9 +9,9 @@ from xdist.scheduler import LoadFileScheduling  # type: ignore[import-untyped]
 # that nobody closes: an error in whichever test finds it. Once set, it makes none.
 asyncio.set_event_loop(None)
 
-#: What measures time, or runs the real chain twenty times as fast: one after the other, and last,
-#: when nothing else is under way.
-_ALONE = ("tests/stack/", "tests/test_bench.py")
+#: What measures time, waits for an engine that is quiet, or runs the real chain twenty times as
+#: fast: one after the other, and last, when nothing else is under way.
+_ALONE = ("tests/stack/", "tests/test_bench.py", "tests/adapters/engine/test_events_real.py")
 
 
 class _Files(LoadFileScheduling):  # type: ignore[misc]

@@ -323,7 +323,7 @@ async def test_adopts_the_half_made_clone_of_the_same_attempt(
     lab.connect(back, source_id, "--alias", "api")
     half_made = lab.create(
         *("--network", front, "--network-alias", "web"),
-        *("-l", f"relevo.clone-of={lab.name('web')}", "-l", "relevo.attempt=01J"),
+        *("-l", f"relevo.clone-of={lab.name('web')}", "-l", f"relevo.attempt={ATTEMPT}"),
         name="web_new",
     )
 
