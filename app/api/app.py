@@ -21,7 +21,7 @@ from app.api.deps import Parts
 from app.api.document import Documented
 from app.api.hosts import Names, OwnNamesOnly
 from app.api.sessions import Sessions
-from app.api.slowing import Slowing
+from app.api.slowing import API_COST, LOGIN_COST, Slowing
 
 _DESCRIPTION = """
 Relevo heals containers on Docker hosts: it takes Alertmanager's notice, waits, restarts the
@@ -71,8 +71,9 @@ def create_app(parts: Parts, *pages: APIRouter) -> Documented:
     app.state.locks = WeakValueDictionary()
     # Of people's browsers; the API itself is opened by tokens, and its events by either.
     app.state.sessions = Sessions(parts.tokens, parts.clock, lambda: parts.desk.replies())
-    # Wrong tokens, wherever they are shown.
-    app.state.slowing = Slowing()
+    # Wrong tokens; apart from each other, so that machines do not wait for people.
+    app.state.slowing = Slowing(at_most=API_COST)
+    app.state.login_slowing = Slowing(at_most=LOGIN_COST)
     app.state.names = names = Names(parts.external_url)
     # Around all routes, so that none can be forgotten.
     app.add_middleware(OwnNamesOnly, parts=parts, names=names)

@@ -22,13 +22,11 @@ from app.controller.overview import Overview
 from app.controller.reload import Reloading
 from app.controller.samples import Samples
 from app.controller.telemetry import Telemetry
+from app.errors import NotAccepting
 from app.policies.spec import Rulebook
 from app.ports import Clock
 
 log: Final = structlog.get_logger("relevo.api")
-
-#: Seconds that a wrong token costs here: Prometheus and Alertmanager must still hear the answer.
-_LONGEST: Final = 1.0
 
 
 class Scope(StrEnum):
@@ -132,19 +130,34 @@ class Require:
         """Let the call through, or refuse it."""
         if not parts.tokens.are_asked_for:
             return
-        if shown is None or not parts.tokens.is_known(shown.credentials):
-            self._refused(parts, request, 401)
-            if shown is not None:
-                slowing: Slowing = request.app.state.slowing
-                await slowing.wrong(address_of(request), at_most=_LONGEST)
-            raise HTTPException(
-                401,
-                "show a token: Authorization: Bearer <token> (RELEVO_TOKEN_* on the server)",
-                headers={"WWW-Authenticate": "Bearer"},
-            )
+        if shown is None:
+            raise self._unknown(parts, request)
+        slowing: Slowing = request.app.state.slowing
+        address, known = address_of(request), hash_of(shown.credentials)
+        # Alertmanager may share its address with anybody, such as behind a proxy.
+        if self.scope is Scope.INGEST and slowing.is_vouched(address, known):
+            return
+        if not await slowing.turn(address):
+            self._refused(parts, request, 503)
+            # Not 429: what was answered with that Alertmanager does not send again.
+            raise NotAccepting("too many wrong tokens come from this address: try again")
+        if not parts.tokens.is_known(shown.credentials):
+            unknown = self._unknown(parts, request)
+            await slowing.wrong(address)
+            raise unknown
         if not parts.tokens.open(self.scope, shown.credentials):
             self._refused(parts, request, 403)
             raise HTTPException(403, f"this token does not open the scope {self.scope}")
+        if parts.tokens.opened_by(known) == {Scope.INGEST}:
+            slowing.vouch(address, known)
+
+    def _unknown(self, parts: Parts, request: Request) -> HTTPException:
+        self._refused(parts, request, 401)
+        return HTTPException(
+            401,
+            "show a token: Authorization: Bearer <token> (RELEVO_TOKEN_* on the server)",
+            headers={"WWW-Authenticate": "Bearer"},
+        )
 
     def _refused(self, parts: Parts, request: Request, status: int) -> None:
         parts.telemetry.refused_requests.labels(scope=self.scope, status=status).inc()

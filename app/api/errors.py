@@ -38,8 +38,8 @@ _MEANS: Final[Mapping[int, str]] = {
     413: "The body is too large.",
     415: "The body is said to be something else than JSON.",
     422: "What was asked or sent is wrong: `detail` names the field, and what to do.",
-    503: "The store or the container engine does not answer, or nothing is taken on now: send it "
-    "again.",
+    503: "The store or the container engine does not answer, nothing is taken on now, or too many "
+    "wrong tokens come from your address: send it again.",
 }
 #: As RFC 9110 has them; Python's own differ from version to version.
 _TITLES: Final[Mapping[int, str]] = {413: "Content Too Large", 422: "Unprocessable Content"}

@@ -10,6 +10,7 @@ RELEVO_EXTERNAL_URL gives it.
 """
 
 import ipaddress
+import re
 from typing import Final
 from urllib.parse import urlsplit
 
@@ -33,9 +34,15 @@ _OF_MACHINES: Final = ("/metrics", _WEBHOOK)
 _MACHINE: Final = ("host.docker.internal", "host.containers.internal")
 _LOOPBACK: Final = ("localhost", "ip6-localhost")
 _NOT_OURS: Final = (
-    "this name is not known to be Relevo's: reach it by its address or as localhost, set "
-    "RELEVO_EXTERNAL_URL to the name that you use, or give it tokens (RELEVO_TOKEN_*)"
+    "asked by the name {}: it is not known to be Relevo's. Reach it by its address or as "
+    "localhost, set RELEVO_EXTERNAL_URL to the name that you use, or give it tokens "
+    "(RELEVO_TOKEN_*). A proxy in front must pass on the browser's name (nginx: proxy_set_header "
+    "Host $host)"
 )
+#: What is no part of a host's name, nor of an address with a port.
+_STRANGE: Final = re.compile(r"[^A-Za-z0-9_.:\[\]-]")
+#: A stream: shown to nobody, and each takes a place.
+_EVENTS: Final = "/api/v1/events"
 _FROM_ELSEWHERE: Final = "this did not come from a page of this Relevo"
 
 
@@ -107,12 +114,18 @@ class OwnNamesOnly:
             name = name_of(host)
             is_machine = "." not in name or name in _MACHINE
             if not is_machine or path not in _OF_MACHINES or origin is not None or site is not None:
-                return _NOT_OURS
+                return _NOT_OURS.format(_STRANGE.sub("?", host[:100]) or "none")
         # Where the browser says both, `null` may be a page of ours that says no more.
         if origin is not None and site != "same-origin" and not self._names.is_page(origin, host):
             return _FROM_ELSEWHERE
         # A link to us may be anywhere, such as in Slack; what it leads to is shown, not handed out.
-        is_followed = method in ("GET", "HEAD") and headers.get("sec-fetch-mode") == "navigate"
+        # Not in a frame of somebody's page, where nobody has followed anything.
+        is_followed = (
+            method in ("GET", "HEAD")
+            and path != _EVENTS
+            and headers.get("sec-fetch-mode") == "navigate"
+            and headers.get("sec-fetch-dest") == "document"
+        )
         if site in ("cross-site", "same-site") and not is_followed:
             return _FROM_ELSEWHERE
         return ""

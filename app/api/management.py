@@ -43,7 +43,7 @@ async def check_readiness(parts: PartsDep) -> JSONResponse:
     "/metrics",
     summary="Relevo's own metrics",
     response_class=PlainTextResponse,
-    responses=documented(401, 403),
+    responses=documented(401, 403, 503),
     dependencies=[needs(Scope.READ)],
 )
 async def read_metrics(parts: PartsDep) -> Response:
@@ -55,7 +55,7 @@ async def read_metrics(parts: PartsDep) -> Response:
 @router.post(
     "/-/reload",
     summary="Read the policy file again",
-    responses=documented(401, 403, 422),
+    responses=documented(401, 403, 422, 503),
     dependencies=[needs(Scope.ADMIN)],
 )
 @router.put("/-/reload", include_in_schema=False, dependencies=[needs(Scope.ADMIN)])

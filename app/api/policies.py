@@ -108,7 +108,7 @@ class SimulationOut(BaseModel):
     scenarios: list[TimelineOut]
 
 
-@router.get("", summary="Show the policies in force", responses=documented(401, 403))
+@router.get("", summary="Show the policies in force", responses=documented(401, 403, 503))
 async def list_policies(parts: PartsDep) -> PoliciesOut:
     """In the words of the policy file, every value written out."""
     book = parts.desk.rulebook()
@@ -122,7 +122,7 @@ async def list_policies(parts: PartsDep) -> PoliciesOut:
 @router.post(
     "/simulate",
     summary="Show what a policy would do, and when",
-    responses=documented(*BODY_FAULTS, 401, 403, 404),
+    responses=documented(*BODY_FAULTS, 401, 403, 404, 503),
     openapi_extra=body_of(SimulateIn),
 )
 async def simulate_policy(

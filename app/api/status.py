@@ -20,7 +20,7 @@ from app.api.schemas import (
 router = APIRouter(prefix="/api/v1", tags=["status"], dependencies=[needs(Scope.READ)])
 
 
-@router.get("/status", summary="Show what Relevo is doing", responses=documented(401, 403))
+@router.get("/status", summary="Show what Relevo is doing", responses=documented(401, 403, 503))
 async def show_status(parts: PartsDep) -> StatusOut:
     """At a glance. Answers also while the store or the engine is down, and says so."""
     status = await parts.overview.status()

@@ -112,7 +112,8 @@ class Telemetry:
         self.refused_requests = Counter(
             "relevo_refused_requests",
             "Requests without a right to what they asked; `login`: a wrong token on the page; "
-            "`name`: another page's, or by a name that is not Relevo's.",
+            "`name`: another page's, or by a name that is not Relevo's; 503, on the page 429: not "
+            "looked at, as too many wrong tokens come from that address.",
             ["scope", "status"],
             registry=self.registry,
         )
@@ -223,7 +224,7 @@ class Telemetry:
             self.outbox_delivered.labels(kind=kind)
             for reason in ("full", "refused", "stumbles"):
                 self.outbox_dropped.labels(kind=kind, reason=reason)
-        for status in ("401", "403"):
+        for status in ("401", "403", "503"):
             self.refused_requests.labels(scope="ingest", status=status)
         for result in ("firing", "over", "failed"):
             self.own_alerts.labels(result=result)

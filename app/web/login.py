@@ -5,13 +5,13 @@ from typing import Annotated, Final
 from urllib.parse import quote
 
 import structlog
-from fastapi import APIRouter, Depends, HTTPException, Request
+from fastapi import APIRouter, Depends, Request
 from fastapi.responses import RedirectResponse, Response
 
-from app.api.deps import PartsDep
+from app.api.deps import Parts, PartsDep
 from app.api.hosts import Names, is_loopback, name_of
 from app.api.sessions import LASTS, Sessions, cookie_name, shown_by
-from app.api.slowing import Slowing, address_of
+from app.api.slowing import LOGIN_COST, Slowing, address_of
 from app.web.guard import form, from_here, own_path
 from app.web.rendering import HEADERS, render
 from app.web.route import PageRoute
@@ -25,8 +25,7 @@ _BY_HTTPS: Final = (
     "No browser keeps a session that came by plain http here: log in at the https address of this "
     "Relevo (RELEVO_EXTERNAL_URL)."
 )
-#: Seconds that a wrong token costs at most.
-_LONGEST: Final = 8.0
+_TOO_MANY: Final = "Too many wrong tokens come from your address: try again in a moment."
 
 
 @router.get("/login")
@@ -56,19 +55,23 @@ async def login(
 ) -> Response:
     """Open a session."""
     sessions: Sessions = request.app.state.sessions
-    slowing: Slowing = request.app.state.slowing
+    slowing: Slowing = request.app.state.login_slowing
     asked = own_path(sent.get("next"))
     address = address_of(request)
     way = _way_of(request)
     if way is None:
         # It would be dropped without a word, and the way in would lead to the way in.
         return render(request, "login.html", status=403, asked=asked, again=None, wrong=_BY_HTTPS)
+    # Before it is compared: the right one among many is not told from the others.
+    if not await slowing.turn(address):
+        _refused(parts, slowing, address, 429)
+        page = render(request, "login.html", status=429, asked=asked, again=None, wrong=_TOO_MANY)
+        page.headers["Retry-After"] = str(round(LOGIN_COST))
+        return page
     cookie = sessions.open(sent.get("token", "").strip())
     if cookie is None:
-        log.warning("login refused", address=address)
-        parts.telemetry.refused_requests.labels(scope="login", status="403").inc()
-        if not await slowing.wrong(address, at_most=_LONGEST):
-            raise HTTPException(429, "too many wrong tokens at once: try again in a moment")
+        _refused(parts, slowing, address, 403)
+        await slowing.wrong(address)
         return render(request, "login.html", status=403, asked=asked, again=None, wrong=_WRONG)
     slowing.right(address)
     answer = RedirectResponse(_here(asked), status_code=303, headers=HEADERS)
@@ -82,6 +85,12 @@ async def login(
         samesite="strict",
     )
     return answer
+
+
+def _refused(parts: Parts, slowing: Slowing, address: str, status: int) -> None:
+    parts.telemetry.refused_requests.labels(scope="login", status=status).inc()
+    if slowing.is_logged("login", parts.clock.now()):
+        log.warning("login refused", address=address, status=status)
 
 
 @router.post("/logout", dependencies=[Depends(from_here)])

@@ -73,9 +73,9 @@ async def one_target(target: str, request: Request, parts: PartsDep, done: Done 
 @router.get("/targets/{target}/live")
 async def target_live(target: str, request: Request, parts: PartsDep) -> Response:
     """Show again what may have changed on its page."""
-    found = await _target(request, parts, target)
+    found = await _target(request, parts, target, is_open=True)
     if isinstance(found, Response):
-        return _anew(404)  # no target any more, or another one: the page itself says so
+        return _anew(404)  # the name leads to another one now: so does the page
     return render(request, "live_target.html", **found)
 
 
@@ -133,7 +133,14 @@ def _is_seen(fleet: Fleet) -> bool:
     return fleet.status.engine is not None
 
 
-async def _target(request: Request, parts: Parts, asked: str) -> dict[str, Any] | Response:
+async def _target(
+    request: Request, parts: Parts, asked: str, *, is_open: bool = False
+) -> dict[str, Any] | Response:
+    """
+    Find what the page of a target shows.
+
+    :param is_open: somebody looks at it: one that is away for a moment (a deploy) is not lost
+    """
     desk, links = parts.desk, request.state.links
     with suppress(EngineUnavailable):  # what is remembered can be shown without an engine
         await desk.engine_seen()
@@ -154,16 +161,18 @@ async def _target(request: Request, parts: Parts, asked: str) -> dict[str, Any] 
     if line is None and not stories:
         if fleet.status.store_trouble or fleet.status.engine_trouble:
             raise HTTPException(503, "nothing is known of it while store or engine are away")
-        return _nowhere(request, fleet, name, not_ours)
+        if not is_open:
+            return _nowhere(request, fleet, name, not_ours)
     row: Row | None = None
     if line is not None:
         (row,) = rows(fleet, desk.rulebook(), prefix=links.label_prefix)
-    container = line.container if line is not None else (stories or ())[0].container
-    engine = name.partition(":")[0]
+    engine, _, slot = name.partition(":")
+    past = stories[0].container if stories else slot
+    container = line.container if line is not None else past
     view = line.view if line is not None else None
     return {
         "target": name,
-        "slot": name.partition(":")[2] or name,
+        "slot": slot or name,
         "head": masthead(await parts.board.fleet()),
         "row": row,
         "gone": None if line is not None else gone(not_ours, fleet.status),
@@ -200,7 +209,7 @@ def _nowhere(request: Request, fleet: Fleet, name: str, found: NotOurs | None) -
     links: Links = request.state.links
     told = not_looked_after(name, found, fleet.status, prefix=links.label_prefix)
     values = {"title": told.title, "said": told.said, "do": told.do}
-    return render(request, "fault.html", status=404, **values)
+    return render(request, "fault.html", status=404, may_pass=True, **values)
 
 
 async def _story(request: Request, parts: Parts, remediation_id: str) -> dict[str, Any]:

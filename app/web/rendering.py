@@ -36,6 +36,8 @@ HEADERS: Final = {
 #: What changes by itself, such as failures that leave the window, is no change for the stream of
 #: events: this often a page that somebody looks at is drawn anew.
 ANEW: Final = timedelta(minutes=1)
+#: A page that could not be shown looks this often whether it can be now.
+LOOK: Final = timedelta(seconds=10)
 #: A stream that has said nothing for so many pings is lost, whatever the browser believes.
 _PINGS_MISSED: Final = 2.6
 #: Smaller ones are one packet anyway.
@@ -150,6 +152,7 @@ def render(request: Request, template: str, *, status: int = 200, **values: Any)
         "now": parts.clock.now(),
         "patience_ms": round(events.PING / timedelta(milliseconds=1) * _PINGS_MISSED),
         "anew_ms": round(ANEW / timedelta(milliseconds=1)),
+        "look_ms": round(LOOK / timedelta(milliseconds=1)),
         **values,
     }
     text = _TEMPLATES.get_template(template).render(values)

@@ -60,6 +60,8 @@ def _fault(request: Request, exc: Exception) -> Response:
         request,
         "fault.html",
         status=status,
+        # What is not there, or away, may come: but an order is not sent again for that.
+        may_pass=status in (404, 503) and request.method in ("GET", "HEAD"),
         title=HTTPStatus(status).phrase,
         said=said,
         do=do,

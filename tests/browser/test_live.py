@@ -2,11 +2,13 @@
 
 import asyncio
 import re
+from contextlib import ExitStack
 from datetime import timedelta
 
 import pytest
-from playwright.async_api import Browser, Route, expect
+from playwright.async_api import Browser, Request, Route, expect
 
+from app.controller.feed import MOST_LISTENERS
 from app.domain.control import Halt
 from tests.browser.forgetful import Forgetful
 from tests.browser.ordering import row
@@ -170,6 +172,81 @@ async def test_a_stream_that_is_silent_is_not_believed(
 
         await expect(status).to_have_text("Live", timeout=60_000)
         await expect(row(page, "shop-proxy-1")).to_contain_text("meanwhile", timeout=60_000)
+
+
+async def test_a_container_that_is_made_anew_keeps_its_page(chromium: Browser, own: Served) -> None:
+    engine = own.shown.engine
+    async with looking(chromium, own) as page:
+        await page.goto("/targets/host1:office-auth-1")
+        await settled(page)
+        await page.evaluate("window.sameDocument = true")
+        one = engine.named("office-auth-1")
+        del engine.inside[one.id]
+        gone = page.get_by_text("There is no such container now")
+        await expect(gone).to_be_visible()
+
+        engine.run(one)
+        await expect(gone).to_have_count(0)
+        assert await page.evaluate("window.sameDocument") is True
+
+
+async def test_who_comes_while_it_is_made_anew_sees_it_come(
+    chromium: Browser, own: Served, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("app.web.rendering.LOOK", timedelta(seconds=1))
+    engine = own.shown.engine
+    one = engine.named("office-auth-1")
+    del engine.inside[one.id]
+    async with looking(chromium, own, excused=AWAY) as page:
+        async with asyncio.timeout(10):  # what was listed just before is believed for a moment
+            while (await page.request.get("/targets/host1:office-auth-1")).status != 404:
+                pass
+        await page.goto("/targets/host1:office-auth-1")
+        nobody = page.get_by_text("No container of that name is there")
+        await expect(nobody).to_be_visible()
+        # Nothing else to read: it is not loaded anew for that, nor while nobody answers.
+        await page.evaluate("window.sameDocument = true")
+        for _ in range(2):
+            async with page.expect_response("**/targets/host1:office-auth-1"):
+                pass
+        await own.stop()
+        async with page.expect_event("requestfailed"):
+            pass
+        assert await page.evaluate("window.sameDocument") is True
+        await own.start()
+
+        engine.run(one)
+        await expect(page.get_by_role("heading", name="office-auth-1")).to_be_visible()
+        await settled(page)
+
+
+async def test_without_a_place_among_those_who_follow_the_page_says_how_old_it_is(
+    chromium: Browser, own: Served
+) -> None:
+    feed = own.shown.house.controller.feed
+    async with looking(chromium, own, excused=AWAY) as page:
+        asked = 0
+
+        def count(request: Request) -> None:
+            nonlocal asked
+            asked += request.url.endswith("/api/v1/events")
+
+        page.on("request", count)
+        with ExitStack() as places:
+            for _ in range(MOST_LISTENERS):
+                places.enter_context(feed.listening())
+            await page.goto("/")
+            link = page.locator("#link")
+            await expect(link).to_have_text(re.compile(r"Not live: this page is of [\d:]+ UTC, "))
+            await expect(link).to_have_class(re.compile("lost"))
+            # It was read anew, and again when a place is asked for: after 5 s, then after 10 s.
+            first = await link.inner_text()
+            await expect(link).not_to_have_text(first, timeout=8_000)
+            assert asked == 2
+            await expect(link).to_contain_text("Not live")
+
+        await expect(link).to_have_text("Live", timeout=15_000)
+        assert asked == 3
 
 
 @pytest.mark.parametrize(

@@ -158,7 +158,7 @@ def test_the_end_of_what_relevo_does_not_look_after_is_told(chain: Chain) -> Non
     chain.post(alone)
     chain.slack.wait(lambda taken: taken)
     (cpu,) = chain.words("97%")
-    assert "Relevo does not look after it: nothing is done." in cpu["text"]
+    assert "It has not opted in with Relevo." in cpu["text"]
     assert "Relevo has said nothing" not in cpu["text"]
     # Relevo hears of it all the same: the word may be wrong.
     chain.relevo.wait(lambda taken: taken)

@@ -1,5 +1,6 @@
 """Has each operation answer each error that the document says it can."""
 
+import asyncio
 from dataclasses import replace
 from typing import Any, Final
 
@@ -13,6 +14,14 @@ from tests.reference.scene import HALT, NAME, NOTICE, QUESTION, TARGET, WHY, Rec
 _JSON: Final = {"Content-Type": "application/json"}
 #: Ask the engine; all others can do without it, and not without the store.
 _OF_THE_ENGINE: Final = ("restart_target", "scale_out_target", "scale_in_target", "check_readiness")
+#: Can do without both: what is shown there is not looked at while too many guess.
+_OF_NEITHER: Final = (
+    "list_policies",
+    "simulate_policy",
+    "show_status",
+    "read_metrics",
+    "reload_policies",
+)
 _HALTS: Final = ("hold_target", "pause")
 
 
@@ -105,5 +114,20 @@ async def _down(at: Scene, name: str) -> None:
     elif name in _OF_THE_ENGINE:
         at.house.engine.down = True
         await pass_time(seconds=5)  # one look serves a moment
+    elif name in _OF_NEITHER:
+        await _crowd(at)
     else:
         at.store_is_down = True
+
+
+async def _crowd(at: Scene) -> None:
+    """Have somebody at the same address guess, many tokens at once."""
+
+    async def guess(number: int) -> None:
+        shown = {"Authorization": f"Bearer guess-{number}"}
+        await at.http.get("/api/v1/status", headers=shown)
+
+    for number in range(20):
+        task = asyncio.create_task(guess(number))
+        at.until_end.callback(task.cancel)
+    await pass_time(seconds=0.1)

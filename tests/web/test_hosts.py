@@ -5,11 +5,13 @@ from collections.abc import Iterable, Iterator
 
 import httpx
 import pytest
+from fastapi import Request
 from starlette.routing import Route
 from structlog.testing import capture_logs
 
 from app.api.deps import Scope
 from app.api.hosts import Names, name_of
+from app.api.slowing import address_of
 from app.web import docs
 from app.web.links import Links
 from app.web.site import site
@@ -87,8 +89,38 @@ async def test_it_says_what_to_do(house: House, path: str) -> None:
         answer = await http.post(path, headers=REBOUND)
 
     assert answer.headers["content-type"] == "application/problem+json"
-    assert "RELEVO_EXTERNAL_URL" in answer.json()["detail"]
-    assert "elsewhere" not in answer.text
+    said = answer.json()["detail"]
+    assert "RELEVO_EXTERNAL_URL" in said
+    # A proxy may say another name than the browser: then only the name itself leads on.
+    assert "elsewhere.example:5000" in said
+    assert "proxy_set_header Host $host" in said
+
+
+@pytest.mark.parametrize(
+    ("host", "said"),
+    [
+        ("relevo", "relevo"),
+        ("a" * 400, "a" * 100),
+        ('<b>"\u202e\\x', "?b??????x"),
+        ("", "none"),
+    ],
+)
+async def test_the_name_that_is_refused_is_said_and_harmless(
+    house: House, host: str, said: str
+) -> None:
+    async with browser(house) as http:
+        answer = await http.get("/", headers={b"Host": host.encode()})
+
+    assert answer.headers["content-type"] == "application/problem+json"
+    assert f"asked by the name {said}:" in answer.json()["detail"]
+
+
+async def test_behind_a_proxy_that_says_the_browsers_name(house: House) -> None:
+    async with browser(house, external_url="https://relevo.example") as http:
+        upstream = await http.get("/", headers={"Host": "relevo"})
+        passed_on = await http.get("/", headers={"Host": "relevo.example"})
+
+    assert (upstream.status_code, passed_on.status_code) == (403, 200)
 
 
 @pytest.mark.parametrize(
@@ -141,10 +173,31 @@ async def test_such_a_name_can_be_given(house: House) -> None:
 
 
 async def test_a_link_from_elsewhere_shows_a_page_and_does_nothing(house: House) -> None:
-    followed = {"Sec-Fetch-Site": "cross-site", "Sec-Fetch-Mode": "navigate"}
+    followed = {
+        "Sec-Fetch-Site": "cross-site",
+        "Sec-Fetch-Mode": "navigate",
+        "Sec-Fetch-Dest": "document",
+    }
     async with browser(house) as http:
         assert (await http.get("/targets/web", headers=followed)).status_code == 200
         assert (await http.post("/-/reload", headers=followed)).status_code == 403
+
+
+@pytest.mark.parametrize("into", ["iframe", "frame", "object", "embed", "document", None])
+@pytest.mark.parametrize("host", [BASE.removeprefix("http://"), "a63.localhost:5000"])
+async def test_a_foreign_page_takes_no_place_of_those_who_follow(
+    house: House, into: str | None, host: str
+) -> None:
+    """Frames of names that all lead here: 64 of them would leave no place for anybody."""
+    framed = {"Host": host, "Sec-Fetch-Site": "cross-site", "Sec-Fetch-Mode": "navigate"}
+    if into is not None:
+        framed["Sec-Fetch-Dest"] = into
+    async with browser(house) as http, asyncio.timeout(10):
+        answer = await http.get("/api/v1/events", headers=framed)
+        page = await http.get("/", headers=framed)
+
+    assert answer.status_code == 403
+    assert page.status_code == (200 if into == "document" else 403)
 
 
 async def test_where_tokens_ask_any_name_will_do(house: House) -> None:
@@ -215,6 +268,70 @@ async def test_wrong_tokens_are_slowed_and_right_ones_never(house: House) -> Non
     assert took == pytest.approx([0.25, 0.5, 1.0, 1.0, 0, 0, 0], abs=0.05)
 
 
+@pytest.mark.looptime
+async def test_forty_wrong_tokens_at_once_are_compared_one_after_the_other(house: House) -> None:
+    async with browser(house, TOKENS) as http:
+        begin = house.clock.now()
+        tokens = [*(f"wrong-{number}" for number in range(20)), "admin"]
+        tokens += [f"wrong-{number}" for number in range(20, 39)]
+        answers = await asyncio.gather(*(status_by(http, token) for token in tokens))
+        took = (house.clock.now() - begin).total_seconds()
+
+        assert set(answers) == {401, 503}
+        assert answers.count(401) <= 2 + took  # the first two cost less
+        assert took < 10
+        assert await status_by(http, "admin") == 200
+
+
+@pytest.mark.looptime
+async def test_a_guesser_at_the_same_address_does_not_starve_who_knows_a_token(
+    house: House,
+) -> None:
+    """Behind one proxy, say. One who tries on and on makes others wait for a moment only."""
+    async with browser(house, TOKENS) as http:
+
+        async def guess() -> None:
+            while True:
+                await status_by(http, "wrong")
+
+        guessing = [asyncio.create_task(guess()) for _ in range(4)]
+        try:
+            await pass_time(seconds=20)
+            begin = house.clock.now()
+            assert await status_by(http, "read") == 200
+            # Prometheus waits for ten seconds.
+            assert (house.clock.now() - begin).total_seconds() < 6
+        finally:
+            for one in guessing:
+                one.cancel()
+            await asyncio.gather(*guessing, return_exceptions=True)
+
+
+@pytest.mark.looptime
+async def test_alertmanager_is_heard_through_any_number_of_guesses(house: House) -> None:
+    async with browser(house, TOKENS) as http:
+        assert await notice_by(http, "in") == 202
+        guessing = asyncio.gather(*(notice_by(http, f"wrong-{one}") for one in range(40)))
+        await pass_time(seconds=0.1)
+        begin = house.clock.now()
+        assert await notice_by(http, "in") == 202
+        assert (house.clock.now() - begin).total_seconds() < 0.1
+        # What opens more is not let past: it might be a guess.
+        assert await notice_by(http, "admin") == 503
+        # And Alertmanager sends again what was answered with 503.
+        assert set(await guessing) == {401, 503}
+
+
+async def status_by(http: httpx.AsyncClient, token: str) -> int:
+    shown = {"Authorization": f"Bearer {token}"}
+    return (await http.get("/api/v1/status", headers=shown)).status_code
+
+
+async def notice_by(http: httpx.AsyncClient, token: str) -> int:
+    shown = {"Authorization": f"Bearer {token}"}
+    return (await http.post(WEBHOOK, json=notification(alert()), headers=shown)).status_code
+
+
 @pytest.mark.parametrize(
     ("host", "name"),
     [
@@ -266,3 +383,18 @@ async def test_http_1_0_without_a_host_reads_health_only(house: House) -> None:
     ) as http:
         assert (await http.get("/-/healthy", headers={"Host": ""})).status_code == 200
         assert (await http.get("/api/v1/status", headers={"Host": ""})).status_code == 403
+
+
+@pytest.mark.parametrize(
+    ("client", "address"),
+    [
+        ("10.0.0.7", "10.0.0.7"),
+        ("::ffff:10.0.0.7", "10.0.0.7"),
+        ("2001:db8::1:2", "2001:db8::/64"),
+        ("fe80::1%eth0", "fe80::/64"),
+        ("unix", "unix"),
+    ],
+)
+def test_address_of(client: str, address: str) -> None:
+    request = Request({"type": "http", "headers": [], "client": (client, 1)})
+    assert address_of(request) == address

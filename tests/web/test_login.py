@@ -1,11 +1,13 @@
 """The way in, and the way out."""
 
+import asyncio
 from collections.abc import Iterable, Iterator
 from typing import Any
 
 import httpx
 import pytest
 from fastapi import Request
+from structlog.testing import capture_logs
 
 from app.api.deps import Scope, Tokens
 from app.api.sessions import COOKIE, LASTS, Sessions
@@ -175,6 +177,28 @@ async def test_guessing_is_slowed(house: House) -> None:
 
     assert took == pytest.approx([0.25, 0.5, 1.0, 2.0], abs=0.05)
     assert (house.clock.now() - begin).total_seconds() < 0.1
+
+
+async def test_forty_at_once_are_no_faster(house: House) -> None:
+    """Also the right one among them is not told from the others."""
+    with capture_logs() as lines:
+        async with browser(house, TOKENS) as http:
+            begin = house.clock.now()
+            tokens = [*(f"wrong-{number}" for number in range(20)), "read"]
+            tokens += [f"wrong-{number}" for number in range(20, 39)]
+            answers = await asyncio.gather(*(login(http, token) for token in tokens))
+            took = (house.clock.now() - begin).total_seconds()
+            assert "set-cookie" not in {name for one in answers for name in one.headers}
+            compared = [one.status_code for one in answers].count(403)
+            assert compared <= 1 + took / 0.25
+            assert [one.status_code for one in answers].count(429) == 40 - compared
+            assert all(one.headers["retry-after"] for one in answers if one.status_code == 429)
+
+            # Nobody is shut out for longer than his own address owes.
+            await pass_time(seconds=8)
+            assert (await login(http, "read")).status_code == 303
+
+    assert [line["event"] for line in lines].count("login refused") == 1
 
 
 @pytest.mark.parametrize("after", ["//elsewhere.example", "https://elsewhere.example", "\\\\x"])

@@ -252,11 +252,42 @@ async def test_of_one_that_has_opted_out_nobody_says_that_it_is_gone(
     assert "not looked after: web has not opted in" in page
 
 
-@pytest.mark.parametrize("path", ["/targets/host1:nobody/live", "/remediations/none/live"])
-async def test_a_page_about_what_is_gone_is_loaded_anew(http: httpx.AsyncClient, path: str) -> None:
-    answer = await http.get(path, headers={"HX-Request": "true"})
+async def test_a_page_about_a_story_that_is_gone_is_loaded_anew(http: httpx.AsyncClient) -> None:
+    answer = await http.get("/remediations/none/live", headers={"HX-Request": "true"})
 
     assert answer.headers["hx-refresh"] == "true"
+
+
+@pytest.mark.looptime
+async def test_a_healthy_container_that_is_away_for_a_moment_keeps_its_page(
+    house: House, http: httpx.AsyncClient
+) -> None:
+    """`docker rm` and `docker run`: nobody has to load the page anew to see it come back."""
+    path, asked = "/targets/host1:web/live", {"HX-Request": "true"}
+    one = house.engine.named("web")
+    house.engine.inside.clear()
+    await pass_time(seconds=5)
+    away = await http.get(path, headers=asked)
+    house.engine.run(one)
+    await pass_time(seconds=5)
+    back = await http.get(path, headers=asked)
+
+    assert (away.status_code, back.status_code) == (200, 200)
+    assert not {"hx-refresh"} & {*away.headers, *back.headers}
+    assert 'id="live" hx-swap-oob="true"' in away.text
+    assert "There is no such container now" in away.text
+    assert "There is no such container now" not in back.text
+
+
+async def test_who_opens_a_page_too_early_need_not_ask_again(http: httpx.AsyncClient) -> None:
+    """The page of what is not there looks again by itself; the answer to an order does not."""
+    assert 'data-look="10000"' in (await http.get("/targets/host1:nobody")).text
+    assert 'data-look="10000"' in (await http.get("/remediations/none")).text
+    for path in ("/", "/targets/host1:web", "/targets/host1:web/restart"):
+        assert "data-look" not in (await http.get(path)).text
+    refused = await http.post("/targets/host1:nobody/restart", data={"key": "k", "reason": "r"})
+    assert refused.status_code >= 400
+    assert "data-look" not in refused.text
 
 
 async def test_a_page_about_a_slot_that_is_another_now_is_loaded_anew(

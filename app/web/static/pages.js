@@ -92,7 +92,9 @@
   const say = () => {
     if (!link) return;
     let text = "Live";
-    if (lostAt !== null) text = `Connection lost at ${utc(lostAt)} UTC: this page is old, trying again`;
+    // Read anew since, as where too many follow already: not live, and no older than it says.
+    if (lostAt !== null && shownAt > lostAt) text = `Not live: this page is of ${utc(shownAt)} UTC, trying again`;
+    else if (lostAt !== null) text = `Connection lost at ${utc(lostAt)} UTC: this page is old, trying again`;
     else if (isOld) text = `This page is old, of ${utc(shownAt)} UTC: it cannot be read anew, trying again`;
     if (link.textContent === text) return;
     link.hidden = false;
@@ -186,6 +188,9 @@
   };
 
   let source = null;
+  // A stream that was refused is asked for again, less and less often: then there is no place.
+  let pause = 0; // in milliseconds
+  let coming = 0; // its timer
   // Of two clocks: one may stand while the machine sleeps, the other is set by somebody.
   const twice = () => [performance.now(), Date.now()];
   let heardAt = twice();
@@ -195,6 +200,8 @@
     say();
   };
   const listen = () => {
+    clearTimeout(coming);
+    coming = 0;
     source?.close();
     source = new EventSource(`${root}api/v1/events`);
     heardAt = twice();
@@ -204,6 +211,7 @@
     });
     hear("hello", () => {
       lostAt = null;
+      pause = 0;
       say();
       // What happened between the page and this moment is in neither.
       notBefore = 0;
@@ -218,11 +226,13 @@
       // Refused: not logged in any more (then this leads to the login), or Relevo is starting.
       source.close();
       want("all");
-      setTimeout(listen, 5000);
+      pause = Math.min(60000, pause ? 2 * pause : 5000);
+      coming = setTimeout(listen, pause);
     };
   };
   // After a sleep, or behind a proxy that forgot it, a stream is silent and the browser content.
   const doubt = () => {
+    if (coming) return; // there is none
     const silent = Math.max(...twice().map((at, clock) => at - heardAt[clock]));
     if (silent <= Number(body.dataset.patience)) return;
     lose();
@@ -237,6 +247,27 @@
     document.addEventListener("visibilitychange", look);
     addEventListener("pagehide", () => source.close());
     addEventListener("pageshow", (event) => event.persisted && location.reload());
+  }
+
+  // ------------------------------------------------------------ what could not be shown
+
+  // It may be there in a moment: a container that is made anew, a store that starts. Loaded anew
+  // only when there is something else to read; a browser's own error page would not look again.
+  const again = async () => {
+    if (document.visibilityState !== "visible") return;
+    try {
+      const signal = AbortSignal.timeout(10000);
+      const answer = await fetch(location.href, { cache: "no-store", signal });
+      const told = new DOMParser().parseFromString(await answer.text(), "text/html");
+      const main = told.querySelector("body[data-root] > #main");
+      if (main && main.textContent !== document.getElementById("main").textContent) location.reload();
+    } catch {
+      // No answer: the next look.
+    }
+  };
+  if (body.dataset.look) {
+    setInterval(again, Number(body.dataset.look));
+    document.addEventListener("visibilitychange", again);
   }
 
   // ------------------------------------------------------------ orders
