@@ -16,7 +16,7 @@ from app.adapters.monitoring import Sample
 from app.adapters.processes import Neighbour
 from app.cli import checks_prometheus, checks_relevo, doctor
 from app.cli.checks_alertmanager import receiver_checks
-from app.cli.connect_apply import is_older
+from app.cli.connect_apply import apply, is_older
 from app.cli.connect_env import addresses, matchers_of, reached_at, seen_by_others, settle, shown
 from app.cli.connect_files import Kit, Wish, write_kit
 from app.cli.connect_mark import is_unchanged, marked
@@ -182,10 +182,63 @@ def test_what_was_said_before_is_known_again(tmp_path: Path) -> None:
     assert matchers_of(tmp_path) == join.matchers
     assert reached_at(Address("0.0.0.0:5005"), told["relevo"]) == "relevo.lan:5005"
     assert reached_at(Address("10.0.0.1:5005"), told["relevo"]) == "10.0.0.1:5005"
-    assert reached_at(Address("0.0.0.0:5005"), None) == "0.0.0.0:5005"
 
 
 # ---------------------------------------------------------------- addresses
+
+
+@pytest.mark.parametrize(
+    ("listens", "before", "expected"),
+    [
+        ("0.0.0.0:5005", None, "127.0.0.1:5005"),
+        ("[::]:5005", None, "[::1]:5005"),
+        # Of a connect that did not know better.
+        ("0.0.0.0:5005", "0.0.0.0:5000", "127.0.0.1:5005"),
+        ("0.0.0.0:5005", "172.17.0.1:5000", "172.17.0.1:5005"),
+        ("127.0.0.1:5005", None, "127.0.0.1:5005"),
+    ],
+)
+def test_nobody_is_told_to_post_to_all_addresses(
+    listens: str, before: str | None, expected: str
+) -> None:
+    """In a container that is the container itself: Alertmanager would post to nobody."""
+    assert reached_at(Address(listens), before) == expected
+
+
+def test_who_listens_everywhere_goes_on_to(tmp_path: Path) -> None:
+    wide = {"RELEVO_LISTEN": "0.0.0.0:5000"}
+    kit = write_kit(tmp_path / "kit", FOUND, JOIN, Wish(wide=wide, environment=wide))
+
+    lines = kit.env.read_text(encoding="utf-8").splitlines()
+    assert {"RELEVO_LISTEN=0.0.0.0:5000", "RELEVO_URL=http://127.0.0.1:5000"} < {*lines}
+    assert "RELEVO_COLLECT_LISTEN=127.0.0.1:5001" in lines
+    for name in ("prometheus", "alertmanager"):
+        snippet = (kit.directory / f"{name}.snippet.yml").read_text(encoding="utf-8")
+        assert "0.0.0.0" not in snippet
+        assert "127.0.0.1:5000" in snippet
+
+
+@pytest.mark.parametrize(
+    ("who", "join", "says"),
+    [
+        ("prometheus", JOIN, "Prometheus .* where 127.0.0.1:5000 is not Relevo"),
+        ("alertmanager", JOIN, "Alertmanager .* where 127.0.0.1:5000 is not Relevo"),
+        ("alertmanager", replace(JOIN, relevo="0.0.0.0:5000"), "where 0.0.0.0:5000 is not Relevo"),
+        ("prometheus", replace(JOIN, relevo="172.17.0.1:5000"), "127.0.0.1:5001 is not its coll"),
+    ],
+)
+async def test_whoever_cannot_reach_relevo_is_not_joined(
+    tmp_path: Path, who: str, join: Join, says: str
+) -> None:
+    inside = replace(process(7, 7), shares_network=False)
+    is_first = who == "prometheus"
+    found = replace(
+        FOUND,
+        prometheus=inside if is_first else None,
+        alertmanager=None if is_first else inside,
+    )
+    with pytest.raises(BadConfiguration, match=says):
+        await apply(Kit(tmp_path), found, join, prometheus=None, alertmanager=None, anyway=False)
 
 
 @pytest.mark.parametrize(
@@ -260,6 +313,20 @@ def configuration(mode: int, uid: int = 0, gid: int = 0) -> os.stat_result:
             process(7, 8), configuration(0o640, 9, 50), 9, (-1, 50, 0o640), id="by the file's group"
         ),
         pytest.param(None, configuration(0o644), 0, (0, 0, 0o644), id="nobody knows"),
+        pytest.param(
+            replace(process(7, 8), is_proven=False),
+            configuration(0o640, 5, 6),
+            0,
+            (5, 6, 0o640),
+            id="who only says that it is he",
+        ),
+        pytest.param(
+            replace(process(0, 0), is_proven=False),
+            configuration(0o644),
+            0,
+            (0, 0, 0o644),
+            id="or is root, he says",
+        ),
         pytest.param(None, configuration(0o640, 5, 6), 0, (5, 6, 0o640), id="as the file has it"),
         pytest.param(None, configuration(0o600, 5, 6), 0, (5, 6, 0o600), id="its owner alone"),
         pytest.param(

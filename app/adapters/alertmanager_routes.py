@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, Final
 
 from ruamel.yaml import YAML
@@ -12,6 +13,8 @@ _MATCHER: Final = re.compile(
     r"""\s*(?P<name>[a-zA-Z_:][\w:]*|"[^"]+")\s*(?P<op>=~|!~|!=|=)\s*"""
     r"""(?P<value>"(?:\\.|[^"\\])*"|'[^']*'|[^,}"]*?)\s*(?:,|$)"""
 )
+#: Matchers and patterns that are read once only.
+_KNOWN: Final = 8192
 _ESCAPED: Final = re.compile(r'\\([\\"n])')
 
 
@@ -94,8 +97,13 @@ def conditions(route: Mapping[str, Any]) -> tuple[tuple[str, str, str], ...]:
     return (*equal, *alike, *(one for text in given for one in _matchers(str(text))))
 
 
-def _matchers(text: str) -> Iterator[tuple[str, str, str]]:
+@lru_cache(maxsize=_KNOWN)
+def _matchers(text: str) -> tuple[tuple[str, str, str], ...]:
     """Read ``a="b"``, ``a=b``, or several in braces."""
+    return tuple(_each_matcher(text))
+
+
+def _each_matcher(text: str) -> Iterator[tuple[str, str, str]]:
     rest = text.strip()
     if rest.startswith("{") and rest.endswith("}"):
         rest = rest[1:-1].strip()
@@ -119,6 +127,12 @@ def _holds(name: str, sign: str, value: str, labels: Mapping[str, str]) -> bool:
 
 def _fits(pattern: str, text: str) -> bool:
     try:
-        return re.fullmatch(f"(?:{pattern})", text) is not None
+        return _compiled(pattern).fullmatch(text) is not None
     except re.error as exc:
         raise UnreadableRoutes(f"the pattern {pattern!r} cannot be read: {exc}") from exc
+
+
+@lru_cache(maxsize=_KNOWN)
+def _compiled(pattern: str) -> re.Pattern[str]:
+    # Python itself remembers 512: with more routes it would read each anew for every alert.
+    return re.compile(f"(?:{pattern})")

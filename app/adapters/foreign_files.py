@@ -16,13 +16,16 @@ from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
 
-from app.errors import BadConfiguration
+from app.adapters.foreign_paths import COPY
 
 _NOFOLLOW: Final = os.O_NOFOLLOW | os.O_CLOEXEC
 _FRESH: Final = os.O_RDWR | os.O_CREAT | os.O_EXCL | _NOFOLLOW
 #: A mount point, no right to the directory or to its owner's name: not on a full disk.
 _NOT_REPLACED: Final = (errno.EBUSY, errno.EPERM, errno.EACCES, errno.EXDEV, errno.ENOTSUP)
-_MOST_LINKS: Final = 40
+#: Nor by file systems that know no second name.
+_NOT_LINKED: Final = (*_NOT_REPLACED, errno.EMLINK, errno.ENOSYS)
+#: What some file systems of networks, and in user space, say of a directory that is to be synced.
+_NOT_SYNCED: Final = (errno.EINVAL, errno.ENOTSUP, errno.ENOSYS)
 #: A configuration is some kB.
 _MOST_BYTES: Final = 16_000_000
 
@@ -86,12 +89,35 @@ class Folder:
                 os.fchown(file, uid, gid)
             os.fchmod(file, mode)
             os.fsync(file)
-            self._rename(beside, name)
+            self.rename(beside, name)
+
+    def link(self, name: str) -> str | None:
+        """
+        Give a file a second name that is free: it stays the same file, whatever gets the first.
+
+        None: that cannot be done here.
+        """
+        with self._reading(name) as file:
+            for copy in _copies(name):
+                at = {"src_dir_fd": self._fd, "dst_dir_fd": self._fd}
+                try:
+                    os.link(name, copy, **at, follow_symlinks=False)
+                except FileExistsError:
+                    continue
+                except OSError as exc:
+                    if exc.errno in _NOT_LINKED:
+                        return None
+                    raise
+                about = self.about(copy)
+                if about is not None and os.path.samestat(about, os.fstat(file)):
+                    return copy
+                self.remove(copy)
+                break
+        raise OSError(errno.ESTALE, "is another file than a moment ago", name)
 
     def copy(self, name: str) -> str:
         """Copy a file with its owner and rights to a name that is free; give that name."""
-        # The first copy is the most precious one: none is ever written over.
-        free = (f"{name}.before-relevo{'' if n == 1 else f'.{n}'}" for n in count(1))
+        free = _copies(name)
         with self._reading(name) as source:
             data = _content(source, name)
             while True:
@@ -111,7 +137,11 @@ class Folder:
                 before = os.fstat(source)
                 os.utime(file, ns=(before.st_atime_ns, before.st_mtime_ns))
                 os.fsync(file)
-                os.fsync(self._fd)
+                try:
+                    os.fsync(self._fd)
+                except OSError as exc:
+                    if exc.errno not in _NOT_SYNCED:
+                        raise
             except BaseException:
                 with suppress(OSError):
                     os.unlink(copy, dir_fd=self._fd)
@@ -119,6 +149,13 @@ class Folder:
             finally:
                 os.close(file)
         return copy
+
+    def replace(self, name: str, data: bytes) -> None:
+        """Put another file in its place, with its owner, rights and attributes."""
+        with self._reading(name) as source, self._fresh(name, data) as (file, beside):
+            _make_alike(source, file)
+            os.fsync(file)
+            self.rename(beside, name)
 
     def exchange(self, name: str, data: bytes) -> bool:
         """
@@ -128,33 +165,25 @@ class Folder:
             the same file, and else another one of that name
         """
         try:
-            with self._reading(name) as source, self._fresh(name, data) as (file, beside):
-                _make_alike(source, file)
-                os.fsync(file)
-                self._rename(beside, name)
+            self.replace(name, data)
         except OSError as exc:
-            if exc.errno not in _NOT_REPLACED:
+            if not is_irreplaceable(exc):
                 raise
-            self._write_over(name, data)
+            self.write_over(name, data)
             return True
         return False
-
-    def bring_back(self, name: str, copy: str, *, in_place: bool) -> None:
-        """Undo an exchange: the copy becomes the file again. It needs no room on the disk."""
-        if in_place:
-            self._write_over(name, self.read(copy))
-            os.unlink(copy, dir_fd=self._fd)
-        else:
-            self._rename(copy, name)
 
     def remove(self, name: str) -> None:
         """Remove a file, or a link, where there is one."""
         with suppress(FileNotFoundError):
             os.unlink(name, dir_fd=self._fd)
 
-    def _rename(self, one: str, other: str) -> None:
+    def rename(self, one: str, other: str) -> None:
+        """Give a file another name, and let go of the file that has it. It needs no room."""
         os.replace(one, other, src_dir_fd=self._fd, dst_dir_fd=self._fd)
-        os.fsync(self._fd)
+        # It is done, whatever becomes of this: who took it for undone would leave it behind.
+        with suppress(OSError):
+            os.fsync(self._fd)
 
     @contextmanager
     def _reading(self, name: str) -> Iterator[int]:
@@ -178,68 +207,35 @@ class Folder:
             with suppress(OSError):
                 os.unlink(beside, dir_fd=self._fd)
 
-    def _write_over(self, name: str, data: bytes) -> None:
+    def write_over(self, name: str, data: bytes) -> None:
+        """
+        Write another content into the same file.
+
+        Where that fails its old content is put back, if the disk lets us: on one that copies what
+        is written, or is failing, it may be neither afterwards.
+        """
         file = os.open(name, os.O_RDWR | os.O_NONBLOCK | _NOFOLLOW, dir_fd=self._fd)
         try:
             before = _content(file, name)
             try:
                 # All the room that it needs, before the first byte of theirs is written over.
                 os.posix_fallocate(file, 0, max(len(data), 1))
-                _write(file, data)
-                os.ftruncate(file, len(data))
-                os.fsync(file)
+                _fill(file, data)
             except BaseException:
-                # These blocks are still the file's own: there is room for them.
-                _write(file, before)
-                os.ftruncate(file, len(before))
-                os.fsync(file)
+                _fill(file, before)
                 raise
         finally:
             os.close(file)
 
 
-def real(path: Path) -> Path:
-    """
-    Follow a path of somebody else's to the file that it names.
-
-    :raises BadConfiguration: a link in it is not to be trusted: its owner is neither root, nor we,
-        nor the owner of what it leads to (as the kernel has it in directories like /tmp); or the
-        file has several names, of which one only would change
-    """
-    try:
-        found = path.resolve(strict=True)
-        about = found.stat()
-        for link in _links(path.absolute()):
-            if link.lstat().st_uid not in (0, os.geteuid(), about.st_uid):
-                raise BadConfiguration(
-                    f"{path}: the link {link} belongs to somebody who does not own what it leads "
-                    f"to: name the file itself ({found})"
-                )
-    except (OSError, RuntimeError) as exc:
-        raise BadConfiguration(f"{path}: cannot be read: {exc}") from exc
-    if not stat.S_ISDIR(about.st_mode) and about.st_nlink > 1:
-        raise BadConfiguration(
-            f"{path}: has {about.st_nlink} names (hard links), and would change under one of them "
-            "only: add the snippet by hand, or make it a file of its own"
-        )
-    return found
+def is_irreplaceable(exc: OSError) -> bool:
+    """Tell whether another file cannot take the place of one, where writing into it may do."""
+    return exc.errno in _NOT_REPLACED
 
 
-def _links(path: Path) -> Iterator[Path]:
-    """Tell every link on the way, those within links included."""
-    here, rest, seen = Path(path.anchor), list(path.parts[1:]), 0
-    while rest and seen < _MOST_LINKS:
-        part = rest.pop(0)
-        if part == "..":
-            here = here.parent
-        elif (here / part).is_symlink():
-            seen += 1
-            yield here / part
-            to = (here / part).readlink()
-            here = Path(to.anchor) if to.is_absolute() else here
-            rest = [*(to.parts[1:] if to.is_absolute() else to.parts), *rest]
-        else:
-            here /= part
+def _copies(name: str) -> Iterator[str]:
+    """Tell the names for copies. The first is the most precious one: none is written over."""
+    return (f"{name}{COPY}{'' if n == 1 else f'.{n}'}" for n in count(1))
 
 
 def _content(file: int, name: str) -> bytes:
@@ -258,6 +254,12 @@ def _write(file: int, data: bytes) -> None:
     at = 0
     while at < len(data):
         at += os.pwrite(file, data[at:], at)
+
+
+def _fill(file: int, data: bytes) -> None:
+    _write(file, data)
+    os.ftruncate(file, len(data))
+    os.fsync(file)
 
 
 def _make_alike(source: int, file: int) -> None:

@@ -1,17 +1,53 @@
 """Whether a joined Alertmanager tells the same people: both are followed, by examples."""
 
 import re
+import signal
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from itertools import chain
 from typing import Any, Final
 
-from app.adapters.alertmanager_routes import Way, conditions, read_configuration, ways
+from app.adapters.alertmanager_routes import (
+    UnreadableRoutes,
+    Way,
+    conditions,
+    read_configuration,
+    ways,
+)
 
 #: What Relevo's own routes take from everybody else, and are there to take.
 _OURS: Final = re.compile("Relevo(Watchdog|AtWork|Over)")
 _ALTERNATIVES: Final = re.compile(r"\^?\(?([\w./ -]+)(?:\|[\w./ -]+)*\)?\$?")
 
 Labels = Mapping[str, str]
+
+
+class TakesTooLong(UnreadableRoutes):
+    """Following the alerts was given up; the message says after what time."""
+
+
+@contextmanager
+def at_most(seconds: float) -> Iterator[None]:
+    """
+    Give up what computes for longer; for the main thread, and for nothing that waits.
+
+    Alertmanager's patterns take a time that grows with the text, Python's may take for ever, and
+    what alerts carry is written by strangers.
+
+    :raises TakesTooLong:
+    """
+
+    def give_up(*_: object) -> None:
+        raise TakesTooLong(f"its routes cannot be tried within {seconds:g} s of computing")
+
+    before = signal.signal(signal.SIGVTALRM, give_up)
+    signal.setitimer(signal.ITIMER_VIRTUAL, seconds)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_VIRTUAL, 0)
+        signal.signal(signal.SIGVTALRM, before)
 
 
 def difference(
@@ -29,7 +65,7 @@ def difference(
     :raises UnreadableRoutes: one of them has a matcher that is not known here
     """
     old, new = (read_configuration(text)["route"] for text in (before, after))
-    for labels in chain(_examples(old, matchers), firing):
+    for labels in _different(chain(_examples(old, matchers), firing), old, new):
         if _OURS.fullmatch(labels.get("alertname", "")):
             continue
         told, will_be = (
@@ -60,7 +96,35 @@ def notified_anew(before: str, after: str, *, receiver: str, firing: Iterable[La
         found: Iterable[Way] = ways(document["route"], labels)
         return {(w.receiver, w.path) for w in found if w.receiver in loud - {receiver}}
 
-    return sum(bool(keys(documents[1], one) - keys(documents[0], one)) for one in firing)
+    asked = _asked(*(one["route"] for one in documents))
+    alike = Counter(_reduced(labels, asked) for labels in firing)
+    return sum(
+        count
+        for labels, count in alike.items()
+        if keys(documents[1], dict(labels)) - keys(documents[0], dict(labels))
+    )
+
+
+def _different(alerts: Iterable[Labels], *routes: Mapping[str, Any]) -> Iterator[Labels]:
+    """Give one of those that no route can tell apart."""
+    asked, seen = _asked(*routes), set()
+    for labels in alerts:
+        reduced = _reduced(labels, asked)
+        if reduced not in seen:
+            seen.add(reduced)
+            yield labels
+
+
+def _asked(*routes: Mapping[str, Any]) -> frozenset[str]:
+    """Tell the labels that routes, and those below them, ask for."""
+    found = {name for route in routes for name, _, _ in conditions(route)}
+    for route in routes:
+        found |= _asked(*(route.get("routes") or ()))
+    return frozenset(found | {"alertname"})
+
+
+def _reduced(labels: Labels, asked: frozenset[str]) -> frozenset[tuple[str, str]]:
+    return frozenset((name, value) for name, value in labels.items() if name in asked)
 
 
 def _names(told: Sequence[tuple[str, bool]]) -> str:

@@ -4,6 +4,7 @@ import os
 import signal
 from contextlib import suppress
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Final
 
@@ -24,6 +25,9 @@ class Neighbour:
     gid: int
     #: Whether ``127.0.0.1`` is the same place for it as for us.
     shares_network: bool
+    #: Whether the kernel says that it is the one that answers. Anybody may have a network of his
+    #: own, be called so and listen there: he is given nothing.
+    is_proven: bool = True
 
     def reload(self) -> None:
         """Have it load its configuration. :raises OSError: it is not ours to signal, or gone"""
@@ -36,7 +40,8 @@ def find_listening(program: str, port: int, *, proc: Path = Path("/proc")) -> Ne
 
     None for none, or several, or one whose port is mapped: better none than somebody else's. What
     a process is called, and was told, anybody may make up: of those in our network, only the one
-    that holds the socket is taken.
+    that holds the socket is taken; one in another network is proven where Docker's own proxy hands
+    that port to it.
 
     :param program: what its name ends with: ``prometheus`` or ``alertmanager``
     """
@@ -76,9 +81,53 @@ def _neighbour(entry: Path, program: str, port: int, proc: Path) -> Neighbour | 
             uid=about.st_uid,
             gid=about.st_gid,
             shares_network=shares_network,
+            is_proven=shares_network or _is_published(entry, port, proc),
         )
     except OSError:
         return None  # it has just ended, or is somebody else's
+
+
+def _is_published(entry: Path, port: int, proc: Path) -> bool:
+    """Tell whether root's docker-proxy, which holds the port here, hands it to that process."""
+    # Without rights nobody gets a network of his own but within users of his own; there he gives
+    # himself any address.
+    try:
+        users = (entry / "ns/user").readlink()
+        if users != (proc / "self/ns/user").readlink() or not _holds(entry, port):
+            return False
+        own = _addresses(entry)
+    except OSError:
+        return False
+    for other in _entries(proc):
+        words = _words(other)
+        if not words or Path(words[0]).name != "docker-proxy":
+            continue
+        with suppress(OSError):  # it has ended, or is somebody else's
+            if (
+                _users(other) == {"0"}
+                and (other / "ns/net").readlink() == (proc / "self/ns/net").readlink()
+                and _holds(other, port)
+                and _flag(words, "container-port", "") == str(port)
+                and _flag(words, "container-ip", "") in own
+            ):
+                return True
+    return False
+
+
+def _users(entry: Path) -> set[str]:
+    """Tell whom a process is; the owner of its entry may be root's for another reason."""
+    lines = (entry / "status").read_text(encoding="utf-8", errors="replace").splitlines()
+    return {user for line in lines if line.startswith("Uid:") for user in line.split()[1:]}
+
+
+def _addresses(entry: Path) -> set[str]:
+    """Tell the addresses (IPv4) of the network that a process is in. :raises OSError:"""
+    lines = (entry / "net/fib_trie").read_text(encoding="ascii").splitlines()
+    return {
+        line.rpartition(" ")[2]
+        for line, below in pairwise(lines)
+        if below.split() == ["/32", "host", "LOCAL"]
+    }
 
 
 def _holds(entry: Path, port: int) -> bool:

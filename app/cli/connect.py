@@ -2,7 +2,7 @@
 
 import asyncio
 import re
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Mapping
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
@@ -22,12 +22,12 @@ from app.cli.asking import (
 )
 from app.cli.client import ApiError
 from app.cli.connect_apply import apply
-from app.cli.connect_env import matchers_of, reached_at, recall, seen_by_others
+from app.cli.connect_env import is_everywhere, matchers_of, reached_at, recall, seen_by_others
 from app.cli.connect_files import Wish, write_kit
 from app.cli.connect_survey import OUR_JOB, Survey, survey
 from app.cli.connect_trial import NotArrived, trial
 from app.errors import BadConfiguration, SourceUnavailable
-from app.settings import Settings
+from app.settings import Address, Settings
 
 T = TypeVar("T")
 
@@ -160,7 +160,11 @@ def connect(
             receiver or settings.alertmanager_receiver,
         )
     )
-    join = _join(settings, found, into, relevo, collector, match, receiver)
+    listens = {
+        "RELEVO_LISTEN": Address(relevo or settings.listen),
+        "RELEVO_COLLECT_LISTEN": Address(collector or settings.collect_listen),
+    }
+    join = _join(settings, found, into, listens, match, receiver)
     done: list[str] = []
     try:
         kit = write_kit(
@@ -175,6 +179,7 @@ def connect(
                     for name, value in given.items()
                     if value and (name != "RELEVO_COLLECT_LISTEN" or join.collector is not None)
                 ],
+                wide={name: one for name, one in listens.items() if _is_wide(one, name, join)},
                 environment=environment,
                 policies=settings.policies,
                 tokens=_tokens(settings),
@@ -211,17 +216,16 @@ def _join(
     settings: Settings,
     found: Survey,
     into: Path,
-    relevo: str | None,
-    collector: str | None,
+    listens: Mapping[str, Address],
     match: tuple[str, ...],
     receiver: str | None,
 ) -> Join:
     told = seen_by_others(into)
-    relevo = relevo or reached_at(settings.listen, told.get("relevo"))
-    collector = collector or reached_at(settings.collect_listen, told.get(OUR_JOB))
-    for name, value in (("RELEVO_LISTEN", relevo), ("RELEVO_COLLECT_LISTEN", collector)):
+    for name, value in listens.items():
         if not _is_address(value):
             fail(f"{name}: {value!r} must be host:port, such as 127.0.0.1:5000")
+    relevo = reached_at(listens["RELEVO_LISTEN"], told.get("relevo"))
+    collector = reached_at(listens["RELEVO_COLLECT_LISTEN"], told.get(OUR_JOB))
     receiver = receiver or settings.alertmanager_receiver
     if not _is_name(receiver):
         fail(f"RELEVO_ALERTMANAGER_RECEIVER: {receiver!r}: {_NO_NAME}")
@@ -232,6 +236,11 @@ def _join(
         matchers=match or matchers_of(into) or _CRITICAL,
         names=found.names,
     )
+
+
+def _is_wide(listens: Address, name: str, join: Join) -> bool:
+    is_used = name != "RELEVO_COLLECT_LISTEN" or join.collector is not None
+    return is_used and is_everywhere(listens)
 
 
 def _tokens(settings: Settings) -> dict[str, str]:

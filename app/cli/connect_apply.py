@@ -10,11 +10,13 @@ from typing import Final
 
 import httpx
 
-from app.adapters.foreign_files import Folder, real
+from app.adapters.foreign_files import Folder
+from app.adapters.foreign_paths import real
 from app.adapters.join_files import RULE_FILE, Join, Joined, join_alertmanager, join_prometheus
 from app.adapters.monitoring import AboutAlertmanager, AboutPrometheus
 from app.adapters.processes import Neighbour
 from app.cli.connect_edit import Edit, NotPutBack, carry_out, prepare
+from app.cli.connect_env import is_everywhere
 from app.cli.connect_files import Kit
 from app.cli.connect_place import Companion
 from app.cli.connect_survey import Survey
@@ -57,12 +59,22 @@ async def apply(
                 for edit, has_new_rules in zip(edits, fresh, strict=True):
                     said += await carry_out(edit, undo, has_new_rules=has_new_rules)
                 undo.pop_all()
-        except NotPutBack:
-            raise
+        except NotPutBack as exc:
+            raise NotPutBack("\n".join(_all_said(exc))) from exc
         except (BadConfiguration, SourceUnavailable) as exc:
             files = " and ".join(str(edit.path) for edit in edits)
             raise type(exc)(f"{exc}\n{files} are as they were before") from exc
     return said
+
+
+def _all_said(exc: BaseException | None) -> list[str]:
+    """Tell what went wrong while something else did as well, the first of it first."""
+    found: list[str] = []
+    while exc is not None:
+        if isinstance(exc, (BadConfiguration, SourceUnavailable)):
+            found.insert(0, str(exc))
+        exc = exc.__context__
+    return found
 
 
 def _end_politely() -> None:
@@ -182,10 +194,18 @@ def _not_too_loud(joined: Joined, *, anyway: bool) -> None:
 
 def _reachable(found: Survey, join: Join) -> None:
     """Refuse what cannot work: loopback, seen from a network of its own, is another place."""
-    for who, one in (("Prometheus", found.prometheus), ("Alertmanager", found.alertmanager)):
-        if one is not None and not one.shares_network and Address(join.relevo).is_loopback:
+    looks = (
+        ("Prometheus", found.prometheus, join.relevo),
+        ("Prometheus", found.prometheus, join.collector),
+        ("Alertmanager", found.alertmanager, join.relevo),
+    )
+    for who, one, at in looks:
+        if one is None or at is None or one.shares_network:
+            continue
+        if Address(at).is_loopback or is_everywhere(Address(at)):
+            what = "Relevo" if at == join.relevo else "its collector"
             raise BadConfiguration(
-                f"{who} runs in a network of its own, where {join.relevo} is not Relevo: give "
+                f"{who} runs in a network of its own, where {at} is not {what}: give "
                 "--relevo HOST:PORT (and --collector) as it can reach them, such as the address "
                 "of this host on Docker's bridge"
             )

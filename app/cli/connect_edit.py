@@ -3,16 +3,19 @@
 import asyncio
 import shutil
 import subprocess
+import time
 from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack, ExitStack, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
+from app.adapters.foreign_change import Change
 from app.adapters.foreign_files import Folder
 from app.adapters.join_files import Joined
 from app.adapters.monitoring import AboutAlertmanager, AboutPrometheus
 from app.adapters.processes import Neighbour
+from app.cli.connect_env import shown
 from app.cli.connect_place import Companion, Undo, place
 from app.errors import BadConfiguration, SourceUnavailable
 
@@ -42,6 +45,8 @@ class Edit:
     #: Checks a file: ``promtool check config``.
     checker: tuple[str, ...]
     companions: tuple[Companion, ...]
+    #: When it was told to load something, in this run (of the monotonic clock).
+    orders: list[float] = field(default_factory=list)
 
     @property
     def after(self) -> bytes:
@@ -63,9 +68,9 @@ def prepare(edit: Edit, undo: AsyncExitStack, said: list[str]) -> bool:
             placed.callback(_removed, edit.beside.path / one.name, back)
             said += [told] if told else []
             has_new_rules = has_new_rules or (is_new and not one.is_secret)
-        if has_new_rules and not edit.joined.added:
-            # It may have loaded them by then; this comes after they are as they were.
-            undo.push_async_callback(_told_to_load_if_it_answers, edit)
+        if has_new_rules:
+            # Where it has loaded them by then; this comes after they are as they were.
+            undo.push_async_callback(_told_to_load_again, edit)
         undo.callback(placed.pop_all().close)
     program = shutil.which(edit.checker[0])
     if program is not None and edit.joined.added:
@@ -123,34 +128,34 @@ async def carry_out(edit: Edit, undo: AsyncExitStack, *, has_new_rules: bool) ->
             ]
         await _load(edit, was)
         return [f"{who}: {edit.path} has it all already"]
-    file = edit.home.path / edit.name
+    change = Change(edit.home, edit.name, edit.before, edit.after)
+    undo.push_async_callback(_put_back, edit, change)
     try:
-        if edit.home.read(edit.name) != edit.before:
-            raise BadConfiguration(f"{file}: somebody has changed it meanwhile: do it again")
-        copy = edit.home.copy(edit.name)
-        try:
-            in_place = edit.home.exchange(edit.name, edit.after)
-        except BaseException:
-            edit.home.remove(copy)
-            raise
+        change.make()
     except OSError as exc:
-        raise BadConfiguration(
-            f"{file}: cannot be written ({exc}), and is as it was before"
-        ) from exc
-    undo.push_async_callback(_put_back, edit, copy, in_place=in_place)
-    said = f"{who}: added to {edit.path}: {', '.join(added)} (before: {edit.home.path / copy})"
+        raise BadConfiguration(f"{edit.home.path / edit.name}: cannot be written: {exc}") from exc
+    assert change.copy is not None, "it was made"  # noqa: S101 - an invariant
+    kept = edit.home.path / change.copy
+    said = f"{who}: added to {edit.path}: {', '.join(added)} (before: {kept})"
     return [said, f"{who}: {await _load(edit, was)}"]
 
 
-async def _put_back(edit: Edit, copy: str, *, in_place: bool) -> None:
-    file = edit.home.path / edit.name
+async def _put_back(edit: Edit, change: Change) -> None:
     try:
-        edit.home.bring_back(edit.name, copy, in_place=in_place)
+        was_changed = change.undo()
     except OSError as exc:
+        kept = f": {edit.home.path / change.copy} is what it was" if change.copy else ""
         raise NotPutBack(
-            f"{file}: could not be put back ({exc}): {edit.home.path / copy} is what it was"
+            f"{edit.home.path / edit.name}: could not be put back ({exc}){kept}"
         ) from exc
-    await _told_to_load_if_it_answers(edit)
+    if was_changed:
+        await _told_to_load_if_it_answers(edit)
+
+
+async def _told_to_load_again(edit: Edit) -> None:
+    # Whoever was not told has nothing of ours; a person's edit may wait there to be loaded.
+    if edit.orders:
+        await _told_to_load_if_it_answers(edit)
 
 
 async def _told_to_load_if_it_answers(edit: Edit) -> None:
@@ -169,25 +174,29 @@ async def _load(edit: Edit, was: tuple[str, float | None]) -> str:
     if pid is None:
         unproven = shutil.which(edit.checker[0]) is None and edit.joined.added
         return (
-            f"must be told to load it: kill -HUP its process, systemctl reload "
-            f"{who.lower()}, or docker kill -s HUP its container; then see in its log that it has"
+            f"must be told to load it: kill -HUP its process, systemctl reload {who.lower()}, or "
+            "docker kill -s HUP its container (docker restart, where it has this one file mounted: "
+            f"it keeps the old one); then see that {shown(edit.about.url)} shows it as its "
+            "configuration"
             + (f" ({edit.checker[0]} is not here, so nobody has checked it)" if unproven else "")
         )
     if not await _within(lambda: _is_loaded(edit, was, is_answered=pid == 0)):
         raise SourceUnavailable(
             f"{who} at {edit.about.url} was told to load {edit.path} and has not: its log says "
             "why, or it reads another file (a container that has this one file mounted keeps the "
-            "old one)"
+            "old one: mount its directory)"
         )
     return "has loaded it" + (f" (SIGHUP to process {pid})" if pid else "")
 
 
 async def _told_to_load(edit: Edit) -> int | None:
     """Tell it; None: nobody here can. 0: it has answered that it did; else whom was signalled."""
+    edit.orders.append(time.monotonic())
     if await edit.about.reload():
         return 0
-    if edit.neighbour is not None and _signalled(edit.neighbour):
-        return edit.neighbour.pid
+    one = edit.neighbour
+    if one is not None and one.is_proven and _signalled(one):
+        return one.pid
     return None
 
 

@@ -14,7 +14,8 @@ from app.errors import BadConfiguration
 from app.settings import Address
 
 _HEAD: Final = "# Written by relevo connect. RELEVO_MODE=enforce: from then on Relevo acts.\n"
-_EVERYWHERE: Final = ("0.0.0.0", "::")
+#: Listened on, it is all addresses; asked for, none that another could reach.
+_EVERYWHERE: Final = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}
 
 
 def recall(directory: Path) -> Mapping[str, str]:
@@ -64,18 +65,29 @@ def reached_at(listens: Address, before: str | None) -> str:
     :param before: what they were told by an earlier ``connect``; its host, where all are listened
         on
     """
-    if before is None or listens.host not in _EVERYWHERE:
+    if not is_everywhere(listens):
         return str(listens)
-    return f"{before.rpartition(':')[0]}:{listens.port}"
+    told = None if before is None or is_everywhere(Address(before)) else before.rpartition(":")[0]
+    return f"{told or _EVERYWHERE[listens.host]}:{listens.port}"
 
 
-def addresses(join: Join) -> Mapping[str, str]:
-    """Listen where the others look, and nowhere else where that can be helped."""
-    relevo = _listens(join.relevo)
-    here = "127.0.0.1" if relevo.host in _EVERYWHERE else relevo.rpartition(":")[0]
-    found = {"RELEVO_LISTEN": str(relevo), "RELEVO_URL": f"http://{here}:{relevo.port}"}
+def is_everywhere(address: Address) -> bool:
+    """Tell whether it is all addresses of a host: to listen on, not to be reached at."""
+    return address.host in _EVERYWHERE
+
+
+def addresses(join: Join, wide: Mapping[str, str] | None = None) -> Mapping[str, str]:
+    """
+    Listen where the others look, and nowhere else where that can be helped.
+
+    :param wide: settings that a person wants to be all addresses
+    """
+    found = dict(wide or {})
+    relevo = Address(found.setdefault("RELEVO_LISTEN", str(_listens(join.relevo))))
+    here = _EVERYWHERE.get(relevo.host, relevo.rpartition(":")[0])
+    found["RELEVO_URL"] = f"http://{here}:{relevo.port}"
     if join.collector is not None:
-        found["RELEVO_COLLECT_LISTEN"] = str(_listens(join.collector))
+        found.setdefault("RELEVO_COLLECT_LISTEN", str(_listens(join.collector)))
     return found
 
 

@@ -11,7 +11,8 @@ from importlib import resources
 from pathlib import Path
 from typing import Final
 
-from app.adapters.foreign_files import Folder, real
+from app.adapters.foreign_files import Folder
+from app.adapters.foreign_paths import real
 from app.adapters.join_files import NOBODY, RULE_FILE, Join, jobs, own_receivers, own_routes
 from app.adapters.yaml_insert import add, load
 from app.cli.connect_env import addresses, settle
@@ -96,6 +97,8 @@ class Wish:
     alertmanagers: Sequence[str] = ()
     #: Settings that were asked for by an option.
     given: Collection[str] = ()
+    #: Those by which Relevo listens on all addresses.
+    wide: Mapping[str, str] = field(default_factory=dict)
     #: The environment of the command.
     environment: Mapping[str, str] = field(default_factory=dict)
     #: The policy file that Relevo reads; None: the one in the directory.
@@ -117,7 +120,7 @@ def write_kit(directory: Path, found: Survey, join: Join, wish: Wish) -> Kit:
         first = there is None
         env, told = settle(
             there,
-            _env(kit, found, join, wish.alertmanagers or (found.alertmanager_url,)),
+            _env(kit, found, join, wish),
             environment=wish.environment,
             given=wish.given,
         )
@@ -166,7 +169,8 @@ def shipped_rules(container_job: str | None) -> str:
     return text
 
 
-def _env(kit: Kit, found: Survey, join: Join, alertmanagers: Sequence[str]) -> dict[str, str]:
+def _env(kit: Kit, found: Survey, join: Join, wish: Wish) -> dict[str, str]:
+    alertmanagers = wish.alertmanagers or (found.alertmanager_url,)
     return {
         "RELEVO_MODE": "observe",
         "RELEVO_DATA_DIR": str(kit.directory / "data"),
@@ -176,7 +180,7 @@ def _env(kit: Kit, found: Survey, join: Join, alertmanagers: Sequence[str]) -> d
         "RELEVO_ALERTMANAGER_RECEIVER": join.receiver,
         **{f"RELEVO_TOKEN_{scope.upper()}_FILE": str(kit.token(scope)) for scope in TOKENS},
         "RELEVO_TOKEN_FILE": str(kit.token("operate")),
-        **addresses(join),
+        **addresses(join, wish.wide),
     }
 
 

@@ -50,11 +50,13 @@ def access(
     """
     Let the process that needs a token read it, and as few others as can be.
 
-    :param reader: that process, where it is known
+    :param reader: that process, where it is known; what is not proven to be it gets nothing
     :param like: of the configuration, which it can read, somehow
     :param euid: whom we are
     :param groups: our groups; a root may give a file to any
     """
+    if reader is not None and not reader.is_proven:
+        reader = None
     if reader is not None and reader.uid in (0, euid):
         return _OURS
     if reader is not None and euid == 0:

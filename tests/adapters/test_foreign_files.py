@@ -1,5 +1,6 @@
 """Files of other people, on real file systems: full ones, mounted ones, with links planted."""
 
+import errno
 import os
 import stat
 import subprocess
@@ -9,7 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from app.adapters.foreign_files import Folder, real
+from app.adapters.foreign_change import Change
+from app.adapters.foreign_files import Folder
+from app.adapters.foreign_paths import real
 from app.errors import BadConfiguration
 from tests.parts import missing
 
@@ -133,10 +136,10 @@ def test_it_comes_back_on_a_disk_that_is_full_meanwhile(small: Path) -> None:
     file = small / "a.yml"
     file.write_bytes(OLD)
     with Folder(small) as folder:
-        copy = folder.copy("a.yml")
-        in_place = folder.exchange("a.yml", NEW)
+        change = Change(folder, "a.yml", OLD, NEW)
+        change.make()
         fill(small)
-        folder.bring_back("a.yml", copy, in_place=in_place)
+        assert change.undo()
 
     assert file.read_bytes() == OLD
     assert names(small) == {"a.yml", "filler"}
@@ -158,10 +161,12 @@ def mounted(small: Path, tmp_path: Path) -> Iterator[Path]:
 
 def test_a_file_that_is_a_mount_point_is_written_in_place(mounted: Path, small: Path) -> None:
     with Folder(mounted) as folder:
-        copy = folder.copy("a.yml")
-        assert folder.exchange("a.yml", NEW) is True
+        change = Change(folder, "a.yml", OLD, NEW)
+        change.make()
         assert (small / "source").read_bytes() == NEW
-        folder.bring_back("a.yml", copy, in_place=True)
+        assert change.copy is not None
+        assert (mounted / change.copy).read_bytes() == OLD
+        assert change.undo()
 
     assert (small / "source").read_bytes() == OLD
     assert names(mounted) == {"a.yml"}
@@ -173,6 +178,178 @@ def test_in_place_it_is_whole_or_as_it_was_as_well(mounted: Path, small: Path) -
         folder.exchange("a.yml", NEW * 400)
 
     assert (small / "source").read_bytes() == OLD
+
+
+def test_put_back_it_is_the_same_file_for_who_has_it_mounted_alone(
+    tmp_path: Path, root: None
+) -> None:
+    """As Compose does it with `./a.yml:/etc/a.yml`: later edits are to reach the container."""
+    home, inside = tmp_path / "home", tmp_path / "inside.yml"
+    home.mkdir()
+    inside.touch()
+    (home / "a.yml").write_bytes(OLD)
+    _mount("--bind", str(home / "a.yml"), str(inside))
+    try:
+        with Folder(home) as folder:
+            change = Change(folder, "a.yml", OLD, NEW)
+            change.make()
+            assert (home / "a.yml").read_bytes() == NEW
+            assert inside.read_bytes() == OLD  # it is cut off until it is started anew
+            assert change.undo()
+
+        assert names(home) == {"a.yml"}
+        with (home / "a.yml").open("ab") as file:
+            file.write(b"later: 3\n")
+        assert inside.read_bytes() == OLD + b"later: 3\n"
+    finally:
+        subprocess.run(["umount", str(inside)], check=True)
+
+
+def _sync_fails(monkeypatch: pytest.MonkeyPatch, why: int, *, of: int = stat.S_IFDIR) -> None:
+    sync = os.fsync
+
+    def fsync(file: int) -> None:
+        if stat.S_IFMT(os.fstat(file).st_mode) == of:
+            raise OSError(why, os.strerror(why))
+        sync(file)
+
+    monkeypatch.setattr(os, "fsync", fsync)
+
+
+@pytest.mark.parametrize("why", [errno.EINVAL, errno.EIO])
+def test_a_directory_that_cannot_be_synced_makes_nothing_undone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, why: int
+) -> None:
+    """What has its name has it: who is told that it has not, leaves a token behind."""
+    (tmp_path / "a.yml").write_bytes(OLD)
+    _sync_fails(monkeypatch, why)
+
+    with Folder(tmp_path) as folder:
+        folder.put("token", b"secret", mode=0o600)
+        change = Change(folder, "a.yml", OLD, NEW)
+        change.make()
+        assert (tmp_path / "a.yml").read_bytes() == NEW
+        assert change.undo()
+
+    assert (tmp_path / "a.yml").read_bytes() == OLD
+    assert names(tmp_path) == {"a.yml", "token"}
+
+
+def test_a_copy_is_made_where_directories_cannot_be_synced(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "a.yml").write_bytes(OLD)
+    with Folder(tmp_path) as folder:
+        with monkeypatch.context() as failing:
+            _sync_fails(failing, errno.EIO)
+            with pytest.raises(OSError, match="Input/output"):
+                folder.copy("a.yml")
+        assert names(tmp_path) == {"a.yml"}
+        _sync_fails(monkeypatch, errno.EINVAL)
+        assert folder.copy("a.yml") == "a.yml.before-relevo"
+
+
+def test_half_written_in_place_on_a_failing_disk_the_copy_stays(
+    mounted: Path, small: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It can be neither written nor repaired: the only whole one is not taken away."""
+    with Folder(mounted) as folder:
+        change = Change(folder, "a.yml", OLD, NEW)
+        write, written = os.pwrite, list[bytes]()
+
+        def pwrite(file: int, data: bytes, at: int) -> int:
+            if not os.path.samestat(os.fstat(file), (small / "source").stat()):
+                return write(file, data, at)
+            if written:
+                raise OSError(errno.EIO, "Input/output error")
+            written.append(data)
+            return write(file, data[:15], at)
+
+        with monkeypatch.context() as failing:
+            failing.setattr(os, "pwrite", pwrite)
+            with pytest.raises(OSError, match="Input/output"):
+                change.make()
+            with pytest.raises(OSError, match="Input/output"):
+                change.undo()
+        assert (small / "source").read_bytes() not in (OLD, NEW)
+        assert change.copy is not None
+        assert (mounted / change.copy).read_bytes() == OLD
+
+        # The disk is well again: what is half-written is ours, and becomes what it was.
+        assert change.undo()
+    assert (small / "source").read_bytes() == OLD
+    assert names(mounted) == {"a.yml"}
+
+
+def test_what_could_not_be_made_leaves_no_copy(small: Path) -> None:
+    (small / "a.yml").write_bytes(OLD)
+    fill(small)
+    with Folder(small) as folder:
+        change = Change(folder, "a.yml", OLD, NEW * 400)
+        with pytest.raises(OSError, match="No space"):
+            change.make()
+        assert not change.undo()
+
+    assert names(small) == {"a.yml", "filler"}
+    assert (small / "a.yml").read_bytes() == OLD
+
+
+def test_where_files_have_one_name_only_there_is_a_copy(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As on FAT, which says that it is not permitted."""
+    (tmp_path / "a.yml").write_bytes(OLD)
+
+    def link(*_: object, **__: object) -> None:
+        raise PermissionError(errno.EPERM, "Operation not permitted")
+
+    monkeypatch.setattr(os, "link", link)
+    with Folder(tmp_path) as folder:
+        change = Change(folder, "a.yml", OLD, NEW)
+        change.make()
+        assert (tmp_path / "a.yml").read_bytes() == NEW
+        assert names(tmp_path) == {"a.yml", "a.yml.before-relevo"}
+        assert change.undo()
+
+    assert (tmp_path / "a.yml").read_bytes() == OLD
+    assert names(tmp_path) == {"a.yml"}
+
+
+@pytest.mark.parametrize("how", ["in place", "as another file"])
+def test_what_somebody_has_changed_since_is_not_written_over(tmp_path: Path, how: str) -> None:
+    (tmp_path / "a.yml").write_bytes(OLD)
+    with Folder(tmp_path) as folder:
+        change = Change(folder, "a.yml", OLD, NEW)
+        change.make()
+        if how == "as another file":
+            (tmp_path / "a.yml").unlink()
+        (tmp_path / "a.yml").write_bytes(b"a person's\n")
+        with pytest.raises(OSError, match="somebody else has changed it"):
+            change.undo()
+
+        assert (tmp_path / "a.yml").read_bytes() == b"a person's\n"
+        assert change.copy is not None
+        assert (tmp_path / change.copy).read_bytes() == OLD
+
+        late = Change(folder, "a.yml", OLD, NEW)
+        with pytest.raises(OSError, match="somebody else has changed it"):
+            late.make()
+        assert not late.undo()
+        assert (tmp_path / "a.yml").read_bytes() == b"a person's\n"
+
+
+def test_a_name_that_a_killed_run_has_left_is_no_second_name(tmp_path: Path) -> None:
+    (tmp_path / "a.yml").write_bytes(OLD)
+    with Folder(tmp_path) as folder:
+        assert folder.link("a.yml") == "a.yml.before-relevo"
+        assert real(tmp_path / "a.yml") == tmp_path / "a.yml"
+        change = Change(folder, "a.yml", OLD, NEW)
+        change.make()
+        assert change.copy == "a.yml.before-relevo.2"
+    assert (tmp_path / "a.yml.before-relevo").read_bytes() == OLD
+    os.link(tmp_path / "a.yml", tmp_path / "b")
+    with pytest.raises(BadConfiguration, match="2 names"):
+        real(tmp_path / "a.yml")
 
 
 @pytest.mark.parametrize("kind", ["link", "pipe", "directory"])

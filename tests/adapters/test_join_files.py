@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from ruamel.yaml import YAML
 
+from app.adapters import join_files, join_proof
 from app.adapters.alertmanager_routes import UnreadableRoutes, ways
 from app.adapters.join_files import NOBODY, Join, join_alertmanager, join_prometheus
 from app.adapters.join_proof import difference
@@ -329,6 +330,63 @@ def test_how_many_are_notified_anew_is_known(text: str, labels: dict[str, str], 
     assert join_alertmanager(ALERTMANAGER[text] + loud, "a", JOIN, firing=firing).anew == anew
     # A receiver that is nothing but a name tells nobody.
     assert join_alertmanager(ALERTMANAGER[text] + HEAD, "a", JOIN, firing=firing).anew == 0
+
+
+def test_alerts_that_no_route_tells_apart_are_tried_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """And each is counted: as many are notified anew as there are."""
+    text = ALERTMANAGER["children"] + HEAD.replace("- name: team", "- name: team\n  x: []")
+    followed = []
+
+    def ways_of(route: Any, labels: Any) -> Any:
+        followed.append(labels)
+        return ways(route, labels)
+
+    monkeypatch.setattr(join_proof, "ways", ways_of)
+    one = join_alertmanager(text, "a", JOIN, firing=[{"alertname": "A", "pod": "0"}])
+    assert one.anew == 1
+    for_one = len(followed)
+    firing = [{"alertname": "A", "pod": str(n), "service": "web"} for n in range(500)]
+
+    assert join_alertmanager(text, "a", JOIN, firing=firing).anew == 500
+    assert len(followed) == 2 * for_one
+
+
+@pytest.mark.parametrize("sign", ["=~", "!~"])
+def test_a_pattern_that_takes_for_ever_is_given_up(
+    monkeypatch: pytest.MonkeyPatch, sign: str
+) -> None:
+    """What alerts carry is written by strangers."""
+    monkeypatch.setattr(join_files, "_TRIED_WITHIN_S", 0.3)
+    text = (
+        f"route:\n  receiver: team\n  routes:\n  - matchers: ['a{sign}\"(x+x+)+y\"']\n"
+        "    receiver: db\n" + HEAD
+    )
+    assert join_alertmanager(text, "a.yml", JOIN).added
+    firing = [{"alertname": "A", "a": "x" * 60}]
+
+    with pytest.raises(BadConfiguration, match=r"within 0\.3 s.* so it was left as it is"):
+        join_alertmanager(text, "a.yml", JOIN, firing=firing)
+
+
+@pytest.mark.parametrize("matcher", [r'a=~"\pL+"', 'a=~"x(?i)y"', "foo.bar=x"])
+def test_what_only_alertmanager_can_read_is_left_to_a_person(matcher: str) -> None:
+    """docs/connect.md names them."""
+    text = f"route:\n  receiver: team\n  routes:\n  - matchers: ['{matcher}']\n    receiver: db\n"
+    with pytest.raises(BadConfiguration, match=r"cannot be read.* add the snippet by hand"):
+        join_alertmanager(text + HEAD, "a.yml", JOIN)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "route:\n  receiver: team\nreceivers: [{name: team}]\n",
+        "route:\n  receiver: team\n  routes: [{receiver: team}]\nreceivers:\n- name: team\n",
+    ],
+    ids=["receivers", "routes"],
+)
+def test_lists_in_one_line_are_left_to_a_person(text: str) -> None:
+    with pytest.raises(BadConfiguration, match="add the snippet by hand"):
+        join_alertmanager(text, "a.yml", JOIN)
 
 
 def test_matchers_are_written_as_they_were_given() -> None:

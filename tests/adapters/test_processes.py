@@ -1,13 +1,16 @@
 """Which process on this machine is the one that listens on a port, by what the kernel says."""
 
+import shutil
 import socket
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from app.adapters.processes import find_listening
+from tests.parts import missing
 
 
 @pytest.fixture
@@ -30,6 +33,9 @@ def _process(
     mnt: str = "1",
     root: str = "/",
     listens: int | None = None,
+    users: str = "1",
+    uid: int = 0,
+    addresses: tuple[str, ...] = (),
 ) -> Path:
     """A process as the kernel tells of it; of the network, each sees the same sockets."""
     entry = proc / pid
@@ -42,6 +48,12 @@ def _process(
             file.write(f"   0: 0100007F:{listens:04X} {row} 77{pid} 1 0 100 0 0 10 0\n")
     (entry / "net").mkdir(parents=True)
     (entry / "net/tcp").symlink_to(table)
+    (entry / "net/fib_trie").write_text(
+        "Main:\n  +-- 0.0.0.0/0 3 0 4\n     |-- 172.17.0.0\n        /16 link UNICAST\n"
+        + "".join(f"        |-- {one}\n           /32 host LOCAL\n" for one in addresses)
+        + "        |-- 172.17.255.255\n           /32 link BROADCAST\n"
+    )
+    (entry / "status").write_text(f"Name:\tx\nUid:\t{uid}\t{uid}\t{uid}\t{uid}\nGid:\t0\n")
     (entry / "fd").mkdir()
     (entry / "fd/0").symlink_to("/dev/null")
     if listens is not None:
@@ -50,6 +62,7 @@ def _process(
     (entry / "ns").mkdir(parents=True)
     (entry / "cmdline").write_bytes("".join(f"{word}\0" for word in words).encode())
     (entry / "ns/net").symlink_to(f"net:[{net}]")
+    (entry / "ns/user").symlink_to(f"user:[{users}]")
     (entry / "ns/mnt").symlink_to(f"mnt:[{mnt}]")
     home = proc.parent / f"home-{pid}"
     home.mkdir()
@@ -111,6 +124,40 @@ def test_the_file_of_one_in_another_network_is_not_believed(proc: Path) -> None:
     assert found.config_file is None
 
 
+_PROXY = ["/usr/bin/docker-proxy", "-proto", "tcp", "-host-ip", "127.0.0.1", "-host-port", "9090"]
+_PROXY += ["-container-ip", "172.17.0.2", "-container-port"]
+
+
+@pytest.mark.parametrize(
+    ("its", "proxy", "port", "proven"),
+    [
+        pytest.param({}, {}, "9090", True, id="Docker hands the port to it"),
+        pytest.param({}, None, "9090", False, id="nobody does"),
+        pytest.param({"users": "2"}, {}, "9090", False, id="root of his own making"),
+        pytest.param({"addresses": ("172.17.0.3",)}, {}, "9090", False, id="to another one"),
+        pytest.param({}, {}, "80", False, id="to another port"),
+        pytest.param({"listens": None}, {}, "9090", False, id="it does not listen"),
+        pytest.param({}, {"uid": 1000}, "9090", False, id="not root's proxy"),
+        pytest.param({}, {"listens": None}, "9090", False, id="a proxy without the port"),
+        pytest.param({}, {"net": "2"}, "9090", False, id="a proxy elsewhere"),
+    ],
+)
+def test_one_in_another_network_is_proven_or_gets_nothing(
+    proc: Path, its: dict[str, Any], proxy: dict[str, Any] | None, port: str, proven: bool
+) -> None:
+    """`unshare -Urn`, a name and an option are enough to look like a Prometheus."""
+    words = ["prometheus", "--web.listen-address=:9090"]
+    there = {"net": "2", "mnt": "2", "listens": 9090, "addresses": ("127.0.0.1", "172.17.0.2")}
+    _process(proc, "7", words, **{**there, **its})
+    if proxy is not None:
+        _process(proc, "8", [*_PROXY, port], **{"listens": 9090, **proxy})
+
+    found = find_listening("prometheus", 9090, proc=proc)
+
+    assert found is not None
+    assert (found.shares_network, found.is_proven) == (False, proven)
+
+
 @pytest.mark.skipif(sys.platform != "linux", reason="of Linux")
 def test_a_real_process_is_found_by_its_socket(tmp_path: Path) -> None:
     (tmp_path / "prometheus.yml").touch()
@@ -140,6 +187,37 @@ def test_a_real_process_is_found_by_its_socket(tmp_path: Path) -> None:
         finally:
             for one in started:
                 one.communicate()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="of Linux")
+def test_a_real_network_of_ones_own_proves_nothing(tmp_path: Path) -> None:
+    """All that it takes to look like one, without any rights."""
+    unshare = shutil.which("unshare")
+    if unshare is None:
+        missing("unshare")
+    called = tmp_path / "prometheus"
+    called.symlink_to(sys.executable)
+    program = (
+        "import socket, sys; s = socket.socket(); s.bind(('', 39123)); s.listen(); "
+        "print('up', flush=True); sys.stdin.read()"
+    )
+    words = [str(called), "-I", "-c", program, "--web.listen-address=:39123"]
+    started = subprocess.Popen(
+        [unshare, "-Urn", *words],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        assert started.stdout is not None
+        if started.stdout.readline() != "up\n":
+            missing("users of one's own", started.communicate()[1].strip())
+        found = find_listening("prometheus", 39123)
+        assert found is not None
+        assert (found.pid, found.shares_network, found.is_proven) == (started.pid, False, False)
+    finally:
+        started.communicate()
 
 
 def test_of_two_none_is_chosen(proc: Path) -> None:

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from app.cli.connect_mark import marked
 from tests.parts import missing, require
 from tests.stack.foreign import REPOSITORY, Foreign, relevo
 from tests.stack.wait import eventually
@@ -335,3 +336,36 @@ async def test_who_is_notified_anew_is_asked_for_first(foreign: Foreign) -> None
     assert seen.returncode == 0, seen.stderr
     # And what comes of it is said: their people hear of Relevo's rules from now on.
     assert "your own receivers are told of ContainerHighCPU and ContainerHighMemory" in seen.stdout
+
+
+async def test_rules_that_were_loaded_in_between_are_not_in_force_any_more(
+    foreign: Foreign,
+) -> None:
+    """Named in their file before, with an older text; a job is added; then the other one fails."""
+    rules = foreign.prometheus_yml.with_name("relevo_rules.yml")
+    rules.write_text(marked("groups: []\n"), encoding="utf-8")
+    text = foreign.prometheus_yml.read_text(encoding="utf-8")
+    text = text.replace("scrape_configs:", "  - relevo_rules.yml\n\nscrape_configs:")
+    foreign.prometheus_yml.write_text(text, encoding="utf-8")
+    with foreign.alertmanager_yml.open("a", encoding="utf-8") as file:
+        file.write("bogus: 1\n")
+    os.kill(foreign.prometheus.pid, signal.SIGHUP)
+
+    async def named() -> bool:
+        return "relevo_rules.yml" in await loaded(foreign)
+
+    await eventually(named, within=10, what="Prometheus has their file")
+    before = theirs(foreign)
+
+    seen = await asyncio.to_thread(join, foreign, path="/nowhere")
+
+    assert seen.returncode == 1
+    assert "Alertmanager" in seen.stderr
+    assert theirs(foreign) == before
+
+    async def as_they_were() -> bool:
+        groups = await foreign.ask(foreign.prometheus_url, "/api/v1/rules")
+        names = [rule["name"] for group in groups["data"]["groups"] for rule in group["rules"]]
+        return "RelevoWatchdog" not in names
+
+    await eventually(as_they_were, within=10, what="the rules in force are those on the disk")
