@@ -3,10 +3,13 @@
 from collections.abc import AsyncIterator
 
 import pytest_asyncio
-from playwright.async_api import Browser
+from playwright.async_api import Browser, expect
 
 from tests.browser.serving import Served, chrome, serving
 from tests.parts import obtain
+
+#: A browser on a busy machine takes its time. Shorter than what draws a page anew by itself.
+expect.set_options(timeout=20_000)
 
 
 @pytest_asyncio.fixture(scope="package", loop_scope="package")

@@ -196,7 +196,7 @@ async def looking(
     """
     options = {"viewport": DESKTOP, "color_scheme": "light"} | options
     context = await browser.new_context(base_url=served.url, **options)
-    context.set_default_timeout(10_000)
+    context.set_default_timeout(20_000)
     witness = Witness(served.url)
     await witness.watch(context)
     try:
@@ -211,7 +211,7 @@ async def settled(page: Page) -> None:
     """Wait until a page is live, and its chart is drawn."""
     # (Not `wait_for_function`: it evaluates in the page, whose policy forbids that.)
     if await page.locator("body[data-live]").count():
-        await expect(page.locator("#link")).to_have_text("Live", timeout=10_000)
+        await expect(page.locator("#link")).to_have_text("Live")
     if await page.locator("#chart").count():
         drawn = page.locator("#chart canvas, #chart[hidden]").first
-        await expect(drawn).to_be_attached(timeout=10_000)
+        await expect(drawn).to_be_attached()

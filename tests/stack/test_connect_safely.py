@@ -7,6 +7,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import AsyncIterator, Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -261,6 +262,8 @@ async def test_stopped_in_between_both_stay_as_they_were(
         env={**os.environ, "PYTHONPATH": str(REPOSITORY)},
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
+        # As in a terminal, also where the tests run in the background: there Ctrl-C is ignored.
+        preexec_fn=partial(signal.signal, how, signal.SIG_DFL),
     )
     changed = b"job_name: relevo"
     async with asyncio.timeout(60):
