@@ -92,6 +92,9 @@ def _say_failed(screen: Screen, exc: Failed) -> None:
 def _say_how_to_look_around(screen: Screen, stage: Stage) -> None:
     read = stage.secrets / "relevo_token_read"
     screen.line("Everything stays up (KEEP=1). To look around:")
+    screen.line(f"  {stage.url('RELEVO')}/")
+    screen.line("    log in with relevo_token_read, or to steer it with relevo_token_operate, of")
+    screen.line(f"    {stage.secrets}/")
     screen.line(f"  docker ps --filter name={stage.shop}")
     screen.line(f"  docker logs --follow {stage.customers[:12]}")
     screen.line(f'  curl -H "Authorization: Bearer $(cat {read})" \\')

@@ -66,12 +66,12 @@ class Show:
         line, url = self._screen.line, self._stage.url
         took = time.monotonic() - started
         line(f"Up after {took:.0f} s: Prometheus, Alertmanager, Node Exporter, Redis, Relevo.")
-        line(f"  Relevo        {url('RELEVO')}/docs")
-        line(f"                {url('RELEVO')}/api/v1/remediations")
+        line(f"  Relevo        {url('RELEVO')}/")
+        line(f"  its API       {url('RELEVO')}/docs")
         line(f"  Prometheus    {url('PROMETHEUS')}/alerts")
         line(f"  Alertmanager  {url('ALERTMANAGER')}")
         token = self._stage.secrets / "relevo_token_read"
-        line(f"  API token     {_short(token)}")
+        line(f"  Log in with   {_short(token)}")
         line()
 
     def _open_shop(self) -> None:

@@ -9,6 +9,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import httpx
 import jsonschema
 import pytest
 from ruamel.yaml import YAML
@@ -65,10 +66,19 @@ async def start_demo() -> asyncio.subprocess.Process:
 
 async def test_a_sick_container_is_restarted_three_times_and_relieved() -> None:
     process = await start_demo()
+    assert process.stdout is not None
+    said = ""
     async with asyncio.timeout(DEMO_ENDS_WITHIN):
-        out, _ = await process.communicate()
+        async for line in process.stdout:
+            said += line.decode()
+            if found := re.fullmatch(r"  Relevo        (http://localhost:\d+/)\n", line.decode()):
+                async with httpx.AsyncClient(follow_redirects=True) as http:
+                    page = await http.get(found[1])
+                assert page.status_code == 200
+                assert "Log in" in page.text
+        await process.wait()
 
-    said = out.decode()
+    assert "\n  Relevo        http://" in said
     assert process.returncode == 0, said
     # What is printed is the closing check of the real things; here only that it was printed.
     assert said.count("\nok      ") == 9, said
