@@ -27,8 +27,6 @@ WAYS: Final[dict[str, dict[str, Any]]] = {
     "phone": {"color_scheme": "light", "viewport": PHONE, "is_mobile": True, "has_touch": True},
     "phone-dark": {"color_scheme": "dark", "viewport": PHONE, "is_mobile": True, "has_touch": True},
 }
-#: The README's: page, way, and whether the whole page is in it.
-README: Final = (("containers", "light"), ("container", "light"), ("story", "dark"))
 #: The first restart is due soon.
 _LATER: Final = timedelta(seconds=10)
 
@@ -90,24 +88,11 @@ async def take_trouble(browser: Browser, served: Served, out: Path) -> None:
                 await _shoot(page, out / f"away-{name}-{way}.png")
 
 
-async def take_for_readme(browser: Browser, served: Served, out: Path) -> None:
-    """Take the README's pictures: what is on the first screen."""
-    for name, way in README:
-        size = {"width": 1180, "height": 700}
-        async with looking(browser, served, **(WAYS[way] | {"viewport": size})) as page:
-            await page.goto(PAGES[name])
-            await settled(page)
-            await _shoot(page, out / f"{name}.png", whole=False)
-
-
-async def run(out: Path, *, only: str | None, readme: bool) -> None:
+async def run(out: Path, *, only: str | None) -> None:
     """Take all that is asked for."""
     out.mkdir(parents=True, exist_ok=True)
     async with chrome(require("chromium")) as browser:
         async with serving(later=_LATER) as served:
-            if readme:
-                await take_for_readme(browser, served, out)
-                return
             chosen = {name: path for name, path in PAGES.items() if only in (None, name)}
             await take(browser, served, out, chosen)
             if only in (None, "dialog"):
@@ -124,9 +109,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("out", type=Path, metavar="OUT")
     parser.add_argument("--only", help="one page only by name, or dialog, trouble, login")
-    parser.add_argument("--readme", action="store_true", help="those of the README, small")
     chosen = parser.parse_args()
-    asyncio.run(run(chosen.out, only=chosen.only, readme=chosen.readme))
+    asyncio.run(run(chosen.out, only=chosen.only))
 
 
 if __name__ == "__main__":
