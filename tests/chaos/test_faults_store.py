@@ -214,6 +214,10 @@ async def a_stale_replica_takes_over(open_house: OpenHouse, starts: Starts) -> N
         await eventually(in_sync, within=20, what="the replica is in sync")
         alert = house.pager.fire(house.labels(patient))
         await visit.waits(patient)
+        async with house.redis.admin() as primary:
+            # All that was written before this, the story too, is now with the replica.
+            await primary.set("foreign:last", 1)
+            assert await primary.wait(1, 20_000) == 1
         await client.replicaof("NO", "ONE")
     await visit.restarted(patient)
     # Where the old primary was there is now what knows nothing of that.
