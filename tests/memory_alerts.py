@@ -22,9 +22,12 @@ class MemoryAlerts:
 
     def of(self, target: str) -> tuple[KnownAlert, ...]:
         """Alerts of a target in the order of their receipt."""
+        known = self._known.get(target)
+        if not known:
+            return ()
         return tuple(
             sorted(
-                self._known[target].values(),
+                known.values(),
                 key=lambda known: (known.received_at, known.alert.fingerprint),
             )
         )

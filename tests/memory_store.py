@@ -286,6 +286,9 @@ class MemoryStore:
         self._alerts = MemoryAlerts()
         self._asides: dict[tuple[int, int, Aside], Aside] = {}
         self._records: dict[str, Remediation] = {}
+        #: When each of them was opened, ms; and all of them, the newest first: None, to be sorted.
+        self._opened_ms: dict[str, int] = {}
+        self._newest_opened: list[tuple[int, str]] | None = None
         #: Target -> id of its open remediation.
         self._open: dict[str, str] = {}
         #: Ids of those that are listed as open.
@@ -297,6 +300,8 @@ class MemoryStore:
         self._failures: defaultdict[str, dict[str, int]] = defaultdict(dict)
         self._failing: dict[str, int] = {}
         self._activities: dict[str, Activity] = {}
+        #: Group -> its activities; of all of them under None. Empty after each that is written.
+        self._newest_first: dict[str | None, list[Activity]] = {}
         self._cooling: dict[str, _Cooling] = {}
         self._facts: dict[str, str] = {}
         #: Attempt and target -> when it helped.
@@ -344,8 +349,9 @@ class MemoryStore:
         for place, aside in enumerate(asides):
             kept = ASIDE.load(dump_aside(aside), key="asides")
             self._asides[to_ms(aside.at), place, kept] = kept
-        for key in sorted(self._asides, key=lambda key: key[:2])[:-_MOST]:
-            del self._asides[key]
+        if len(self._asides) > _MOST:
+            for key in sorted(self._asides, key=lambda key: key[:2])[:-_MOST]:
+                del self._asides[key]
         return taken
 
     def _pull_due(self, target: str, at_ms: int) -> None:
@@ -514,7 +520,11 @@ class MemoryStore:
             self._failures.pop(consumed, None)
 
     def _write(self, target: str, remediation: Remediation) -> None:
+        opened_ms = to_ms(remediation.opened_at)
         self._records[remediation.id] = remediation
+        if self._opened_ms.get(remediation.id) != opened_ms:
+            self._opened_ms[remediation.id] = opened_ms
+            self._newest_opened = None
         if not remediation.is_closed:
             self._open[target] = remediation.id
             self._listed_open.add(remediation.id)
@@ -523,7 +533,6 @@ class MemoryStore:
         ends = self._open.get(target) == remediation.id
         if ends:
             del self._open[target]
-        opened_ms = to_ms(remediation.opened_at)
         if ends or opened_ms >= self._last.get(target, (opened_ms, ""))[0]:
             self._last[target] = opened_ms, remediation.id
 
@@ -531,6 +540,7 @@ class MemoryStore:
         """Keep an activity, if there is one."""
         if activity is not None:
             self._activities[activity.id] = activity
+            self._newest_first.clear()
 
     def _running_cooldown(self, group: str, now_ms: int) -> _Cooling | None:
         running = self._cooling.get(group)
@@ -560,21 +570,24 @@ class MemoryStore:
         """See `app.ports.FailureWindow`."""
         times = self._failing
         if after is not None:
-            times = {target: at for target, at in times.items() if at > to_ms(after)}
+            after_ms = to_ms(after)
+            times = {target: at for target, at in times.items() if at > after_ms}
         return _within(times, now, window)
 
     async def recoveries(self, *, since: datetime) -> Mapping[str, tuple[datetime, ...]]:
         """See `app.ports.FailureWindow`."""
         found: defaultdict[str, list[datetime]] = defaultdict(list)
+        since_ms = to_ms(since)
         for (_, target), at in sorted(self._recoveries.items(), key=lambda item: item[1]):
-            if at > to_ms(since):
+            if at > since_ms:
                 found[target].append(from_ms(at))
         return {target: tuple(times) for target, times in found.items()}
 
     async def charged(self, *, since: datetime) -> tuple[datetime, ...]:
         """See `app.ports.FailureWindow`."""
-        times = sorted(self.budget.charges.values())
-        return tuple(from_ms(at) for at in times if at > to_ms(since))
+        since_ms = to_ms(since)
+        times = sorted(at for at in self.budget.charges.values() if at > since_ms)
+        return tuple(map(from_ms, times))
 
     async def glance(
         self, targets: Mapping[str, str], *, now: datetime, since: datetime
@@ -590,12 +603,17 @@ class MemoryStore:
         }
 
     def _failed(self, target: str, *, now: datetime, since: datetime) -> tuple[datetime, ...]:
+        if target not in self._failures:
+            return ()
         times = sorted(self._failures[target].values())
         return tuple(from_ms(at) for at in times if to_ms(since) < at <= to_ms(now))
 
     def _cooling_until(self, group: str, *, now: datetime) -> datetime | None:
-        cooling = self._running_cooldown(group, to_ms(now))
-        is_cooling = cooling is not None and cooling.until_ms > to_ms(now)
+        if group not in self._cooling:
+            return None
+        now_ms = to_ms(now)
+        cooling = self._running_cooldown(group, now_ms)
+        is_cooling = cooling is not None and cooling.until_ms > now_ms
         return from_ms(cooling.until_ms) if cooling and is_cooling else None
 
     async def remediation(self, remediation_id: str) -> Remediation | None:
@@ -604,23 +622,36 @@ class MemoryStore:
 
     async def remediations(self, which: RemediationFilter) -> tuple[Remediation, ...]:
         """See `app.ports.History`."""
-        found = [
-            record
-            for record in self._records.values()
-            if (which.target is None or record.target == which.target)
-            and (which.state is None or record.state is which.state)
-            and (which.since is None or to_ms(record.opened_at) >= to_ms(which.since))
-            and (record.id in self._listed_open or not which.open_only)
-        ]
-        found.sort(key=lambda record: (to_ms(record.opened_at), record.id), reverse=True)
-        return tuple(found[: which.limit])
+        records, opened = self._records, self._opened_ms
+        since_ms = None if which.since is None else to_ms(which.since)
+        if which.open_only:
+            listed = sorted(((opened[one], one) for one in self._listed_open), reverse=True)
+        else:
+            if self._newest_opened is None:
+                self._newest_opened = sorted(
+                    ((ms, one) for one, ms in opened.items()), reverse=True
+                )
+            listed = self._newest_opened
+        found: list[Remediation] = []
+        for opened_ms, one in listed:
+            if len(found) >= which.limit or (since_ms is not None and opened_ms < since_ms):
+                break
+            record = records[one]
+            if which.target is not None and record.target != which.target:
+                continue
+            if which.state is None or record.state is which.state:
+                found.append(record)
+        return tuple(found)
 
     async def activities(
         self, *, group: str | None = None, limit: int = 100
     ) -> tuple[Activity, ...]:
         """See `app.ports.History`."""
-        found = [one for one in self._activities.values() if group in (None, one.group)]
-        found.sort(key=lambda one: (to_ms(one.started_at), one.id), reverse=True)
+        found = self._newest_first.get(group)
+        if found is None:
+            found = [one for one in self._activities.values() if group in (None, one.group)]
+            found.sort(key=lambda one: (to_ms(one.started_at), one.id), reverse=True)
+            self._newest_first[group] = found
         return tuple(found[: min(limit, _MOST)])
 
     async def activity(self, activity_id: str) -> Activity | None:
@@ -659,8 +690,11 @@ def _is_ahead(moment_ms: int, now_ms: int) -> bool:
 
 
 def _within(times: dict[str, int], now: datetime, window: timedelta) -> int:
+    if not times:
+        return 0
     now_ms = to_ms(now)
-    return sum(now_ms - span_ms(window) < at <= now_ms for at in times.values())
+    oldest_ms = now_ms - span_ms(window)
+    return sum(oldest_ms < at <= now_ms for at in times.values())
 
 
 def make_store(memory: MemoryStore | None = None) -> Store:

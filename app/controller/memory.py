@@ -48,9 +48,11 @@ class Memory:
         :raises StoreUnavailable: what is to be remembered cannot be read
         """
         before = self._memento or await self.recall()
-        at = asyncio.get_running_loop().time()
         is_known = epoch == before.epoch
-        if is_known and (fence == before.fence or at - self._kept_at < _KEEP_EVERY_S):
+        if is_known and fence == before.fence:
+            return
+        at = asyncio.get_running_loop().time()
+        if is_known and at - self._kept_at < _KEEP_EVERY_S:
             return
         self._kept_at = at
         self._memento = Memento(

@@ -199,7 +199,8 @@ class Observer:
             brake_window=book.guards.brake.window,
         )
         record = story.taken_up(dossier.remediation, now=look.now)
-        return replace(dossier, remediation=record)
+        is_same = record is dossier.remediation
+        return dossier if is_same else replace(dossier, remediation=record)
 
     def _without_container(self, look: "_Look", dossier: Dossier, view: EngineView) -> Seen:
         remediation = dossier.remediation
@@ -257,6 +258,8 @@ class Observer:
             self._engine, dossier.remediation, member.listed.id, clone, policy, now=look.now
         )
         group = group_view(roster, member, policy, dossier, prefix=self._prefix)
+        if clone is None and refusal is None and used is None:
+            return group
         return replace(group, fresh_clone=clone, refusal=refusal, used=used)
 
     def _policy(self, look: "_Look", dossier: Dossier, member: Member, sick: Sickness) -> Policy:

@@ -88,6 +88,8 @@ class Timekeeper:
             said = f"this host was suspended for {slept.total_seconds():.0f} s"
             return Odd(said, timedelta(0), slept=True)
         ahead = self._clock.ahead()
+        if ahead == self._ahead:
+            return None
         jump, self._ahead = ahead - self._ahead, ahead
         if abs(jump) <= _JUMP:
             self._ahead -= jump  # small ones add up

@@ -67,7 +67,8 @@ def sickness(evidence: Evidence, *, now: datetime, expiry: timedelta) -> Sicknes
     notices, and expires `expiry` after the last one.
     """
     noticed = any(known.alert.status is AlertStatus.FIRING for known in evidence.known)
-    return replace(_judge(evidence, now=now, expiry=expiry), noticed=noticed)
+    judged = _judge(evidence, now=now, expiry=expiry)
+    return replace(judged, noticed=True) if noticed else judged
 
 
 def elsewhere(evidence: Evidence, told: Sickness, *, now: datetime, expiry: timedelta) -> Sickness:

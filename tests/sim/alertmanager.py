@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from random import Random
 
-from app.domain.alert import Alert, AlertStatus
+from app.domain.alert import Alert, AlertStatus, ListedAlert
 from tests.sim.loop import VirtualLoop
 from tests.sim.prometheus import WATCHDOG, Sent, moment
 from tests.sim.trace import Trace
@@ -25,6 +25,8 @@ class Entry:
     updated_at: float
     #: As it was notified last: firing since, or ended; None: never.
     notified: tuple[str, float] | None = None
+    #: As it was listed last, and what of: most pulls find it as it was.
+    listed: tuple[tuple[Sent, bool, float], ListedAlert] | None = None
 
 
 @dataclass(slots=True)
@@ -120,6 +122,8 @@ class Alertmanager:
 
     def is_silenced(self, entry: Entry) -> bool:
         """Whether a person has silenced it."""
+        if not self.silenced:
+            return False
         return self.silenced.get(entry.sent.labels.get("name", ""), -1.0) > self._loop.now
 
     def silence(self, name: str, until: float) -> None:

@@ -101,6 +101,8 @@ class _ClaimOnce:
 
     def add(self, claimed: Claimed) -> Claimed:
         """Give out again what was never heard of."""
+        if not self.unheard:
+            return claimed
         leases = self._leases()
         again = tuple(one for one in self.unheard if leases.get(one.target) == one.fence)
         self.unheard.clear()
@@ -132,14 +134,19 @@ class _Faulty:
             return found  # of what the process itself believes
         wire, through = self._wire, self._claim if method == "claim" else self._wire.carry
 
-        async def call(*args: Any, **more: Any) -> Any:
-            if wire.weather.is_fair and method != "claim":
-                return await found(*args, **more)  # as `carry` does then, for less
+        async def carried(args: Any, more: Any) -> Any:
             try:
                 return await through(partial(found, *args, **more))
             except Failed as exc:
                 raise StoreUnavailable(f"Redis: {exc.word}") from exc
 
+        def call(*args: Any, **more: Any) -> Awaitable[Any]:
+            if wire.weather.is_fair and method != "claim":
+                answer: Awaitable[Any] = found(*args, **more)  # as `carry` does then, for less
+                return answer
+            return carried(args, more)
+
+        call.is_awaited = True  # type: ignore[attr-defined]
         setattr(self, method, call)
         return call
 

@@ -94,7 +94,10 @@ class Daemon:
 
     def named(self, name: str) -> Container | None:
         """Find a container."""
-        return next((one for one in self.inside.values() if one.name == name), None)
+        for one in self.inside.values():
+            if one.name == name:
+                return one
+        return None
 
     def look(self, container_id: str) -> Container:
         """Inspect one. :raises ContainerGone:"""

@@ -1,7 +1,7 @@
 """The daemon as one controller process reaches it: `ContainerEngine`, with its adapter's checks."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -24,13 +24,17 @@ from tests.builders import ENGINE
 from tests.fakes import FAITHFUL, PLENTY
 from tests.sim import removal
 from tests.sim.daemon import Daemon
-from tests.sim.process import Dead, Process
+from tests.sim.process import Dead, Point, Process
 
 #: As app/adapters/engine/connection.py bounds its calls.
 _READ_S = 5.0
 _STEP_S = 30.0
 _SLACK_S = 30.0
 _MEASURES_S = 1.2
+
+
+_READS = ("containers", "delete", "events", "evidence", "identity", "inspect", "room", "used")
+_POINTS = {word: Point(f"engine.{word}") for word in _READS}
 
 
 class EngineView:
@@ -46,17 +50,17 @@ class EngineView:
         #: Told of every request that writes, as it is sent.
         self.watch: Any = None
 
-    async def _read(self, point: str, what: Callable[[], Any]) -> Any:
-        async def ask() -> Any:
-            temper = self._daemon.temper
-            if temper.down:
-                raise EngineUnavailable("cannot connect")
-            if temper.hangs:
-                await asyncio.sleep(_READ_S)
-                raise EngineSilent("no answer")
-            return what()
+    def _read(self, point: str, what: Callable[[], Any]) -> Awaitable[Any]:
+        return self._process.call(_POINTS[point], self._ask, (what,))
 
-        return await self._process.call(f"engine.{point}", ask)
+    async def _ask(self, what: Callable[[], Any]) -> Any:
+        temper = self._daemon.temper
+        if temper.down:
+            raise EngineUnavailable("cannot connect")
+        if temper.hangs:
+            await asyncio.sleep(_READ_S)
+            raise EngineSilent("no answer")
+        return what()
 
     async def identity(self) -> EngineIdentity:
         answer: EngineIdentity = await self._read(

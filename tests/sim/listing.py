@@ -7,7 +7,7 @@ from datetime import timedelta
 from app.domain.alert import AlertListing, ListedAlert, ListedState, OwnAlert
 from app.errors import SourceUnavailable
 from tests.sim.alertmanager import Alertmanager
-from tests.sim.prometheus import WATCHDOG, moment
+from tests.sim.prometheus import WATCHDOG, Sent, moment
 
 #: An alert that is listed somewhere is not as bad as this.
 _WORST = (True, math.inf)
@@ -45,14 +45,10 @@ class Alertmanagers:
                 if rank >= ranks.get(sent.fingerprint, _WORST):
                     continue
                 ranks[sent.fingerprint] = rank
-                found[sent.fingerprint] = ListedAlert(
-                    fingerprint=sent.fingerprint,
-                    labels=sent.labels,
-                    alert_annotations={},
-                    state=ListedState.SUPPRESSED if is_silenced else ListedState.ACTIVE,
-                    starts_at=moment(sent.starts_at),
-                    behind=timedelta(seconds=behind),
-                )
+                made_of = sent, is_silenced, behind
+                if entry.listed is None or entry.listed[0] != made_of:
+                    entry.listed = made_of, _listed(sent, is_silenced, behind)
+                found[sent.fingerprint] = entry.listed[1]
         told = [pair for pair in watched if pair[1]] or watched
         return AlertListing(
             alerts=tuple(found.values()),
@@ -67,3 +63,14 @@ class Alertmanagers:
         for alert in alerts:
             name = alert.labels.get("alertname", "")
             self.cried[name] = self.cried.get(name, 0) + 1
+
+
+def _listed(sent: Sent, is_silenced: bool, behind: float) -> ListedAlert:
+    return ListedAlert(
+        fingerprint=sent.fingerprint,
+        labels=sent.labels,
+        alert_annotations={},
+        state=ListedState.SUPPRESSED if is_silenced else ListedState.ACTIVE,
+        starts_at=moment(sent.starts_at),
+        behind=timedelta(seconds=behind),
+    )

@@ -8,10 +8,10 @@ by while the process is frozen, and counts towards the step at which the process
 import asyncio
 import heapq
 import itertools
-from asyncio.events import Handle
 from asyncio.format_helpers import _format_callback_source
 from collections.abc import Callable
 from contextvars import Context, ContextVar, copy_context
+from functools import partial
 from typing import Any, Protocol
 
 
@@ -22,7 +22,7 @@ class Host(Protocol):
     rate: float
     skew: float
     frozen: bool
-    parked: list[Handle]
+    parked: "list[Turn]"
     #: Killed before so many more of its handles have run; 0: not planned.
     fuse: int
 
@@ -41,50 +41,37 @@ PROCESS: ContextVar[Host | None] = ContextVar("process", default=None)
 _TIDY_AT = 500
 
 
-class Turn(Handle):
-    """A handle that never asks whether somebody debugs: millions of them are made."""
+class Turn(list[Any]):
+    """
+    A handle as a list, of which millions are made: callback, arguments, context.
+
+    The callback is None once it is cancelled. Who asks for a debugger is not answered.
+    """
 
     __slots__ = ()
-
-    def __init__(self, callback: Callable[..., Any], args: Any, context: Context | None) -> None:
-        self._context = copy_context() if context is None else context
-        self._callback: Callable[..., Any] | None = callback
-        self._args = args
-        self._cancelled = False
-
+    __hash__ = object.__hash__  # type: ignore[assignment]
+    __eq__ = object.__eq__
     __repr__ = object.__repr__
 
     def cancel(self) -> None:
         """Have it not run."""
-        self._cancelled = True
-        self._callback, self._args = None, ()
+        self[0], self[1] = None, ()
+
+    def cancelled(self) -> bool:
+        """Tell whether it will not run."""
+        return self[0] is None
 
 
 class Timer(Turn):
-    """One that waits for its time."""
+    """One that waits for its time; the loop that it waits in is its fourth part."""
 
-    __slots__ = ("_owner",)
-
-    def __init__(
-        self,
-        callback: Callable[..., Any],
-        args: Any,
-        context: Context | None,
-        owner: "VirtualLoop",
-    ) -> None:
-        # As `Turn` does it, for less.
-        self._context = copy_context() if context is None else context
-        self._callback = callback
-        self._args = args
-        self._cancelled = False
-        self._owner = owner
+    __slots__ = ()
 
     def cancel(self) -> None:
         """Have it not run."""
-        if not self._cancelled:
-            self._owner.count_dead_timer()
-            self._cancelled = True
-            self._callback, self._args = None, ()
+        if self[0] is not None:
+            self[3].count_dead_timer()
+            self[0], self[1] = None, ()
 
 
 class Deadlock(Exception):
@@ -123,13 +110,18 @@ class VirtualLoop(asyncio.BaseEventLoop):
         self.steps = 0
         #: Exceptions that nobody took: (message, exception).
         self.unhandled: list[tuple[str, BaseException | None]] = []
-        self.set_task_factory(self._make_task)
+        self.create_future = partial(asyncio.Future, loop=self)  # type: ignore[method-assign]
         self.set_exception_handler(self._complain)
 
-    def _make_task(self, _loop: Any, coro: Any, **more: Any) -> SimTask:
-        context: Context | None = more.get("context")
+    #: Asked with every future and task: nobody debugs.
+    get_debug = bool
+
+    def create_task(
+        self, coro: Any, *, name: object = None, context: Context | None = None
+    ) -> SimTask:
+        """Make a task, of the process in whose context it is."""
         host = PROCESS.get() if context is None else context.get(PROCESS)
-        task = SimTask(coro, serial=next(self._serials), loop=self, **more)
+        task = SimTask(coro, serial=next(self._serials), loop=self, name=name, context=context)
         if host is not None:
             host.adopt(task)
         return task
@@ -144,15 +136,15 @@ class VirtualLoop(asyncio.BaseEventLoop):
 
     def call_soon(  # type: ignore[override]
         self, callback: Callable[..., Any], *args: Any, context: Context | None = None
-    ) -> Handle:
+    ) -> Turn:
         """Run it in this moment."""
-        handle = Turn(callback, args, context)
+        handle = Turn((callback, args, copy_context() if context is None else context))
         self._ready.append(handle)
         return handle
 
     def call_soon_threadsafe(  # type: ignore[override]
         self, callback: Callable[..., Any], *args: Any, context: Context | None = None
-    ) -> Handle:
+    ) -> Turn:
         """Run it in this moment: there are no threads."""
         return self.call_soon(callback, *args, context=context)
 
@@ -189,7 +181,7 @@ class VirtualLoop(asyncio.BaseEventLoop):
     def _at(
         self, when: float, callback: Callable[..., Any], args: Any, context: Context | None
     ) -> Timer:
-        timer = Timer(callback, args, context, self)
+        timer = Timer((callback, args, copy_context() if context is None else context, self))
         heapq.heappush(self._timers, (when, next(self._serials), timer))
         return timer
 
@@ -197,7 +189,7 @@ class VirtualLoop(asyncio.BaseEventLoop):
         """Count a timer that was cancelled before its time; tidy up where there are many."""
         self._dead_timers += 1
         if self._dead_timers > _TIDY_AT and 2 * self._dead_timers > len(self._timers):
-            self._timers = [entry for entry in self._timers if not entry[2]._cancelled]
+            self._timers = [entry for entry in self._timers if entry[2][0] is not None]
             heapq.heapify(self._timers)
             self._dead_timers = 0
 
@@ -208,53 +200,59 @@ class VirtualLoop(asyncio.BaseEventLoop):
 
     def _run_once(self) -> None:
         # Round after round, without a return to asyncio's own loop in between.
-        is_running = self.is_running()
-        ready = self._ready
-        while True:
-            timers = self._timers
-            if not ready or (timers and timers[0][0] <= self.now):
-                self._gather()
-            for _ in range(len(ready)):
-                handle = ready.popleft()
-                callback = handle._callback
-                if callback is None:
-                    continue  # cancelled
-                context = handle._context
-                host = context.get(PROCESS)
-                if host is not None:
-                    if host.frozen:
-                        host.parked.append(handle)
-                        continue
-                    if host.fuse:
-                        host.fuse -= 1
-                        if not host.fuse:
-                            host.burnt()
-                self.steps += 1
-                try:
-                    context.run(callback, *handle._args)
-                except (SystemExit, KeyboardInterrupt):
-                    raise
-                except BaseException as exc:  # noqa: BLE001 - as `Handle._run`
-                    said = _format_callback_source(callback, handle._args)
-                    self.call_exception_handler(
-                        {"message": f"Exception in callback {said}", "exception": exc}
-                    )
-            if self._stopping or not is_running:
-                return
+        is_running, ready, ran = self.is_running(), self._ready, 0
+        next_one = ready.popleft
+        try:
+            while True:
+                timers = self._timers
+                if not ready or (timers and timers[0][0] <= self.now):
+                    self._gather()
+                for _ in range(len(ready)):
+                    handle = next_one()
+                    callback = handle[0]
+                    if callback is None:
+                        continue  # cancelled
+                    context = handle[2]
+                    host = context.get(PROCESS)
+                    if host is not None:
+                        if host.frozen:
+                            host.parked.append(handle)
+                            continue
+                        if host.fuse:
+                            host.fuse -= 1
+                            if not host.fuse:
+                                host.burnt()
+                    ran += 1
+                    try:
+                        context.run(callback, *handle[1])
+                    except (SystemExit, KeyboardInterrupt):
+                        raise
+                    except BaseException as exc:  # noqa: BLE001 - as `Handle._run`
+                        said = _format_callback_source(callback, handle[1])
+                        self.call_exception_handler(
+                            {"message": f"Exception in callback {said}", "exception": exc}
+                        )
+                if self._stopping or not is_running:
+                    return
+        finally:
+            self.steps += ran
 
     def _gather(self) -> None:
         """Have the timers run whose time it is; where nothing else would, the next ones."""
-        ready, timers = self._ready, self._timers
-        while timers and timers[0][2]._cancelled:
-            heapq.heappop(timers)
+        ready, timers, pop = self._ready, self._timers, heapq.heappop
+        while timers and timers[0][2][0] is None:
+            pop(timers)
             self._dead_timers -= 1
-        if not ready:
-            if not timers:
+        if not timers:
+            if not ready:
                 raise Deadlock
-            self.now = max(self.now, timers[0][0])
-        while timers and timers[0][0] <= self.now:
-            timer = heapq.heappop(timers)[2]
-            if not timer._cancelled:
+            return
+        if not ready and timers[0][0] > self.now:
+            self.now = timers[0][0]
+        now = self.now
+        while timers and timers[0][0] <= now:
+            timer = pop(timers)[2]
+            if timer[0] is not None:
                 ready.append(timer)
 
     def _process_events(self, _events: Any) -> None:

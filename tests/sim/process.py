@@ -2,28 +2,31 @@
 
 import asyncio
 import inspect
-import types
-from asyncio.events import Handle
-from collections.abc import Awaitable, Callable, Generator, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from contextvars import copy_context
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Any
 
 from tests.builders import START
-from tests.sim.loop import PROCESS, SimTask, VirtualLoop
+from tests.sim.loop import PROCESS, SimTask, Turn, VirtualLoop
 from tests.sim.trace import Trace
-from tests.sim.wording import told, words
+from tests.sim.wording import teller, words
 
 _FORGET_TASKS_AT = 2000
 _NOTHING = timedelta(0)
 _NO_MORE: Mapping[str, Any] = {}
 
 
-@types.coroutine
-def _turn() -> Generator[None, None, None]:
-    """As ``asyncio.sleep(0)``, for less: calls of ports pass here twice."""
-    yield
+class _Turn:
+    """As ``asyncio.sleep(0)`` when awaited, for less: calls of ports pass here twice."""
+
+    #: Not bound to anything: it gives None to the loop once, and goes on.
+    __await__: Any = partial(iter, (None,))
+
+
+_TURN: Any = _Turn()
 
 
 class Dead(BaseException):
@@ -55,7 +58,7 @@ class Process:
         self.rate = 1.0
         self.skew = 0.0
         self.frozen = False
-        self.parked: list[Handle] = []
+        self.parked: list[Turn] = []
         self.fuse = 0
         self.alive = True
         #: Takes requests.
@@ -126,17 +129,22 @@ class Process:
 
     async def call(
         self,
-        point: str,
+        point: "Point",
         invoke: Callable[..., Awaitable[Any]],
         args: tuple[Any, ...] = (),
         more: Mapping[str, Any] = _NO_MORE,
     ) -> Any:
         """Call a port: both sides of it are named points; nothing leaves a dead process."""
-        loop = self.loop
-        self._pass(point + "<")
+        # What `at` does stands here twice, written out: every second step is one of these.
+        if not self.alive:
+            raise Dead
+        loop, passed, name = self.loop, self.passed, point.before
+        passed[name] = passed.get(name, 0) + 1
+        if self.ambushes:
+            self._may_spring(name)
         # Nobody would run in between: then there is no need to give way.
-        if self.fuse or self.frozen or not loop.is_quiet():
-            await _turn()
+        if self.fuse or self.frozen or loop._ready or not loop.is_quiet():
+            await _TURN
         if not self.alive:
             raise Dead
         answer: Any = None
@@ -147,11 +155,17 @@ class Process:
             failure = exc
         if not self.alive:
             raise Dead
-        said = words(failure) if failure is not None else told(point, args, answer)
-        self.trace.add(self.label, point, said)
-        self._pass(point + ">")
-        if self.fuse or self.frozen or not loop.is_quiet():
-            await _turn()
+        if failure is not None:
+            self.trace.add(self.label, point.name, words(failure))
+        else:
+            tell = point.tell
+            self.trace.add(self.label, point.name, "" if tell is None else tell(args, answer))
+        passed, name = self.passed, point.after
+        passed[name] = passed.get(name, 0) + 1
+        if self.ambushes:
+            self._may_spring(name)
+        if self.fuse or self.frozen or loop._ready or not loop.is_quiet():
+            await _TURN
         if not self.alive:
             raise Dead
         if failure is not None:
@@ -160,20 +174,20 @@ class Process:
 
     async def at(self, point: str) -> None:
         """Pass a named point: here it may die, or fall asleep."""
-        self._pass(point)
-        if self.fuse or self.frozen or not self.loop.is_quiet():
-            await _turn()  # whoever is frozen stays here
-        if not self.alive:
-            raise Dead
-
-    def _pass(self, point: str) -> None:
         if not self.alive:
             raise Dead
         self.passed[point] = self.passed.get(point, 0) + 1
         if self.ambushes:
-            self.spring(point)
-            if not self.alive:
-                raise Dead
+            self._may_spring(point)
+        if self.fuse or self.frozen or not self.loop.is_quiet():
+            await _TURN  # whoever is frozen stays here
+        if not self.alive:
+            raise Dead
+
+    def _may_spring(self, point: str) -> None:
+        self.spring(point)
+        if not self.alive:
+            raise Dead
 
     def spring(self, point: str) -> None:
         """Have happen what is planned for a point."""
@@ -191,6 +205,16 @@ class Process:
             self.freeze(ambush.seconds)
 
 
+class Point:
+    """A call of a port by its name, and both its sides; what the trace says of it."""
+
+    __slots__ = ("after", "before", "name", "tell")
+
+    def __init__(self, name: str) -> None:
+        self.name, self.before, self.after = name, name + "<", name + ">"
+        self.tell = teller(name)
+
+
 class Port:
     """A part of the outside, as one process calls it."""
 
@@ -206,14 +230,14 @@ class Port:
 
     def __getattr__(self, method: str) -> Any:
         found = getattr(self._part, method)
-        if not inspect.iscoroutinefunction(found):
+        if not (inspect.iscoroutinefunction(found) or hasattr(found, "is_awaited")):
             if inspect.ismethod(found):
                 setattr(self, method, found)
             return found  # what touches only what the process itself believes
-        process, point = self._process, f"{self._name}.{method}"
+        passes, point = self._process.call, Point(f"{self._name}.{method}")
 
         def call(*args: Any, **more: Any) -> Awaitable[Any]:
-            return process.call(point, found, args, more)
+            return passes(point, found, args, more)
 
         setattr(self, method, call)
         return call
@@ -231,14 +255,17 @@ class SimClock:
         self._slept = 0.0
         #: What was answered last, and for which time: asked several times in every moment.
         self._last = (-1.0, START)
+        #: As `now`: for how many seconds, and what that is.
+        self._ahead = (0.0, _NOTHING)
 
     def now(self) -> datetime:
         """The time that this process believes."""
         process = self._process
         at = process.loop.now * process.rate + process.skew + self._off
-        if at != self._last[0]:
-            self._last = (at, START + timedelta(seconds=at))
-        return self._last[1]
+        last = self._last
+        if at != last[0]:
+            self._last = last = (at, START + timedelta(seconds=at))
+        return last[1]
 
     def set_to(self, at: datetime) -> None:
         """See `app.ports.SettableClock`."""
@@ -246,12 +273,17 @@ class SimClock:
 
     def ahead(self) -> timedelta:
         """See `app.ports.SettableClock`."""
-        return timedelta(seconds=self._wall_off - self._off)
+        seconds = self._wall_off - self._off
+        if seconds != self._ahead[0]:
+            self._ahead = (seconds, timedelta(seconds=seconds))
+        return self._ahead[1]
 
     def slept(self) -> timedelta:
         """See `app.ports.SettableClock`."""
+        if not self._slept:
+            return _NOTHING
         slept, self._slept = self._slept, 0.0
-        return timedelta(seconds=slept) if slept else _NOTHING
+        return timedelta(seconds=slept)
 
     def step(self, seconds: float) -> None:
         """Have somebody set the host's clock."""

@@ -72,17 +72,19 @@ class Prometheus:
     def _tick(self) -> None:
         self._loop.later(EVALUATES, self._tick)
         if not self.collector_down:
+            running, now = self._ward.all_running(), self._loop.now
             for name in self._ward.patients:
-                one = self._ward.running(name)
-                if one:
-                    self._newest[name] = self._loop.now
+                if name in running:
+                    self._newest[name] = now
         if not self.down:
             self._evaluate()
 
     def _evaluate(self) -> None:
         now, out = self._loop.now, []
         for name in self._ward.patients:
-            series = self._series.setdefault(name, _Series())
+            series = self._series.get(name)
+            if series is None:
+                series = self._series[name] = _Series()
             fresh = now - self._newest.get(name, -1e9) < 60
             if fresh and self._ward.symptom(name):
                 if series.pending_since is None:

@@ -30,6 +30,7 @@ from tests.sim.planting import planted
 from tests.sim.process import Ambush, Dead
 from tests.sim.profiles_rough import rulebook_of
 from tests.sim.prometheus import Prometheus
+from tests.sim.quick import quickened
 from tests.sim.rough import PROFILES, roughen
 from tests.sim.told import Told
 from tests.sim.trace import Trace
@@ -45,7 +46,7 @@ class Simulation:
         self.plan = plan
         self.profile = PROFILES[plan.profile]
         self.loop = loop = VirtualLoop()
-        self.trace = Trace(lambda: loop.now, tell=tell)
+        self.trace = Trace(loop, tell=tell)
         self.violation: tuple[str, str] | None = None
         self.violated_at = 0.0
         self.kills = 0
@@ -74,7 +75,7 @@ class Simulation:
         gc.disable()
         listen(self._logged)
         try:
-            with planted(self.plan.mutant) as self._flags:
+            with quickened(), planted(self.plan.mutant) as self._flags:
                 Context().run(self._run)
         finally:
             os.urandom = urandom

@@ -54,7 +54,7 @@ class Stage:
             else MemoryBackend(self.wire, loop)
         )
         self.broken: list[tuple[str, str]] = []
-        self._trace = Trace(lambda: loop.now, tell=None)
+        self._trace = Trace(loop, tell=None)
         self.watch: Watch
         self.truth: Store
         self.claim: Claim

@@ -25,7 +25,7 @@ class Ear:
 
     def __init__(self) -> None:
         self.loop = VirtualLoop()
-        daemon = Daemon(self.loop, Random(1), Trace(lambda: self.loop.now, tell=None))
+        daemon = Daemon(self.loop, Random(1), Trace(self.loop, tell=None))
         for one in population():
             daemon.put(one)
         self.told = Told(self.loop, daemon, expiry_s=EXPIRY_S)
@@ -124,7 +124,7 @@ def test_what_is_about_another_engine_says_nothing(ear: Ear) -> None:
 def test_who_is_killed_in_its_sleep_leaves_no_task_behind() -> None:
     """A task that nobody ends is closed with the garbage, in the name of whoever runs then."""
     loop = VirtualLoop()
-    process = Process("c1", 1, loop, Trace(lambda: loop.now, tell=None))
+    process = Process("c1", 1, loop, Trace(loop, tell=None))
     ended: list[str] = []
 
     async def wait(queue: "asyncio.Queue[None]") -> None:

@@ -54,11 +54,18 @@ class Ward:
         one = self._daemon.named(name)
         return one is not None and one.state is RunState.RUNNING
 
+    def all_running(self) -> set[str]:
+        """Names of all that run."""
+        states: dict[str, RunState] = {}
+        for one in self._daemon.inside.values():
+            states.setdefault(one.name, one.state)
+        return {name for name, state in states.items() if state is RunState.RUNNING}
+
     def symptom(self, name: str) -> bool:
         """What its rule evaluates to: nothing, for one that does not run."""
-        patient, one = self.patients[name], self._daemon.named(name)
-        if one is None or one.state is not RunState.RUNNING:
-            return False
+        return self._is_felt(self.patients[name]) and self.running(name)
+
+    def _is_felt(self, patient: Patient) -> bool:
         return patient.sick or self._loop.now - patient.changed_at < _LAG
 
     def fall_ill(self, name: str) -> None:

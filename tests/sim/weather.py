@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from functools import cached_property
 from random import Random
 from types import CoroutineType
 from typing import Any, Final
@@ -14,7 +15,7 @@ CALL_S: Final = 1.5
 ERRORS: Final = ("OOM", "READONLY", "LOADING", "MISCONF")
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True)
 class Weather:
     """Chances from 0 to 1 for each request."""
 
@@ -30,17 +31,18 @@ class Weather:
     #: Nothing arrives.
     down: bool = False
 
-    @property
+    # Both are asked with every request, and worked out once.
+
+    @cached_property
     def is_fair(self) -> bool:
         """Nothing can go wrong."""
-        return not (
-            self.down
-            or self.lost_request
-            or self.lost_reply
-            or self.twice
-            or self.late
-            or self.error
-        )
+        return not (self.down or self.worst)
+
+    @cached_property
+    def worst(self) -> float:
+        """What is drawn from here on lets a request pass, a little more for rounding."""
+        chances = (self.lost_request, self.lost_reply, self.twice, self.late, self.error)
+        return sum(chances) + 1e-9 if any(chances) else 0.0
 
 
 class Failed(Exception):
@@ -67,6 +69,8 @@ class Wire:
         if weather.down:
             return "down"
         drawn = self._random.random()
+        if drawn >= weather.worst:
+            return ""
         for word, chance in (
             ("lost_request", weather.lost_request),
             ("lost_reply", weather.lost_reply),

@@ -1,18 +1,7 @@
 """What the trace says of a call of a port."""
 
+from collections.abc import Callable
 from typing import Any
-
-#: Points of which `told` has something to say: most calls are others.
-_TOLD = frozenset(
-    f"{part}.{method}"
-    for part, methods in (
-        ("schedule", ("claim", "renew", "requeue", "nudge")),
-        ("records", ("intend", "read", "note")),
-        ("inbox", ("accept",)),
-        ("leadership", ("lead", "look", "found")),
-    )
-    for method in methods
-)
 
 
 def words(failure: Exception) -> str:
@@ -20,28 +9,56 @@ def words(failure: Exception) -> str:
     return f"{type(failure).__name__}: {failure}"
 
 
-def told(point: str, args: tuple[Any, ...], answer: Any) -> str:
-    """Tell in a few words what a call was about."""
-    if point not in _TOLD:
-        return ""
-    match point:
-        case "schedule.claim":
-            return " ".join(f"{one.target}#{one.fence}" for one in answer.claims)
-        case "schedule.renew" | "schedule.requeue" | "records.intend":
-            return str(args[0].target)
-        case "schedule.nudge":
-            return " ".join(args[0])
-        case "records.read":
-            return str(args[0])
-        case "records.note":
-            entry = args[1]
-            record = entry.remediation
-            words = "-" if record is None else f"{record.id} {record.state} {record.reason}"
-            return f"{args[0].target} {words} due {entry.due:%H:%M:%S}" if entry.due else words
-        case "inbox.accept":
-            return " ".join(f"{n.target}:{word}" for n, word in zip(args[0], answer, strict=True))
-        case "leadership.lead" | "leadership.look" | "leadership.found":
-            # Names of histories are drawn, by backends in different order.
-            return f"{answer.fence} {answer.life} {answer.term}.{answer.beat}"
-        case _:
-            return ""
+Teller = Callable[[tuple[Any, ...], Any], str]
+
+
+def teller(point: str) -> Teller | None:
+    """Return what tells in a few words what a call was about; None: there is nothing to say."""
+    return _TELLERS.get(point)
+
+
+def _claimed(_: tuple[Any, ...], answer: Any) -> str:
+    return " ".join(f"{one.target}#{one.fence}" for one in answer.claims) if answer.claims else ""
+
+
+def _of_a_claim(args: tuple[Any, ...], _: Any) -> str:
+    return str(args[0].target)
+
+
+def _nudged(args: tuple[Any, ...], _: Any) -> str:
+    return " ".join(args[0])
+
+
+def _read(args: tuple[Any, ...], _: Any) -> str:
+    return str(args[0])
+
+
+def _noted(args: tuple[Any, ...], _: Any) -> str:
+    entry = args[1]
+    record = entry.remediation
+    words = "-" if record is None else f"{record.id} {record.state} {record.reason}"
+    return f"{args[0].target} {words} due {entry.due:%H:%M:%S}" if entry.due else words
+
+
+def _accepted(args: tuple[Any, ...], answer: Any) -> str:
+    return " ".join(f"{n.target}:{word}" for n, word in zip(args[0], answer, strict=True))
+
+
+def _stands(_: tuple[Any, ...], answer: Any) -> str:
+    # Names of histories are drawn, by backends in different order.
+    return f"{answer.fence} {answer.life} {answer.term}.{answer.beat}"
+
+
+_TELLERS: dict[str, Teller] = {
+    "schedule.claim": _claimed,
+    "schedule.renew": _of_a_claim,
+    "schedule.requeue": _of_a_claim,
+    "schedule.nudge": _nudged,
+    "records.intend": _of_a_claim,
+    "records.read": _read,
+    "records.note": _noted,
+    "inbox.accept": _accepted,
+    "leadership.lead": _stands,
+    "leadership.look": _stands,
+    "leadership.found": _stands,
+}
