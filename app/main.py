@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import signal
 import socket
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from datetime import timedelta
@@ -28,10 +28,11 @@ from app.adapters.prometheus_usage import PrometheusUsage
 from app.adapters.store import open_store
 from app.adapters.store.embedded import embedded_server
 from app.api.app import create_app
-from app.api.deps import Parts, Scope, Tokens
+from app.api.deps import Parts, Scope
+from app.api.rotation import RotatingTokens
 from app.errors import BadConfiguration
 from app.policies.spec import Patience, Rulebook
-from app.settings import Settings
+from app.settings import Settings, with_tokens_of_files
 from app.web import docs
 from app.web.links import Links
 from app.web.patience import PatientHttp
@@ -44,6 +45,8 @@ log: Final = structlog.get_logger("relevo")
 _GRACE: Final = timedelta(seconds=20)
 
 
+#: Open connections, idle ones too: far below what a process may open.
+_MOST_CONNECTIONS: Final = 512
 #: How long Alertmanager believes an alert of ours that is not posted again.
 _BELIEVED: Final = timedelta(minutes=5)
 
@@ -105,12 +108,21 @@ async def open_controller(settings: Settings, rulebook: Rulebook) -> AsyncIterat
             believed=_BELIEVED / settings.time_factor,
             own_server=own_server,
         )
-        controller = wire(outside, habits, rulebook, load=lambda: load_rulebook(settings.policies))
+        tokens = RotatingTokens(_tokens(settings))
+
+        def load() -> Rulebook:
+            """Read the files that may change at work; where one is wrong, none is taken."""
+            book, fresh = load_rulebook(settings.policies), with_tokens_of_files(settings)
+            tokens.take(_tokens(fresh))
+            return book
+
+        controller = wire(outside, habits, rulebook, load=load)
         parts = Parts(
             intake=controller.intake,
             desk=controller.desk,
             overview=controller.overview,
             operator=controller.operator,
+            auditor=controller.auditor,
             gauges=controller.gauges,
             reloading=controller.reloading,
             parse=parse_rulebook,
@@ -119,7 +131,7 @@ async def open_controller(settings: Settings, rulebook: Rulebook) -> AsyncIterat
             feed=controller.feed,
             samples=controller.samples,
             clock=outside.clock,
-            tokens=_tokens(settings),
+            tokens=tokens,
             external_url=settings.external_url,
         )
         yield Opened(controller=controller, parts=parts)
@@ -142,6 +154,7 @@ async def serve(settings: Settings) -> None:
                 access_log=False,
                 server_header=False,
                 timeout_graceful_shutdown=5,
+                limit_concurrency=_MOST_CONNECTIONS,
                 http=PatientHttp,
             )
         )
@@ -236,13 +249,11 @@ def _urls(settings: Settings) -> tuple[str, ...]:
     return (*settings.alertmanager_url, settings.docker_host, *(url for url in single if url))
 
 
-def _tokens(settings: Settings) -> Tokens:
+def _tokens(settings: Settings) -> Mapping[Scope, Iterable[str]]:
     by_scope = {
         Scope.INGEST: settings.token_ingest,
         Scope.READ: settings.token_read,
         Scope.OPERATE: settings.token_operate,
         Scope.ADMIN: settings.token_admin,
     }
-    return Tokens(
-        {scope: [token.get_secret_value() for token in held] for scope, held in by_scope.items()}
-    )
+    return {scope: [token.get_secret_value() for token in held] for scope, held in by_scope.items()}

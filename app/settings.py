@@ -25,6 +25,14 @@ from app.errors import BadConfiguration
 from app.policies.spec import Mode
 
 PREFIX = "RELEVO_"
+#: pydantic's own words speak of input and of classes.
+_SAYINGS = {
+    "enum": "must be {expected}",
+    "float_parsing": "must be a number",
+    "greater_than_equal": "must be {ge:g} or more",
+    "less_than_equal": "must be {le:g} at most",
+    "string_pattern_mismatch": "is none of the words in docs/configuration.md",
+}
 _LOOPBACK_NAMES = {"localhost", "ip6-localhost"}
 
 
@@ -233,6 +241,22 @@ class Settings(BaseSettings):
         return init_settings, _FileSource(settings_cls), env_settings
 
 
+def with_tokens_of_files(settings: Settings) -> Settings:
+    """
+    Read the tokens anew that stand in files: of all settings only they are exchanged at work.
+
+    :raises BadConfiguration: as `load_settings`; nothing has changed
+    """
+    source = _FileSource(Settings)
+    names = [name for name in Settings.model_fields if name.startswith("token_")]
+    held = {name: source.get_field_value(Settings.model_fields[name], name)[0] for name in names}
+    told = {name: value for name, value in held.items() if value is not None}
+    try:
+        return Settings.model_validate({**settings.model_dump(), **told})
+    except ValidationError as exc:
+        raise BadConfiguration(_said(exc)) from exc
+
+
 def load_settings(**overrides: Any) -> Settings:
     """
     Read the environment.
@@ -242,10 +266,16 @@ def load_settings(**overrides: Any) -> Settings:
     try:
         return Settings(**overrides)
     except ValidationError as exc:
-        lines = []
-        for error in exc.errors(include_url=False, include_input=False):
-            where = str(error["loc"][0]) if error["loc"] else ""
-            name = where if where.startswith("DOCKER") or not where else f"{PREFIX}{where.upper()}"
-            message = error["msg"].removeprefix("Value error, ")
-            lines.append(f"{name}: {message}" if name else message)
-        raise BadConfiguration("\n".join(lines)) from exc
+        raise BadConfiguration(_said(exc)) from exc
+
+
+def _said(exc: ValidationError) -> str:
+    lines = []
+    for error in exc.errors(include_url=False, include_input=False):
+        where = str(error["loc"][0]) if error["loc"] else ""
+        name = where if where.startswith("DOCKER") or not where else f"{PREFIX}{where.upper()}"
+        message = error["msg"].removeprefix("Value error, ")
+        if error["type"] in _SAYINGS:
+            message = _SAYINGS[error["type"]].format(**error.get("ctx", {}))
+        lines.append(f"{name}: {message}" if name else message)
+    return "\n".join(lines)

@@ -4,6 +4,7 @@ from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 
 from app.controller.act import Actor
+from app.controller.auditor import Auditor
 from app.controller.board import Board
 from app.controller.casefile import Clerk
 from app.controller.courier import Courier
@@ -59,6 +60,7 @@ class Controller:
     desk: Desk
     overview: Overview
     operator: Operator
+    auditor: Auditor
     gauges: Gauges
     reloading: Reloading
     resync: Resync
@@ -254,6 +256,7 @@ def wire(
             resume=tenure.resume,
             dismissal=Dismissal(lookout, departure, store.scaling),
         ),
+        auditor=Auditor(store.audit, tenure.memory, clock),
         gauges=Gauges(
             overview,
             VitalSigns(store, census, clock, rules=rules, prefix=prefix),

@@ -95,6 +95,7 @@ async def _served(house: House) -> AsyncIterator[httpx.AsyncClient]:
         desk=house.desk,
         overview=house.overview,
         operator=house.operator,
+        auditor=house.controller.auditor,
         gauges=house.gauges,
         reloading=house.reloading,
         parse=parse_rulebook,

@@ -14,6 +14,9 @@ export RELEVO_EXTERNAL_URL="${RELEVO_EXTERNAL_URL:-http://localhost:${RELEVO_POR
 absolute() { case "$1" in /*) printf '%s' "$1" ;; *) printf '%s/%s' "$PWD" "$1" ;; esac; }
 export RELEVO_SECRETS_DIR
 RELEVO_SECRETS_DIR="$(absolute "${RELEVO_SECRETS_DIR:-$deploy/secrets}")"
+# A server that was started with other users is started anew.
+export RELEVO_REDIS_USERS
+RELEVO_REDIS_USERS="$(cksum "$RELEVO_SECRETS_DIR/redis_acl" 2>/dev/null | cut -d' ' -f1 || true)"
 export RELEVO_CONFIG_DIR
 RELEVO_CONFIG_DIR="$(absolute "${RELEVO_CONFIG_DIR:-$([ -d "$deploy/run/config" ] && echo "$deploy/run/config" || echo "$deploy")}")"
 if [ "${RELEVO_METRICS:-collector}" = cadvisor ]; then

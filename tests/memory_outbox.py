@@ -7,7 +7,7 @@ from hashlib import sha1
 
 from app.adapters.store.codec import AUDIT_ENTRY, MESSAGE, to_ms
 from app.adapters.store.keys import MOST_LINES, MOST_MESSAGES
-from app.domain.audit import AuditEntry, AuditLine
+from app.domain.audit import AuditEntry, AuditKind, AuditLine, AuditMark, AuditText
 from app.domain.message import Message
 from app.ports import AuditCheck, Pending, Waiting
 
@@ -47,38 +47,80 @@ class MemoryAudit:
     """See `app.ports.Audit`."""
 
     def __init__(self) -> None:
-        #: Name of the line, chain, JSON.
-        self._lines: list[tuple[int, int, str, bytes]] = []
+        self._lines: list[AuditText] = []
+        #: The newest line that gave way.
+        self._anchor = AuditMark()
 
     def write(self, entries: Iterable[AuditEntry], *, now: datetime) -> None:
         """Write lines."""
         for entry in entries:
-            at, number, chain, _ = self._lines[-1] if self._lines else (0, 0, "", b"")
-            at, number, json = max(at, to_ms(now)), number + 1, AUDIT_ENTRY.dump(entry)
-            self._lines.append((at, number, _link(chain, at, number, json), json))
+            before = self._lines[-1].mark if self._lines else AuditMark()
+            at = max(int(before.id.partition("-")[0]), to_ms(now))
+            line_id, text = f"{at}-{before.number + 1}", AUDIT_ENTRY.dump(entry).decode()
+            chain = sha1(f"{before.chain}\n{line_id}\n{text}".encode()).hexdigest()
+            self._lines.append(AuditText(id=line_id, chain=chain, text=text))
+            for gone in self._lines[:-MOST_LINES]:
+                self._anchor = gone.mark
             del self._lines[:-MOST_LINES]
+
+    async def tell(self, entry: AuditEntry) -> None:
+        """See `app.ports.Audit`."""
+        self.write([entry], now=entry.at)
 
     async def entries(
         self, *, since: datetime | None = None, limit: int = 1000
     ) -> tuple[AuditLine, ...]:
         """See `app.ports.Audit`."""
-        found = [
-            AuditLine(number=number, chain=chain, entry=AUDIT_ENTRY.load(json, key="audit"))
-            for at, number, chain, json in self._lines
-            if since is None or at >= to_ms(since)
-        ]
+        return tuple(
+            AuditLine(
+                number=one.number, chain=one.chain, entry=AUDIT_ENTRY.load(one.text, key="audit")
+            )
+            for one in await self.texts(since=since, limit=limit)
+        )
+
+    async def texts(
+        self, *, since: datetime | None = None, after: str | None = None, limit: int = 1000
+    ) -> tuple[AuditText, ...]:
+        """See `app.ports.Audit`."""
+        start = (0, 0)
+        if after is not None:
+            start = _place(after)
+        elif since is not None:
+            start = (to_ms(since) - 1, 2**63)
+        found = [one for one in self._lines if _place(one.id) > start]
         return tuple(found[: max(limit, 0)])
 
     async def verify(self) -> AuditCheck:
         """See `app.ports.Audit`."""
-        first = self._lines[0][1] if self._lines else 0
-        for place, (at, number, chain, json) in enumerate(self._lines):
-            if place or number == 1:
-                last, link = (self._lines[place - 1][1:3]) if place else (0, "")
-                if number != last + 1 or _link(link, at, number, json) != chain:
-                    return AuditCheck(lines=place + 1, first=first, broken_at=number)
-        return AuditCheck(lines=len(self._lines), first=first, broken_at=None)
+        first = self._lines[0].number if self._lines else 0
+        before, losses = self._anchor, []
+        for lines, one in enumerate(self._lines, start=1):
+            if not one.follows(before):
+                return AuditCheck(lines=lines, first=first, broken_at=one.number)
+            before = one.mark
+            if AUDIT_ENTRY.load(one.text, key="audit").kind is AuditKind.LOST:
+                losses.append(one.number)
+        return AuditCheck(
+            lines=len(self._lines),
+            first=first,
+            broken_at=None,
+            head=await self.head(),
+            losses=tuple(losses),
+        )
+
+    async def head(self) -> AuditMark | None:
+        """See `app.ports.Audit`."""
+        return self._lines[-1].mark if self._lines else None
+
+    async def holds(self, mark: AuditMark) -> bool:
+        """See `app.ports.Audit`."""
+        first = self._lines[0].number if self._lines else 1
+        place = mark.number - first
+        if 0 <= place < len(self._lines) and self._lines[place].id == mark.id:
+            return self._lines[place].mark == mark
+        return mark.number <= self._anchor.number
 
 
-def _link(before: str, at: int, number: int, json: bytes) -> str:
-    return sha1(f"{before}\n{at}-{number}\n".encode() + json).hexdigest()
+def _place(line_id: str) -> tuple[int, int]:
+    ms, _, number = line_id.partition("-")
+    return int(ms), int(number)

@@ -94,7 +94,7 @@ def test_a_setting_is_read(
             "http://a:9093,b:9093",
             "RELEVO_ALERTMANAGER_URL: 'b:9093' must start with http://",
         ),
-        ("RELEVO_MODE", "dry", "RELEVO_MODE: Input should be 'enforce' or 'observe'"),
+        ("RELEVO_MODE", "dry", "RELEVO_MODE: must be 'enforce' or 'observe'"),
         ("RELEVO_ENGINE_NAME", "a:b", "RELEVO_ENGINE_NAME: 'a:b' may hold letters"),
         ("RELEVO_LABEL_PREFIX", "a b", "RELEVO_LABEL_PREFIX: may hold letters"),
         ("RELEVO_TIME_FACTOR", "0.5", "RELEVO_TIME_FACTOR: "),

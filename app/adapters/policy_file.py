@@ -14,6 +14,7 @@ from typing import Any, Final
 from pydantic import ValidationError as PydanticError
 from ruamel.yaml.comments import CommentedMap
 
+from app.adapters.policy_faults import said, shown, shown_key
 from app.adapters.policy_schema import FileIn, GuardsIn, RulesIn, Section
 from app.adapters.policy_yaml import YamlPath, plain_values, position_of, read_tree
 from app.errors import BadConfiguration
@@ -22,22 +23,6 @@ from app.policies.reachability import Goal, Reachability, reachability
 
 #: A policy file of a thousand policies has 200 kB.
 _LARGEST: Final = 1024 * 1024
-#: pydantic's types of errors whose own messages speak of classes, not of the file.
-_SAYINGS: Final = {
-    "extra_forbidden": "there is no such key",
-    "missing": "must be written",
-    "model_type": "must be a mapping of keys to values",
-    "dict_type": "must be a mapping of keys to values",
-    "list_type": "must be a list",
-    "string_type": "must be text: write it in quotes",
-    "string_too_short": "must not be empty",
-    "too_short": "must not be empty",
-    "int_type": "must be a whole number",
-    "float_type": "must be a number",
-    "finite_number": "must be a number",
-    "greater_than": "must be longer than 0s",  # only durations are bounded so
-}
-
 #: What is looked at, and told about, where a policy can never scale out: the first one written.
 _SPANS: Final = (
     ("restart", "delays"),
@@ -86,7 +71,7 @@ def parse_rulebook(text: str, source: str) -> spec.Rulebook:
         file = FileIn.model_validate(plain_values(tree, text, source))
     except PydanticError as exc:
         faults = [
-            (error["loc"], _said(error))
+            (error["loc"], said(error))
             for error in exc.errors(include_url=False, include_input=False)
         ]
         raise _wrong(source, tree, faults) from exc
@@ -105,8 +90,8 @@ def _contradictions(file: FileIn) -> Iterator[tuple[YamlPath, str]]:
     taken = {spec.Policy().name}
     for index, policy in enumerate(file.policies):
         if policy.name in taken:
-            said = f"the name {policy.name!r} is taken; names tell policies apart"
-            yield ("policies", index, "name"), said
+            told = f"the name {shown(policy.name)} is taken; names tell policies apart"
+            yield ("policies", index, "name"), told
         taken.add(policy.name)
 
 
@@ -137,8 +122,8 @@ def _wrong(
     source: str, tree: CommentedMap, faults: Iterable[tuple[YamlPath, str]]
 ) -> BadConfiguration:
     """Name every fault, in the order of the file."""
-    placed = sorted((position_of(tree, where), _where(where), said) for where, said in faults)
-    lines = [f"{source}:{at[0]}:{at[1]}: {where}: {said}" for at, where, said in placed]
+    placed = sorted((position_of(tree, where), _where(where), told) for where, told in faults)
+    lines = [f"{source}:{at[0]}:{at[1]}: {where}: {told}" for at, where, told in placed]
     # A union reports each of its branches: the same place once is enough.
     told = list(dict.fromkeys(lines))
     if len(told) > _MOST_FAULTS:
@@ -148,12 +133,8 @@ def _wrong(
 
 def _where(where: YamlPath) -> str:
     # Branches of a union have names of their own in pydantic's path, which nobody wrote.
-    written = [str(p) for p in where if not (isinstance(p, str) and ("[" in p or "'" in p))]
+    written = [shown_key(p) for p in where if not (isinstance(p, str) and ("[" in p or "'" in p))]
     return ".".join(written) or "the file"
-
-
-def _said(error: Any) -> str:
-    return _SAYINGS.get(error["type"]) or str(error["msg"]).removeprefix("Value error, ")
 
 
 def _rulebook(file: FileIn) -> spec.Rulebook:

@@ -12,6 +12,7 @@ from pydantic import (
     model_validator,
 )
 
+from app.adapters.policy_faults import shown
 from app.domain.duration import parse_duration
 from app.policies import spec
 
@@ -22,7 +23,7 @@ def _duration(value: object) -> object:
         return timedelta(0)
     if isinstance(value, str):
         return parse_duration(value)
-    raise ValueError(f"{value!r} is not a duration: write it like 90s, 5m or 1h30m")
+    raise ValueError(f"{shown(value)} is not a duration: write it like 90s, 5m or 1h30m")
 
 
 def _share(value: object) -> object:
@@ -31,7 +32,7 @@ def _share(value: object) -> object:
             return float(value.strip()[:-1]) / 100
         except ValueError:
             pass
-    raise ValueError(f"{value!r} is not a share: write it like 25%")
+    raise ValueError(f"{shown(value)} is not a share: write it like 25%")
 
 
 def _stop_grace(value: object) -> object:
@@ -46,7 +47,7 @@ def _stop_grace(value: object) -> object:
 def _version(value: object) -> object:
     # true and 1.0 equal 1; who writes them means something else.
     if type(value) is not int:
-        raise ValueError(f"{value!r} is not a version: write 1")
+        raise ValueError(f"{shown(value)} is not a version: write 1")
     return value
 
 

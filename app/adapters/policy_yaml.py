@@ -14,11 +14,16 @@ from ruamel.yaml.events import AliasEvent, CollectionEndEvent, CollectionStartEv
 from ruamel.yaml.reader import ReaderError
 from ruamel.yaml.scalarbool import ScalarBoolean
 
+from app.adapters.policy_faults import shown
 from app.errors import BadConfiguration
 
 #: What aliases may add to the values that are written out; ten lines of them can stand for
 #: billions.
 _ALIASED: Final = 10_000
+#: Values within values; a policy has seven.
+_DEEPEST: Final = 50
+#: Characters of what YAML itself has to say.
+_SAID: Final = 100
 
 #: Keys and places in lists, from the top of the file.
 YamlPath = tuple[int | str, ...]
@@ -33,14 +38,12 @@ def read_tree(text: str, source: str) -> CommentedMap:
         mark = exc.problem_mark
         key = (exc.problem or "").partition('"')[2].partition('"')[0]
         raise BadConfiguration(
-            f"{source}:{mark.line + 1}:{mark.column + 1}: the key {key!r} is written twice"
+            f"{source}:{mark.line + 1}:{mark.column + 1}: the key {shown(key)} is written twice"
         ) from exc
     except MarkedYAMLError as exc:
         mark = exc.problem_mark or exc.context_mark
         line, column = (mark.line + 1, mark.column + 1) if mark is not None else (1, 1)
-        raise BadConfiguration(
-            f"{source}:{line}:{column}: is not YAML: {exc.problem or exc.context}"
-        ) from exc
+        raise BadConfiguration(f"{source}:{line}:{column}: is not YAML: {_problem(exc)}") from exc
     except ReaderError as exc:
         before = text[: exc.position]
         line, column = before.count("\n") + 1, exc.position - (before.rfind("\n") + 1) + 1
@@ -50,10 +53,15 @@ def read_tree(text: str, source: str) -> CommentedMap:
     except RecursionError as exc:
         raise BadConfiguration(f"{source}:1:1: is not YAML: is nested too deeply") from exc
     except (YAMLError, ValueError) as exc:
-        raise BadConfiguration(f"{source}:1:1: is not YAML: {exc}") from exc
-    except (AttributeError, IndexError, TypeError) as exc:
+        raise BadConfiguration(
+            f"{source}:1:1: is not YAML: holds a number or a date that is none"
+        ) from exc
+    except (AttributeError, IndexError, TypeError, KeyError) as exc:
         # ruamel trips over tags that do not fit their values, and over mappings as keys.
-        raise BadConfiguration(f"{source}:1:1: is not YAML that makes sense here: {exc}") from exc
+        raise BadConfiguration(
+            f"{source}:1:1: is not YAML that makes sense here: it has a tag (!...) that does not "
+            "fit its value, or a key that is no text"
+        ) from exc
     if knot is not None:
         raise BadConfiguration(
             f"{source}:{knot.line + 1}:{knot.column + 1}: this alias stands for what it is part of"
@@ -106,10 +114,19 @@ def _loader() -> YAML:
     return loader
 
 
+def _problem(exc: MarkedYAMLError) -> str:
+    """Say it in YAML's own words, the first of them: they may go on with all of the file."""
+    said = " ".join(str(exc.problem or exc.context or "it cannot be read").split())
+    return said if len(said) <= _SAID else f"{said[:_SAID]}…"
+
+
 def _alias_of_its_own(text: str) -> StreamMark | None:
-    """Find an alias within the very value that it names: its meaning has no end."""
-    if "*" not in text:
-        return None
+    """
+    Find an alias within the very value that it names: its meaning has no end.
+
+    :raises RecursionError: values within values, beyond what any policy has: reading them takes
+        the square of that in time
+    """
     opened: list[int] = []
     named: dict[str, int] = {}
     for number, event in enumerate(_loader().parse(text)):
@@ -124,6 +141,8 @@ def _alias_of_its_own(text: str) -> StreamMark | None:
                 named[event.anchor] = number
             if isinstance(event, CollectionStartEvent):
                 opened.append(number)
+                if len(opened) > _DEEPEST:
+                    raise RecursionError
     return None
 
 

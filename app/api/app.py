@@ -1,5 +1,6 @@
 """The HTTP application, made of parts that somebody else opened."""
 
+import asyncio
 from weakref import WeakValueDictionary
 
 from fastapi import APIRouter
@@ -7,6 +8,7 @@ from fastapi.routing import APIRoute
 
 from app import __version__
 from app.api import (
+    audit,
     errors,
     events,
     management,
@@ -20,6 +22,7 @@ from app.api import (
 from app.api.deps import Parts
 from app.api.document import Documented
 from app.api.hosts import Names, OwnNamesOnly
+from app.api.limits import Bounded, Untraced
 from app.api.sessions import Sessions
 from app.api.slowing import API_COST, LOGIN_COST, Slowing
 
@@ -33,6 +36,9 @@ in the metrics. Times are RFC 3339 in UTC. Errors are RFC 9457 problem documents
 Where the server has tokens (`RELEVO_TOKEN_*`), show one: `Authorization: Bearer <token>`. Each
 operation lists the tokens that open it; one of them is enough.
 
+Where too many requests are being handled at once, one more is answered 503, whatever it asks for:
+send it again. What goes wrong in Relevo itself is a 500; its log says what.
+
 A client should ignore fields that it does not know: there may be more in a later version.
 """
 _TAGS = [
@@ -41,6 +47,7 @@ _TAGS = [
     {"name": "history", "description": "What happened, and why."},
     {"name": "operating", "description": "What people have done. Each order has a reason."},
     {"name": "policies", "description": "What is tried, how hard, and what would come of it."},
+    {"name": "audit", "description": "Who did what, in lines that nobody can change unseen."},
     {"name": "status", "description": "How Relevo is."},
     {"name": "events", "description": "What has changed, as it happens."},
     {"name": "management", "description": "Health, metrics and reload, as Prometheus has them."},
@@ -69,6 +76,7 @@ def create_app(parts: Parts, *pages: APIRouter) -> Documented:
     app.state.parts = parts
     # By Idempotency-Key, for as long as a request with it is being handled (app/api/writing.py).
     app.state.locks = WeakValueDictionary()
+    app.state.large = asyncio.Semaphore(webhooks.MOST_LARGE)
     # Of people's browsers; the API itself is opened by tokens, and its events by either.
     app.state.sessions = Sessions(parts.tokens, parts.clock, lambda: parts.desk.replies())
     # Wrong tokens; apart from each other, so that machines do not wait for people.
@@ -78,7 +86,10 @@ def create_app(parts: Parts, *pages: APIRouter) -> Documented:
     # Around all routes, so that none can be forgotten.
     app.add_middleware(OwnNamesOnly, parts=parts, names=names)
     errors.install(app)
-    reading = (targets, remediations, operating, policies, status, events, management)
+    # The last that is added comes first.
+    app.add_middleware(Bounded)
+    app.add_middleware(Untraced)
+    reading = (targets, remediations, operating, policies, audit, status, events, management)
     for module in (webhooks, *reading):
         app.include_router(module.router)
     for page in pages:

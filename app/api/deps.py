@@ -12,6 +12,7 @@ from fastapi import Depends, HTTPException, Request, Security, params
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 
 from app.api.slowing import Slowing, address_of
+from app.controller.auditor import Auditor
 from app.controller.board import Board
 from app.controller.desk import Desk
 from app.controller.feed import Feed
@@ -89,6 +90,7 @@ class Parts:
     desk: Desk
     overview: Overview
     operator: Operator
+    auditor: Auditor
     gauges: Gauges
     reloading: Reloading
     #: Reads the text of a policy file; BadConfiguration says what is wrong with it.
@@ -135,9 +137,8 @@ class Require:
         slowing: Slowing = request.app.state.slowing
         address, known = address_of(request), hash_of(shown.credentials)
         # Alertmanager may share its address with anybody, such as behind a proxy.
-        if self.scope is Scope.INGEST and slowing.is_vouched(address, known):
-            return
-        if not await slowing.turn(address):
+        is_vouched = self.scope is Scope.INGEST and slowing.is_vouched(address, known)
+        if not is_vouched and not await slowing.turn(address):
             self._refused(parts, request, 503)
             # Not 429: what was answered with that Alertmanager does not send again.
             raise NotAccepting("too many wrong tokens come from this address: try again")

@@ -26,7 +26,7 @@ log = structlog.get_logger("relevo.api")
 
 PROBLEM: Final = "application/problem+json"
 #: How soon a caller should try again; Alertmanager has its own idea and ignores it.
-_RETRY_AFTER = {"Retry-After": "1"}
+RETRY_AFTER = {"Retry-After": "1"}
 #: What each of them means here.
 _MEANS: Final[Mapping[int, str]] = {
     400: "The body is not JSON, or did not arrive whole.",
@@ -123,16 +123,16 @@ def install(app: FastAPI) -> None:
     @app.exception_handler(StoreUnavailable)
     async def _no_store(_: Request, exc: StoreUnavailable) -> JSONResponse:
         said = f"the store is unavailable: {exc}"
-        return problem(503, said, _RETRY_AFTER, reason=Reason.STORE_DOWN)
+        return problem(503, said, RETRY_AFTER, reason=Reason.STORE_DOWN)
 
     @app.exception_handler(EngineUnavailable)
     async def _no_engine(_: Request, exc: EngineUnavailable) -> JSONResponse:
         said = f"the container engine is unavailable: {exc}"
-        return problem(503, said, _RETRY_AFTER, reason=Reason.ENGINE_DOWN)
+        return problem(503, said, RETRY_AFTER, reason=Reason.ENGINE_DOWN)
 
     @app.exception_handler(NotAccepting)
     async def _closed(_: Request, exc: NotAccepting) -> JSONResponse:
-        return problem(503, str(exc), _RETRY_AFTER)
+        return problem(503, str(exc), RETRY_AFTER)
 
 
 def _answer(body: ProblemOut, headers: dict[str, str] | None = None) -> JSONResponse:

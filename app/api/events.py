@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Annotated, Any, Final
 
-from fastapi import APIRouter, Depends, Header, Request
+from fastapi import APIRouter, Header, Request, Security
 from fastapi.responses import StreamingResponse
 from starlette.types import Receive, Send
 from starlette.types import Scope as Scope_
@@ -53,15 +53,19 @@ class Follower:
         return not self.has_session or await sessions.find(self.request) is not None
 
 
-async def follower(request: Request, parts: PartsDep, shown: ShownDep) -> Follower:
-    """Let in who shows a token, or has a session."""
-    sessions: Sessions = request.app.state.sessions
-    session = await sessions.find(request) if shown is None else None
-    if session is not None:
-        return Follower(parts=parts, request=request, whose=session.name, has_session=True)
-    await Require(Scope.READ)(request, parts, shown)
-    known = hash_of(shown.credentials).hex() if shown and parts.tokens.are_asked_for else None
-    return Follower(parts=parts, request=request, whose=known, has_session=False)
+class _TokenOrSession:
+    """Lets in who shows a token, or has a session."""
+
+    scope: Final = Scope.READ
+
+    async def __call__(self, request: Request, parts: PartsDep, shown: ShownDep) -> Follower:
+        sessions: Sessions = request.app.state.sessions
+        session = await sessions.find(request) if shown is None else None
+        if session is not None:
+            return Follower(parts=parts, request=request, whose=session.name, has_session=True)
+        await Require(self.scope)(request, parts, shown)
+        known = hash_of(shown.credentials).hex() if shown and parts.tokens.are_asked_for else None
+        return Follower(parts=parts, request=request, whose=known, has_session=False)
 
 
 class Following(StreamingResponse):
@@ -99,7 +103,7 @@ class Following(StreamingResponse):
     },
 )
 async def follow_events(
-    who: Annotated[Follower, Depends(follower)],
+    who: Annotated[Follower, Security(_TokenOrSession(), scopes=[Scope.READ.value])],
     last_event_id: Annotated[
         str | None,
         Header(

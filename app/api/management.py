@@ -3,9 +3,11 @@
 from fastapi import APIRouter, Response
 from fastapi.responses import JSONResponse, PlainTextResponse
 
+from app.api.caller import CallerDep
 from app.api.deps import PartsDep, Scope, needs
 from app.api.errors import documented
 from app.api.schemas import ActingOut, PartOut, ReadyOut, ReloadedOut
+from app.errors import BadConfiguration
 
 router = APIRouter(tags=["management"])
 
@@ -59,11 +61,20 @@ async def read_metrics(parts: PartsDep) -> Response:
     dependencies=[needs(Scope.ADMIN)],
 )
 @router.put("/-/reload", include_in_schema=False, dependencies=[needs(Scope.ADMIN)])
-async def reload_policies(parts: PartsDep) -> ReloadedOut:
+async def reload_policies(parts: PartsDep, caller: CallerDep) -> ReloadedOut:
     """
     What it says is in force from the next step on.
 
     422 and a line per fault (`file:line:column`) where it is wrong; then the old one stays.
     """
-    parts.reloading.reload()
+    refused = None
+    try:
+        parts.reloading.reload()
+    except BadConfiguration as exc:
+        refused = str(exc)
+        raise
+    finally:
+        await parts.auditor.tell_of_reload(
+            scope=caller.scope, address=caller.address, refused=refused
+        )
     return ReloadedOut()

@@ -22,6 +22,8 @@ router = APIRouter(prefix="/api/v1/webhooks", tags=["receiver"])
 #: Larger bodies are read beside the event loop, where others and the leader's seat need it:
 #: 10,000 alerts take a fifth of a second.
 _AT_ONCE: Final = 64 * 1024
+#: So many of the larger ones at a time, others wait: what 4 MiB say takes twenty times that.
+MOST_LARGE: Final = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,18 +34,16 @@ class Notification:
     truncated: int
 
 
-async def notification(request: Request) -> Notification:
-    """Read the body: 415, 413, 400 for what is no JSON, 422 for a wrong envelope."""
+async def raw_notification(request: Request) -> bytes:
+    """Read the body: 415, 413, 400 for what does not come whole."""
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if kind != "application/json" and not kind.endswith("+json"):
         raise HTTPException(415, "send application/json")
-    raw = await read_body(request)
-    if len(raw) <= _AT_ONCE:
-        return _parsed(raw)
-    return await asyncio.to_thread(_parsed, raw)
+    return await read_body(request)
 
 
 def _parsed(raw: bytes) -> Notification:
+    """Read what was sent: 400 for what is no JSON, 422 for a wrong envelope."""
     try:
         # NaN is no JSON; deep nesting ends in the parser's own recursion limit.
         parsed = pydantic_core.from_json(raw, allow_inf_nan=False)
@@ -68,7 +68,8 @@ def _parsed(raw: bytes) -> Notification:
     dependencies=[needs(Scope.INGEST)],
 )
 async def receive_alerts(
-    payload: Annotated[Notification, Depends(notification)],
+    request: Request,
+    raw: Annotated[bytes, Depends(raw_notification)],
     parts: Annotated[Parts, Depends(get_parts)],
 ) -> Accepted:
     """
@@ -76,5 +77,13 @@ async def receive_alerts(
     Alertmanager send the notification again; taking an alert twice is harmless. One alert
     that cannot be read is set aside and counted, and its neighbours are taken.
     """
+    if len(raw) <= _AT_ONCE:
+        return await _accept(parts, _parsed(raw))
+    large: asyncio.Semaphore = request.app.state.large
+    async with large:
+        return await _accept(parts, await asyncio.to_thread(_parsed, raw))
+
+
+async def _accept(parts: Parts, payload: Notification) -> Accepted:
     with parts.telemetry.accept_seconds.time():
         return Accepted.of(await parts.intake.take(payload.alerts, truncated=payload.truncated))

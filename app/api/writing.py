@@ -12,6 +12,7 @@ from fastapi.responses import Response
 from pydantic import BaseModel, create_model
 
 from app.api.body import BODY_FAULTS, body_of
+from app.api.caller import Caller, CallerDep
 from app.api.deps import Parts, PartsDep
 from app.api.errors import documented
 from app.api.orders import OrderIn
@@ -42,6 +43,7 @@ class Writing:
     """A write that is being handled."""
 
     parts: Parts
+    caller: Caller
     key: str | None
     dry_run: bool
     #: The same key at the same time: the second waits for the answer of the first.
@@ -69,6 +71,8 @@ class Writing:
             # Apart from the key of the whole answer: the order and its answer are kept together.
             key=None if self.key is None else f"order:{self.key}",
             dry_run=self.is_dry(order),
+            scope=self.caller.scope,
+            address=self.caller.address,
         )
 
     async def answer(
@@ -98,13 +102,19 @@ class Writing:
 
 
 async def writing(
-    request: Request, parts: PartsDep, key: Key = None, dry_run: DryRun = False
+    request: Request,
+    parts: PartsDep,
+    caller: CallerDep,
+    key: Key = None,
+    dry_run: DryRun = False,
 ) -> Writing:
     """Read what every write takes beside its body; a misspelt ``dry_run`` must not do the thing."""
     asked = request.query_params
     if any(name != "dry_run" for name in asked) or len(asked.multi_items()) > 1:
         raise HTTPException(422, "the only query parameter here is dry_run, once")
-    return Writing(parts=parts, key=key, dry_run=dry_run, locks=request.app.state.locks)
+    return Writing(
+        parts=parts, caller=caller, key=key, dry_run=dry_run, locks=request.app.state.locks
+    )
 
 
 WritingDep = Annotated[Writing, Depends(writing)]

@@ -118,6 +118,14 @@ class RelevoClient:
             **await self.activities(group=shown["group"], limit=_LATELY),
         }
 
+    async def audit(self, **params: str | int | None) -> dict[str, Any]:
+        """Ask for lines of the audit: ``after``, ``since``, ``limit``."""
+        return await self._get("/api/v1/audit", holds="lines", params=params)
+
+    async def audit_check(self) -> dict[str, Any]:
+        """Ask whether the audit is what was written."""
+        return await self._get("/api/v1/audit/verify", holds="whole")
+
     async def order_target(self, target: str, what: str, body: Mapping[str, Any]) -> dict[str, Any]:
         """Have something done to a target: ``restart``, ``scale-out``, ``hold``, …"""
         return await self._order(f"/api/v1/targets/{_part(target)}/{what}", body)

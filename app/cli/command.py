@@ -10,6 +10,7 @@ import click
 import httpx
 
 from app import __version__
+from app.cli.audit import audit
 from app.cli.completion import completion
 from app.cli.connect import connect
 from app.cli.doctor import doctor
@@ -53,7 +54,7 @@ def cli(env_file: Path | None) -> None:
 
 for _command in (
     *(check, simulate_policies, connect, doctor, completion),
-    *(status, targets, remediations, show_one, activities, why),
+    *(status, targets, remediations, show_one, activities, why, audit),
     *(restart, scale_out, scale_in, hold, release, reset, cancel, pause, resume),
 ):
     cli.add_command(_command)

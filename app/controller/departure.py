@@ -15,6 +15,7 @@ from app.controller.lookout import Lookout, Sight
 from app.controller.rota import Rota, group_of
 from app.controller.witness import Witness
 from app.domain.activity import Activity, ActivityStatus
+from app.domain.audit import AuditEntry
 from app.domain.remediation import Trigger
 from app.domain.usage import Used
 from app.errors import ContainerGone, EngineRefused, EngineSilent, EngineUnavailable
@@ -57,11 +58,18 @@ class Departure:
         self._rota = Rota(engine, lookout, witness, clock, not_after=not_after)
 
     async def begin(
-        self, activity: Activity, sight: Sight, *, now: datetime, reply: Reply | None = None
+        self,
+        activity: Activity,
+        sight: Sight,
+        *,
+        now: datetime,
+        reply: Reply | None = None,
+        told: AuditEntry | None = None,
     ) -> Activity | Reply:
         """
         Write down that a clone leaves; nothing is done to it yet. Answers as `Scaling.begin`.
 
+        :param told: what the audit is to say of the person who wants it
         :raises OutOfBudget:
         :raises StoreUnavailable:
         """
@@ -69,7 +77,7 @@ class Departure:
             activity,
             _limits(activity, sight, now=now),
             now=now,
-            told=trail.leaving(activity, at=now),
+            told=trail.leaving(activity, at=now, wanted=told),
             reply=reply,
         )
         if isinstance(begun, Activity):

@@ -6,7 +6,7 @@ from typing import Final
 
 from app.controller.departure import Departure
 from app.controller.lookout import Lookout
-from app.controller.wish import Placed, Wish, answered_again, digest_of
+from app.controller.wish import Placed, Wish, answered_again, digest_of, told_of
 from app.domain.activity import Activity
 from app.domain.control import OrderKind
 from app.domain.reason import Reason
@@ -75,7 +75,13 @@ class Dismissal:
             answer = json.dumps({"remediation": placed.remediation, "attempt": placed.attempt})
             reply = Reply(key=wish.key, digest=digest, answer=answer)
         try:
-            found = await self._departure.begin(activity, sight, now=now, reply=reply)
+            found = await self._departure.begin(
+                activity,
+                sight,
+                now=now,
+                reply=reply,
+                told=told_of(OrderKind.SCALE_IN, wish, now, target),
+            )
         except OutOfBudget as exc:
             raise OrderRefused(Reason.BUDGET, str(exc)) from exc
         if isinstance(found, Reply):

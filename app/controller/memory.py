@@ -5,7 +5,13 @@ from datetime import datetime, timedelta
 from typing import Final
 from uuid import uuid4
 
+import structlog
+
+from app.domain.audit import AuditMark
+from app.policies import trail
 from app.ports import Keepsake, Memento, Restored, Store
+
+log: Final = structlog.get_logger("relevo.memory")
 
 #: Charges older than this bind nobody: the longest span that a budget counts is an hour.
 _CHARGES: Final = timedelta(hours=1)
@@ -27,6 +33,11 @@ class Memory:
     def trouble(self) -> str | None:
         """Why it would not outlive this process; None where it does."""
         return self._keepsake.trouble
+
+    @property
+    def audit(self) -> AuditMark | None:
+        """Where the audit stood when it was looked at last; None: nowhere that is known."""
+        return None if self._memento is None else self._memento.audit
 
     async def recall(self) -> Memento:
         """Read what is remembered; a new instance remembers its own name only."""
@@ -55,6 +66,7 @@ class Memory:
         if is_known and at - self._kept_at < _KEEP_EVERY_S:
             return
         self._kept_at = at
+        audit = await self._mark(store, before.audit, now=now)
         self._memento = Memento(
             instance=before.instance,
             epoch=epoch,
@@ -62,8 +74,21 @@ class Memory:
             charges=dict(await store.leadership.charges(since=now - _CHARGES)),
             pause=await store.controls.pause(),
             holds=dict(await store.controls.holds()),
+            audit=audit,
         )
         await self._keepsake.save(self._memento)
+
+    async def _mark(
+        self, store: Store, known: AuditMark | None, *, now: datetime
+    ) -> AuditMark | None:
+        """Say where the audit stands; that it lost lines is its next line, before we forget it."""
+        head = await store.audit.head()
+        if known is None or known == head or await store.audit.holds(known):
+            return head
+        told = trail.lost(known, head, at=now)
+        log.error("the audit has lost lines", detail=told.detail)
+        await store.audit.tell(told)
+        return await store.audit.head()
 
     async def restored(self, *, heard: int, controls: bool) -> Restored | None:
         """

@@ -12,6 +12,7 @@ from app.controller.observe import Seen
 from app.controller.telemetry import Telemetry
 from app.controller.teller import Teller
 from app.domain.activity import ActivityStatus
+from app.domain.audit import AuditEntry
 from app.domain.decision import (
     Action,
     Close,
@@ -30,7 +31,7 @@ from app.domain.decision import (
 )
 from app.domain.remediation import Attempt, Remediation
 from app.domain.target import TargetId
-from app.policies import story
+from app.policies import story, trail
 from app.policies.activities import activity_of
 from app.ports import Claim, Clock, Entry, Records
 
@@ -104,7 +105,11 @@ class Notebook:
         """Write down what was decided, and when to look again."""
         attempt = remediation.last_attempt if remediation is not None else None
         entry = entry_of(decision, remediation, seen, claim, now=now)
-        await self._write(claim, entry, seen, now=now)
+        order = seen.observation.order
+        told: tuple[AuditEntry, ...] = ()
+        if order is not None and entry.answered_order is not None:
+            told = trail.of_order(claim.target, order, decision, entry.remediation, at=now)
+        await self._write(claim, entry, seen, now=now, told=told)
         opened = seen.observation.remediation is None and entry.remediation is not None
         if opened or isinstance(decision, Escalate | Confirm | Conclude | Close):
             self._tell()
@@ -113,9 +118,18 @@ class Notebook:
             self._count(decision.verdict, remediation, attempt, now=now)
         self._say(claim.target, decision, remediation, seen)
 
-    async def _write(self, claim: Claim, entry: Entry, seen: Seen, *, now: datetime) -> None:
+    async def _write(
+        self,
+        claim: Claim,
+        entry: Entry,
+        seen: Seen,
+        *,
+        now: datetime,
+        told: tuple[AuditEntry, ...] = (),
+    ) -> None:
         before = (seen.observation.remediation, seen.observation.previous)
         entry = self._teller.told(entry, before, now=now)
+        entry = replace(entry, audit=(*told, *entry.audit))
         await self._records.note(claim, entry, now=now)
         self._teller.written(entry)
 

@@ -7,19 +7,19 @@ from typing import Final
 
 import structlog
 
+from app.controller.answerable import answerable
 from app.controller.dismiss import Dismissal
-from app.controller.observe import Observer, Seen
+from app.controller.in_the_way import Way
+from app.controller.observe import Observer
 from app.controller.rules import Rules
 from app.controller.wish import Placed as Placed  # what people say, and hear
 from app.controller.wish import Wish as Wish
-from app.controller.wish import answered_again, digest_of, planned, told_of
+from app.controller.wish import answered_again, digest_of, halt_of, planned, told_of
 from app.domain.control import Brake, Halt, Order, OrderKind
-from app.domain.decision import Reason, Refuse
 from app.domain.fidelity import FidelityReport
-from app.domain.observation import EngineView
 from app.domain.remediation import Remediation, State
-from app.errors import EngineUnavailable, OrderConflict, OrderRefused
-from app.policies import guards, orders, story, trail
+from app.errors import OrderConflict, OrderRefused
+from app.policies import story
 from app.ports import Clock, Reply, Store
 
 log: Final = structlog.get_logger("relevo.operator")
@@ -52,9 +52,9 @@ class Operator:
         self._resume = resume
         self._dismissal = dismissal
         self._observer = observer
+        self._way = Way(observer, store, clock, rules=rules)
         self._store = store
         self._clock = clock
-        self._rules = rules
         self._wake = wake
 
     async def act(self, target: str, kind: OrderKind, wish: Wish) -> Placed:
@@ -63,12 +63,16 @@ class Operator:
 
         While a remediation waits it becomes its next attempt; else it begins one.
         """
+        async with answerable(self._store.audit, self._clock, kind, wish, target):
+            return await self._act(target, kind, wish)
+
+    async def _act(self, target: str, kind: OrderKind, wish: Wish) -> Placed:
         before = await self._replied(wish, target, kind)
         if before is not None:
             return before
         now = self._clock.now()
         try:
-            record = await self._may_act(target, kind, now)
+            record = await self._way.may_act(target, kind, now)
         except (OrderConflict, OrderRefused):
             # What is in the way may be this very request, sent twice: it is answered the same.
             before = await self._replied(wish, target, kind)
@@ -84,14 +88,18 @@ class Operator:
 
         The last instance that is healthy stays.
         """
+        async with answerable(self._store.audit, self._clock, OrderKind.SCALE_IN, wish, target):
+            return await self._scale_in(target, wish)
+
+    async def _scale_in(self, target: str, wish: Wish) -> Placed:
         kind = OrderKind.SCALE_IN
         before = await self._replied(wish, target, kind)
         if before is not None:
             return before
         now = self._clock.now()
         try:
-            await self._not_held(target, now)
-            refused = await self._no_budget(now)
+            await self._way.not_held(target, now)
+            refused = await self._way.no_budget(now)
             if refused is not None:
                 raise OrderRefused(refused.reason, refused.detail)
             placed = await self._dismissal.order(target, wish, now=now)
@@ -105,27 +113,9 @@ class Operator:
             self._wake()
         return placed
 
-    async def _may_act(self, target: str, kind: OrderKind, now: datetime) -> Remediation | None:
-        """Ask everything that may be in the way; answer the remediation that is open."""
-        action = orders.action_of(kind)
-        assert action is not None
-        seen = await self._look(target, wants_clone=kind is OrderKind.SCALE_OUT)
-        await self._not_held(target, now)
-        record = seen.observation.remediation
-        if record is not None and record.open_attempt is not None:
-            busy = record.open_attempt
-            raise OrderConflict(
-                f"{target} is {record.state}: attempt {busy.id} ({busy.action}) has no verdict yet"
-            )
-        refused = guards.refusal(seen.observation, action, self._rules.book.guards, now=now)
-        refused = refused or await self._no_budget(now)
-        if refused is not None:
-            raise OrderRefused(refused.reason, refused.detail)
-        return record
-
     async def fidelity(self, target: str) -> FidelityReport | None:
         """Tell what a clone of a target would share with it; None where nobody can say now."""
-        seen = await self._look(target)
+        seen = await self._way.look(target)
         container = seen.observation.container
         assert container is not None
         return await self._observer.fidelity(container.id, seen.policy, now=self._clock.now())
@@ -136,9 +126,13 @@ class Operator:
 
         :raises OrderConflict: there was neither
         """
+        async with answerable(self._store.audit, self._clock, OrderKind.RELEASE, wish, target):
+            return await self._release(target, wish)
+
+    async def _release(self, target: str, wish: Wish) -> Placed | None:
         now = self._clock.now()
         before = await self._replied(wish, target, OrderKind.RELEASE)
-        was_held = await self._hold_of(target, now) is not None
+        was_held = await self._way.hold_of(target, now) is not None
         record = await self._store.records.remediation_of(target)
         can_end = record is not None and (
             record.state is State.QUARANTINED or record.called_off is not None
@@ -150,7 +144,7 @@ class Operator:
         if placed is None and can_end:
             placed = await self._order(target, OrderKind.RELEASE, wish, record)
         if was_held and not wish.dry_run:
-            told = trail.said("release", author=wish.author, why=wish.reason, at=now, target=target)
+            told = told_of("release", wish, now, target)
             await self._store.controls.set_hold(target, None, told=told)
             await self._store.schedule.nudge([target], now=now)
             self._tell("release", target, wish)
@@ -159,8 +153,9 @@ class Operator:
 
     async def reset(self, target: str, wish: Wish) -> Placed:
         """Have the failures of a target forgotten."""
-        record = await self._store.records.remediation_of(target)
-        return await self._order(target, OrderKind.RESET, wish, record)
+        async with answerable(self._store.audit, self._clock, OrderKind.RESET, wish, target):
+            record = await self._store.records.remediation_of(target)
+            return await self._order(target, OrderKind.RESET, wish, record)
 
     async def cancel(self, record: Remediation, wish: Wish) -> Placed:
         """
@@ -168,6 +163,12 @@ class Operator:
 
         :raises OrderConflict: it is closed, or acting at this moment
         """
+        async with answerable(
+            self._store.audit, self._clock, OrderKind.CANCEL, wish, record.target
+        ):
+            return await self._cancel(record, wish)
+
+    async def _cancel(self, record: Remediation, wish: Wish) -> Placed:
         before = await self._replied(wish, record.target, OrderKind.CANCEL)
         if before is not None:
             return before
@@ -180,7 +181,7 @@ class Operator:
 
     async def hold(self, target: str, wish: Wish, *, lasts: timedelta | None) -> Halt:
         """Let nothing be done to a target, until released or for a time."""
-        halt = self._halt(wish, lasts)
+        halt = halt_of(wish, self._clock.now(), lasts)
         if not wish.dry_run:
             told = told_of("hold", wish, halt.since, target)
             await self._store.controls.set_hold(target, halt, told=told)
@@ -191,7 +192,7 @@ class Operator:
 
     async def pause(self, wish: Wish, *, lasts: timedelta | None) -> Halt:
         """Let nothing be done of Relevo's own accord, until resumed or for a time."""
-        halt = self._halt(wish, lasts)
+        halt = halt_of(wish, self._clock.now(), lasts)
         if not wish.dry_run:
             await self._store.controls.set_pause(halt, told=told_of("pause", wish, halt.since))
             self._tell("pause", None, wish)
@@ -233,6 +234,8 @@ class Operator:
             reason=wish.reason,
             author=wish.author,
             at=now,
+            scope=wish.scope,
+            address=wish.address,
         )
         reply = None
         if wish.key is not None:
@@ -252,45 +255,6 @@ class Operator:
             return None
         reply = await self._store.orders.replied(wish.key)
         return None if reply is None else answered_again(reply, digest_of(wish, target, kind))
-
-    async def _look(self, target: str, *, wants_clone: bool = False) -> Seen:
-        seen = await self._observer.observe(target, now=self._clock.now(), wants_clone=wants_clone)
-        match seen.observation.view:
-            case EngineView.DOWN:
-                raise EngineUnavailable("it does not tell about the container")
-            case EngineView.GONE:
-                raise OrderRefused(Reason.NO_SUCH_TARGET, "the container is gone")
-            case EngineView.AMBIGUOUS:
-                raise OrderRefused(
-                    Reason.AMBIGUOUS_TARGET, "two containers claim the slot: a deploy, perhaps"
-                )
-            case EngineView.SEEN:
-                return seen
-
-    async def _not_held(self, target: str, now: datetime) -> None:
-        hold = await self._hold_of(target, now)
-        if hold is not None:
-            raise OrderConflict(f"{target} is held by {hold.author}: {hold.reason}")
-
-    async def _hold_of(self, target: str, now: datetime) -> Halt | None:
-        hold = (await self._store.controls.holds()).get(target)
-        return None if hold is None or hold.is_over(now) else hold
-
-    async def _no_budget(self, now: datetime) -> Refuse | None:
-        rules = self._rules.book.guards
-        charged = await self._store.failures.charged(since=now - timedelta(hours=1))
-        burst, hour = guards.budget_left(charged, rules, now=now)
-        if burst > 0 and hour > 0:
-            return None
-        return Refuse(
-            Reason.BUDGET,
-            f"the budget is spent: {rules.burst} actions in a row, {rules.per_hour} an hour",
-        )
-
-    def _halt(self, wish: Wish, lasts: timedelta | None) -> Halt:
-        now = self._clock.now()
-        until = None if lasts is None else now + lasts
-        return Halt(reason=wish.reason, author=wish.author, since=now, until=until)
 
     def _tell(self, what: str, target: str | None, wish: Wish) -> None:
         log.info("order", order=str(what), target=target, author=wish.author, why=wish.reason)

@@ -3,13 +3,13 @@
 import hashlib
 import json
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
-from app.domain.audit import AuditEntry
-from app.domain.control import OrderKind
+from app.domain.audit import AuditEntry, AuditKind
+from app.domain.control import Halt, OrderKind
 from app.domain.remediation import Remediation
 from app.errors import OrderConflict
-from app.policies import attempts, story, trail
+from app.policies import attempts, story
 from app.ports import Reply
 
 
@@ -22,6 +22,10 @@ class Wish:
     #: Caller's own name for the request; the same one again is answered the same.
     key: str | None = None
     dry_run: bool = False
+    #: What the token that was shown opens; None where none is asked for.
+    scope: str | None = None
+    #: Where the request came from; None: not over the network.
+    address: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,8 +47,23 @@ def planned(target: str, record: Remediation | None, now: datetime, *, dry_run: 
 
 
 def told_of(what: str, wish: Wish, at: datetime, target: str | None = None) -> AuditEntry:
-    """Say in the audit what a person has stopped, or lets go on."""
-    return trail.said(what, author=wish.author, why=wish.reason, at=at, target=target)
+    """Say in the audit what a person wants, or has stopped, or lets go on."""
+    return AuditEntry(
+        at=at,
+        kind=AuditKind.ORDER,
+        target=target,
+        order=what,
+        author=wish.author,
+        why=wish.reason,
+        scope=wish.scope,
+        address=wish.address,
+    )
+
+
+def halt_of(wish: Wish, now: datetime, lasts: timedelta | None) -> Halt:
+    """Say what a person has stopped, until he lets it go on or for a time."""
+    until = None if lasts is None else now + lasts
+    return Halt(reason=wish.reason, author=wish.author, since=now, until=until)
 
 
 def digest_of(wish: Wish, target: str, kind: OrderKind) -> str:

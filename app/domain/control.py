@@ -59,3 +59,7 @@ class Order:
     reason: str
     author: str
     at: datetime
+    #: What the token that was shown opens; None where none is asked for.
+    scope: str | None = None
+    #: Where the request came from; None: not over the network.
+    address: str | None = None

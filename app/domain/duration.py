@@ -16,6 +16,8 @@ _WHOLE = re.compile(r"(?:\d+(?:\.\d+)?(?:ms|s|m|h|d|w))+")
 
 #: Longer than any wait that makes sense here, short enough for every date arithmetic.
 LONGEST = timedelta(days=366)
+#: Characters of what is no duration that an error repeats.
+_SHOWN = 40
 
 
 def parse_duration(text: str) -> timedelta:
@@ -28,14 +30,19 @@ def parse_duration(text: str) -> timedelta:
     if written == "0":
         return timedelta(0)
     if not _WHOLE.fullmatch(written):
-        raise ValueError(f"{text!r} is not a duration: write it like 90s, 5m or 1h30m")
+        raise ValueError(f"{_shown(text)} is not a duration: write it like 90s, 5m or 1h30m")
     try:
         total = sum((float(n) * _UNITS[unit] for n, unit in _PART.findall(written)), timedelta(0))
     except OverflowError:
         total = LONGEST + timedelta(1)
     if total > LONGEST:
-        raise ValueError(f"{text!r} is longer than a year")
+        raise ValueError(f"{_shown(text)} is longer than a year")
     return total
+
+
+def _shown(text: str) -> str:
+    """Repeat what was written, so that it is found: the beginning, where it is long."""
+    return repr(text if len(text) <= _SHOWN else f"{text[:_SHOWN]}…")
 
 
 def format_duration(duration: timedelta) -> str:

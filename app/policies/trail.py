@@ -5,9 +5,18 @@ from dataclasses import replace
 from datetime import datetime
 
 from app.domain.activity import Activity, ActivityKind, ActivityStatus
-from app.domain.audit import AuditEntry, AuditKind
+from app.domain.audit import AuditEntry, AuditKind, AuditMark
 from app.domain.control import Order
-from app.domain.decision import Action, Verdict
+from app.domain.decision import (
+    Action,
+    CallOff,
+    Close,
+    Decision,
+    Forget,
+    Outcome,
+    Refuse,
+    Verdict,
+)
 from app.domain.remediation import Attempt, Remediation, Trigger
 from app.policies import changes
 
@@ -51,22 +60,64 @@ def placed(target: str, order: Order) -> AuditEntry:
         order=str(order.kind),
         author=order.author,
         why=order.reason,
+        scope=order.scope,
+        address=order.address,
     )
 
 
-def said(
-    what: str, *, author: str, why: str, at: datetime, target: str | None = None
-) -> AuditEntry:
-    """Say what a person has stopped, or lets go on."""
+def of_order(
+    target: str, order: Order, decision: Decision, record: Remediation | None, *, at: datetime
+) -> tuple[AuditEntry, ...]:
+    """
+    Say what became of an order with the step that has answered it.
+
+    One that does something to containers has its attempt, whose lines say it.
+
+    :param record: the remediation that the step leaves behind
+    """
+    if record is not None and any(attempt.id == order.id for attempt in record.attempts):
+        return ()
+    line = replace(placed(target, order), at=at, reason=decision.reason)
+    is_released = isinstance(decision, Close) and decision.outcome is Outcome.RELEASED
+    if is_released or isinstance(decision, Forget | CallOff):
+        return (replace(line, kind=AuditKind.OUTCOME),)
+    detail = decision.detail if isinstance(decision, Refuse) else ""
+    return (replace(line, kind=AuditKind.REFUSED, detail=detail or None),)
+
+
+def lost(known: AuditMark, head: AuditMark | None, *, at: datetime) -> AuditEntry:
+    """
+    Say that the audit is not what it was.
+
+    :param known: a line that was there
+    :param head: the newest line that there is
+    """
+    newest = "there was none" if head is None else f"the newest was {head.number} ({head.id})"
     return AuditEntry(
-        at=at, kind=AuditKind.ORDER, target=target, order=what, author=author, why=why
+        at=at,
+        kind=AuditKind.LOST,
+        detail=f"line {known.number} ({known.id}, {known.chain}) is gone or was changed: {newest}",
     )
 
 
-def leaving(activity: Activity, *, at: datetime) -> AuditEntry:
-    """Say that an instance is about to leave, or what is about to be done to a source."""
+def leaving(activity: Activity, *, at: datetime, wanted: AuditEntry | None = None) -> AuditEntry:
+    """
+    Say that an instance is about to leave, or what is about to be done to a source.
+
+    :param wanted: a person's order: begun at once, it has no line of its own
+    """
     said = None if activity.replacement is None else f"{activity.kind}: {activity.cause}"
-    return _departure(AuditKind.INTENT, activity, at=at, detail=said)
+    line = _departure(AuditKind.INTENT, activity, at=at, detail=said)
+    if wanted is None:
+        return line
+    return replace(
+        line,
+        order=wanted.order,
+        author=wanted.author,
+        why=wanted.why,
+        scope=wanted.scope,
+        address=wanted.address,
+    )
 
 
 def left(activity: Activity, *, at: datetime) -> AuditEntry:

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Protocol
 
+from app.domain.audit import AuditMark
 from app.domain.control import Halt
 
 
@@ -69,6 +70,8 @@ class Memento:
     charges: Mapping[str, datetime] = field(default_factory=dict)
     pause: Halt | None = None
     holds: Mapping[str, Halt] = field(default_factory=dict)
+    #: Where the audit stood; None: it had no line.
+    audit: AuditMark | None = None
 
 
 class Keepsake(Protocol):

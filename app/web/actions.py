@@ -11,6 +11,7 @@ from fastapi import APIRouter, Depends, HTTPException, Request
 from fastapi.responses import RedirectResponse, Response
 from pydantic import ValidationError
 
+from app.api.caller import Caller
 from app.api.deps import Parts, PartsDep
 from app.api.faults import first_fault
 from app.api.orders import HaltIn
@@ -242,7 +243,14 @@ async def _done(
         order = HaltIn.model_validate(wanted)
         if _KEY.fullmatch(key) is None:
             raise HTTPException(400, "the form was not made by this page: go back, and try again")
-        wish = Wish(reason=order.reason, author=order.author, key=f"order:page:{key}")
+        who = Caller.of(request, request.app.state.parts.tokens, request.state.session.scopes)
+        wish = Wish(
+            reason=order.reason,
+            author=order.author,
+            key=f"order:page:{key}",
+            scope=who.scope,
+            address=who.address,
+        )
         await do(wish, order)
     except ValidationError as exc:
         faults = list(exc.errors(include_url=False, include_input=False))

@@ -22,12 +22,22 @@ random() { od -An -N32 -tx1 /dev/urandom | tr -d ' \n'; }
 make_once relevo_token_ingest "$(random)"
 make_once relevo_token_read "$(random)"
 make_once relevo_token_operate "$(random)"
-# Redis and Relevo must know the same password: both files are made together, or neither.
-if [ ! -s "$dir/redis_conf" ] || [ ! -s "$dir/relevo_redis_url" ]; then
-    rm -f "$dir/redis_conf" "$dir/relevo_redis_url"
-    password="$(random)"
-    make_once redis_conf "requirepass $password"$'\n'
-    make_once relevo_redis_url "redis://:$password@redis:6379/0"
+make_once relevo_token_admin "$(random)"
+# Relevo is a user of its own in Redis. An address from before that was so is ours to make anew; one
+# that somebody has put there leads to a Redis of his own.
+if grep -qsE '^redis://:[0-9a-f]{64}@redis:6379/0$' "$dir/relevo_redis_url"; then
+    rm -f "$dir/relevo_redis_url" "$dir/redis_conf"
+fi
+make_once relevo_redis_url "redis://relevo:$(random)@redis:6379/0"
+# Redis is told the hash of that password, and what Relevo may do, which this version knows best.
+password="$(sed -nE 's|^redis://relevo:([0-9a-f]{64})@redis:6379/0$|\1|p' "$dir/relevo_redis_url")"
+hash="$(printf %s "${password:-$(random)}" | { sha256sum 2>/dev/null || shasum -a 256; } | cut -c1-64)"
+users="$(sed -n "s/#PASSWORD/#$hash/; /^user /p" "${here%/airgap}/redis/users.acl")"
+if [ -z "$password" ] && [ -s "$dir/redis_acl" ]; then
+    : # nobody knows that password: no reason to make the server start anew each time
+elif [ "$users" != "$(cat "$dir/redis_acl" 2>/dev/null)" ]; then
+    rm -f "$dir/redis_acl"
+    make_once redis_acl "$users"$'\n'
 fi
 make_once grafana_password "$(random)"
 # Who Relevo is in that Grafana, and where; each character of the password as %xx.

@@ -1,14 +1,21 @@
 """The policy file: what it says lands where it belongs, what is wrong with it is named."""
 
-from collections.abc import Iterator
+import json
+import math
+import re
+import time
+from collections.abc import Iterator, Mapping
 from dataclasses import fields, is_dataclass, replace
 from datetime import timedelta
+from importlib import resources
 from operator import attrgetter
 from pathlib import Path
+from typing import Any, Final
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from ruamel.yaml import YAML
 
 from app.adapters.policy_file import load_rulebook, parse_rulebook
 from app.errors import BadConfiguration
@@ -294,17 +301,17 @@ def test_an_anchor_may_be_used_again() -> None:
         ),
         pytest.param(
             "defaults:\n  mode: dry\n",
-            "2:3: defaults.mode: Input should be 'enforce' or 'observe'",
+            "2:3: defaults.mode: must be enforce or observe",
             id="wrong-word",
         ),
         pytest.param(
             "guards:\n  brake: {action: stop}\n",
-            "2:11: guards.brake.action: Input should be 'freeze' or 'alert'",
+            "2:11: guards.brake.action: must be freeze or alert",
             id="wrong-word-of-the-brake",
         ),
         pytest.param(
             "defaults: {restart: {jitter: 26%}}\n",
-            "1:22: defaults.restart.jitter: Input should be less than or equal to 0.25",
+            "1:22: defaults.restart.jitter: must be 25% at most",
             id="too-much-jitter",
         ),
         pytest.param(
@@ -331,7 +338,7 @@ def test_an_anchor_may_be_used_again() -> None:
             "1:20: guards.reserve.cpus: must be a number",
             id="endless-reserve",
         ),
-        pytest.param("version: 2\n", "1:1: version: Input should be 1", id="another-version"),
+        pytest.param("version: 2\n", "1:1: version: must be 1", id="another-version"),
         pytest.param(
             "version: true\n", "1:1: version: True is not a version: write 1", id="a-switch-version"
         ),
@@ -406,6 +413,74 @@ def test_a_fault_is_named_with_its_place(text: str, said: str) -> None:
     (fault,) = faults(text)
 
     assert fault.startswith(said)
+
+
+#: Nothing that belongs where a duration, a number, a word or a list does.
+ODD: Final[tuple[Any, ...]] = (
+    *("", "x", "-1", "x" * 300, True, -1, 0, 10**30, 1.5, -0.5, 1e300, math.inf, math.nan),
+    *([], [[]], ["x"] * 30, {}, {"x": 1}, {"1": []}, [{"name": 1}], [{}], [None]),
+)
+
+
+def paths(tree: Mapping[str, Any], above: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
+    for key, value in tree.items():
+        yield (*above, key)
+        if isinstance(value, dict):
+            yield from paths(value, (*above, key))
+
+
+SHIPPED: Final = YAML(typ="safe").load(
+    resources.files("app.policies").joinpath("default.yaml").read_text(encoding="utf-8")
+)
+
+
+@pytest.mark.parametrize("path", [*paths(SHIPPED)], ids=".".join)
+def test_no_fault_speaks_of_anything_but_the_file(path: tuple[str, ...]) -> None:
+    for value in ODD:
+        tree: Any = value
+        for key in reversed(path):
+            tree = {key: tree}
+        text = json.dumps(tree).replace("Infinity", ".inf").replace("NaN", ".nan")
+        for fault in faults_of(text):
+            assert not re.search(r"[Ii]nput|should|[Vv]alue error|pydantic|type=|valid", fault), (
+                fault
+            )
+            assert len(fault) < 300, fault
+
+
+def faults_of(text: str) -> list[str]:
+    try:
+        parse_rulebook(text, "file")
+    except BadConfiguration as exc:
+        return str(exc).splitlines()
+    return []
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "a: " + "[" * 500_000,
+        "{a: " * 200_000,
+        "- " * 100_000,
+        "".join(" " * n + "a:\n" for n in range(120)),
+    ],
+    ids=["brackets", "braces", "dashes", "lines"],
+)
+def test_what_is_nested_too_deeply_is_found_at_once(text: str) -> None:
+    since = time.process_time()
+
+    assert faults(text) == ["1:1: is not YAML: is nested too deeply"]
+    assert time.process_time() - since < 2
+
+
+def test_a_long_piece_of_the_file_is_not_repeated() -> None:
+    (key,) = faults("x" * 5000 + ": 1\n")
+    (span,) = faults("pull: " + "9" * 4000 + "h\n")
+    (name,) = faults(f"policies:\n- name: {'n' * 200}\n- name: {'n' * 200}\n")
+    (alias,) = faults(f"pull: *{'a' * 5000}\n")
+    (share,) = faults(f"guards: {{reserve: {{memory: '{'9' * 5000}'}}}}\n")
+
+    assert all(len(fault) < 200 for fault in (key, span, name, alias, share))
 
 
 @pytest.mark.parametrize(

@@ -41,6 +41,7 @@ def parts_of(
         desk=house.desk,
         overview=house.overview,
         operator=house.operator,
+        auditor=house.controller.auditor,
         gauges=house.gauges,
         reloading=house.reloading,
         parse=parse_rulebook,

@@ -90,7 +90,7 @@ def test_every_operation_is_there(client: ModuleType) -> None:
     assert client.__file__ is not None
     found = {path.stem for path in Path(client.__file__).parent.glob("api/*/*.py")} - {"__init__"}
 
-    assert len(found) == 23
+    assert len(found) == 25
     assert {"list_targets", "restart_target", "show_remediation", "follow_events"} <= found
 
 

@@ -7,11 +7,13 @@ from typing import Final
 
 import pytest
 
+from app.adapters.store.codec import AUDIT_ENTRY
 from app.controller.operate import Wish
 from app.controller.tenure import HOLD, RENEW
 from app.domain.alert import AlertStatus
+from app.domain.audit import AuditKind
 from app.errors import EngineSilent, StoreUnavailable
-from tests.builders import START, alert, at, container, listed_alert
+from tests.builders import START, TARGET, alert, at, container, listed_alert
 from tests.controller.house import pass_time
 from tests.controller.town import Neighbour, Town, WeakStore, known
 from tests.fakes import FakeAlertmanager
@@ -450,3 +452,78 @@ async def test_only_the_leader_posts_alerts_and_its_successor_goes_on(town: Town
     await pass_time(minutes=2)
 
     assert {one.labels["alertname"] for one in bert.sink.posts} & told
+
+
+# ---------------------------------------------------------------- what the audit loses
+
+
+def losses(town: Town) -> list[str]:
+    lines = [AUDIT_ENTRY.load(one.text, key="audit") for one in town.memory.audit._lines]
+    return [line.detail or "" for line in lines if line.kind is AuditKind.LOST]
+
+
+async def orders(one: Neighbour, *reasons: str) -> None:
+    for reason in reasons:
+        wish = Wish(reason=reason, author="anna")
+        await one.house.operator.hold(TARGET, wish, lasts=None)
+
+
+@pytest.mark.parametrize("how", ["emptied", "older"])
+async def test_lines_that_a_store_has_lost_are_missed_in_the_audit_itself(
+    town: Town, how: str
+) -> None:
+    anna = await led(town)
+    await orders(anna, "first")
+    older = deepcopy(town.memory)
+    await orders(anna, "second", "third")
+    known = town.memory.audit._lines[-1]
+    await pass_time(seconds=2 * RENEW_S)
+    lose(town, how, older)
+    await until_noticed(anna)
+    await pass_time(seconds=OVER)
+
+    (said,) = losses(town)
+
+    assert f"line 3 ({known.id}, {known.chain}) is gone" in said
+    assert "there was none" in said if how == "emptied" else "the newest was 1 " in said
+    check = await town.memory.audit.verify()
+    assert (check.broken_at, len(check.losses)) == (None, 1)
+    # Said once, however long ago.
+    await orders(anna, "fourth")
+    await pass_time(minutes=5)
+    assert len(losses(town)) == 1
+
+
+async def test_a_last_line_that_somebody_exchanged_is_missed(town: Town) -> None:
+    anna = await led(town)
+    await orders(anna, "first", "second")
+    await pass_time(seconds=2 * RENEW_S)
+    del town.memory.audit._lines[-1]
+
+    await orders(anna, "another")
+    await pass_time(seconds=2 * RENEW_S)
+
+    (said,) = losses(town)
+    assert "line 2 " in said
+
+
+async def test_what_is_known_of_the_audit_outlives_the_process(town: Town) -> None:
+    anna = await led(town)
+    await orders(anna, "first", "second")
+    await pass_time(seconds=2 * RENEW_S)
+    await anna.crash()
+    del town.memory.audit._lines[-1]
+
+    await anna.restart()
+    await pass_time(seconds=30)
+
+    assert len(losses(town)) == 1
+
+
+async def test_an_audit_that_only_grows_has_lost_nothing(town: Town) -> None:
+    anna = await led(town)
+    for number in range(4):
+        await orders(anna, f"no. {number}")
+        await pass_time(seconds=2 * RENEW_S)
+
+    assert losses(town) == []

@@ -145,11 +145,12 @@ def test_only_who_must_sees_the_socket_and_only_its_own_secrets() -> None:
     assert {name: secrets for name, secrets in seen.items() if secrets} == {
         "prometheus": {"relevo_token_read"},
         "alertmanager": {"relevo_token_ingest", "slack_url"},
-        "redis": {"redis_conf"},
+        "redis": {"redis_acl"},
         "relevo": {
             "relevo_token_ingest",
             "relevo_token_read",
             "relevo_token_operate",
+            "relevo_token_admin",
             "relevo_redis_url",
             "relevo_grafana_url",
         },

@@ -7,6 +7,7 @@ import shutil
 import stat
 import subprocess
 import sys
+from hashlib import sha256
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
@@ -58,14 +59,19 @@ def test_secrets_are_made_once_and_kept(tmp_path: Path) -> None:
         "relevo_token_ingest",
         "relevo_token_read",
         "relevo_token_operate",
+        "relevo_token_admin",
         "grafana_password",
-        "redis_conf",
+        "redis_acl",
         "relevo_redis_url",
         "relevo_grafana_url",
         "slack_url",
     }
-    password = made["redis_conf"].removeprefix("requirepass ").rstrip("\n")
-    assert made["relevo_redis_url"] == f"redis://:{password}@redis:6379/0"
+    address = urlsplit(made["relevo_redis_url"])
+    password = address.password or ""
+    assert (address.username, address.hostname, address.port) == ("relevo", "redis", 6379)
+    # The server is told the hash only.
+    assert password not in made["redis_acl"]
+    assert f"#{sha256(password.encode()).hexdigest()} " in made["redis_acl"]
     known = unquote(urlsplit(made["relevo_grafana_url"]).password or "")
     assert (made["relevo_grafana_url"].endswith("@grafana:3000"), known) == (
         True,
@@ -73,7 +79,7 @@ def test_secrets_are_made_once_and_kept(tmp_path: Path) -> None:
     )
     tokens = [value for name, value in made.items() if re.search("token|password", name)]
     tokens.append(password)
-    assert len(set(tokens)) == 5
+    assert len(set(tokens)) == 6
     assert all(len(token) == 64 for token in tokens)
     # Nothing of a secret is printed.
     assert not [token for token in tokens if token in first.stdout + first.stderr]
@@ -86,6 +92,40 @@ def test_secrets_are_made_once_and_kept(tmp_path: Path) -> None:
     assert second.returncode == 0
     made["slack_url"] = "https://hooks.slack.invalid/services/x"
     assert {path.name: path.read_text() for path in folder.iterdir()} == made
+
+
+def secrets_in(folder: Path) -> dict[str, str]:
+    done = bash(DEPLOY / "airgap" / "secrets.sh", RELEVO_SECRETS_DIR=str(folder))
+    assert done.returncode == 0, done.stderr
+    return {path.name: path.read_text() for path in folder.iterdir()}
+
+
+def test_secrets_from_before_relevo_was_a_user_are_made_anew(tmp_path: Path) -> None:
+    old = "0" * 64
+    (tmp_path / "redis_conf").write_text(f"requirepass {old}\n")
+    (tmp_path / "relevo_redis_url").write_text(f"redis://:{old}@redis:6379/0")
+
+    made = secrets_in(tmp_path)
+
+    assert "redis_conf" not in made
+    assert made["relevo_redis_url"].startswith("redis://relevo:")
+    assert old not in made["relevo_redis_url"]
+
+
+def test_what_relevo_may_do_is_brought_up_to_date_and_its_password_stays(tmp_path: Path) -> None:
+    first = secrets_in(tmp_path)
+    (tmp_path / "redis_acl").write_text(first["redis_acl"].replace(" +xadd", ""))
+
+    assert secrets_in(tmp_path) == first
+
+
+def test_an_address_of_somebody_elses_redis_is_left_alone(tmp_path: Path) -> None:
+    (tmp_path / "relevo_redis_url").write_text("rediss://me:secret@elsewhere:6380/0")
+
+    first = secrets_in(tmp_path)
+
+    assert first["relevo_redis_url"] == "rediss://me:secret@elsewhere:6380/0"
+    assert secrets_in(tmp_path) == first
 
 
 def test_the_configuration_of_this_machine(tmp_path: Path) -> None:

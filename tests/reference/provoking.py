@@ -91,7 +91,7 @@ def _wrong(at: Scene, name: str) -> dict[str, Any]:
             return {"json": {**NOTICE, "version": "3"}}
         case "list_remediations":
             return {"params": {"state": "sad"}}
-        case "list_activities":
+        case "list_activities" | "read_audit":
             return {"params": {"limit": 0}}
         case "follow_events":
             return {"headers": {"Last-Event-ID": "x" * 201}}

@@ -24,7 +24,16 @@ _SHOWN: Final = ("relevo_build_info", "relevo_targets", "relevo_store_up")
 def record(document: Mapping[str, Any]) -> dict[str, Any]:
     """Record an example of each answer that a document knows."""
     recorder = Recorder(document)
-    for tell in (_incident, _orders_done, _holds, _pauses, _cancels, _scales_in, _questions):
+    for tell in (
+        _incident,
+        _orders_done,
+        _holds,
+        _pauses,
+        _cancels,
+        _scales_in,
+        _audited,
+        _questions,
+    ):
         _run(tell(recorder))
     for _, _, operation in operations(document):
         name = operation["operationId"]
@@ -115,6 +124,14 @@ async def _scales_in(recorder: Recorder) -> None:
         await at.ill(minutes=40)
         await at.well(minutes=10)
         await _both(recorder, at, "scale_in_target", WHY)
+
+
+async def _audited(recorder: Recorder) -> None:
+    async with scene() as at:
+        await at.http.post(f"/api/v1/targets/{TARGET}/restart", json=WHY)
+        await pass_time(minutes=1)
+        await recorder.call(at, "read_audit", expect=200)
+        await recorder.call(at, "verify_audit", expect=200)
 
 
 async def _both(

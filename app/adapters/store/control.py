@@ -85,9 +85,10 @@ class RedisControls:
         line: Sequence[Piece] = ("", "", "", "")
         if told is not None:
             line = (uuid4().hex, to_ms(told.at), MOST_LINES, *of_lines([told]))
+        keys = self._line.keys
         async with self._line.answering():
             await self._control(
-                keys=[self._key, self._line.keys.audit], args=[forget, *line, *pairs]
+                keys=[self._key, keys.audit, keys.anchor], args=[forget, *line, *pairs]
             )
 
     async def _get(self, field: str) -> bytes | None:

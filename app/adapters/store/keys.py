@@ -29,6 +29,8 @@ MOST: Final = 1000
 MOST_MESSAGES: Final = 1000
 #: Lines of the audit.
 MOST_LINES: Final = 100_000
+#: That a call has written its line: many times as long as a call may be repeated.
+KEEP_CALLS: Final = timedelta(minutes=1)
 
 
 class Keys:
@@ -92,6 +94,8 @@ class Keys:
         #: Stream: ``ms-number`` -> ``chain``, digest of the line before and of this one;
         #: ``entry``, JSON.
         self.audit: Final = self._name("audit")
+        #: Hash: ``id``, ``chain`` of the newest line of the audit that gave way to younger ones.
+        self.anchor: Final = self._name("audit", "anchor")
         #: Hash: name -> value.
         self.facts: Final = self._name("facts")
         #: Stands where a script has a place for a key and this call none for it.
@@ -138,6 +142,10 @@ class Keys:
         """``call|json`` of the reply to a request: which call kept it, and the reply."""
         # The key is the caller's text, of any length.
         return self._name("reply", sha256(key.encode("utf-8", "surrogatepass")).hexdigest())
+
+    def told(self, call: str) -> str:
+        """Stands while this call may be repeated: it has written its line of the audit."""
+        return self._name("told", call)
 
     def casefile(self, attempt_id: str) -> str:
         """JSON of the case file of one attempt."""

@@ -37,7 +37,7 @@ class RedisOrders:
         raw = ORDER.dump(order)
         async with self._line.answering():
             code, *found = await self._place(
-                keys=[keys.due, keys.order(target), reply_key, keys.audit],
+                keys=[keys.due, keys.order(target), reply_key, keys.audit, keys.anchor],
                 args=[
                     target,
                     to_ms(now),

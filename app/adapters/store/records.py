@@ -147,6 +147,7 @@ class RedisRecords:
                     *cooling.keys,
                     *bounds.keys,
                     keys.audit,
+                    keys.anchor,
                 ],
                 args=[
                     target,
@@ -203,6 +204,7 @@ class RedisRecords:
                     keys.outbox,
                     keys.outbox_counts,
                     keys.audit,
+                    keys.anchor,
                     *(keys.remediation(one.id) for one in remediations),
                     *(keys.failures(consumed) for consumed in entry.consumed),
                 ],

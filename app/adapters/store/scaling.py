@@ -57,7 +57,7 @@ class RedisScaling:
             answer = (uuid4().hex, REPLY.dump(reply))
         async with self._line.answering():
             code, found, *whose = await self._leave(
-                keys=[keys.leaving, *shown.keys, *bounds.keys, reply_key, keys.audit],
+                keys=[keys.leaving, *shown.keys, *bounds.keys, reply_key, keys.audit, keys.anchor],
                 args=[
                     activity.group,
                     activity.container_id or activity.id,
@@ -117,6 +117,7 @@ class RedisScaling:
                     keys.cooldown(activity.group),
                     keys.replaced,
                     keys.audit,
+                    keys.anchor,
                 ],
                 args=[
                     activity.group,

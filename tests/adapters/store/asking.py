@@ -5,6 +5,7 @@ from typing import cast
 
 from redis.asyncio import Redis
 
+from app.domain.audit import AuditMark
 from app.domain.control import Brake
 from app.ports import Candidate, Claim, Entry, RemediationFilter, Store
 from tests.adapters.store.builders import (
@@ -71,7 +72,11 @@ CALLS: dict[str, Callable[[Store], Awaitable[object]]] = {
     "waiting": lambda store: store.outbox.waiting(limit=10),
     "done": lambda store: store.outbox.done(1),
     "entries": lambda store: store.audit.entries(),
+    "texts": lambda store: store.audit.texts(),
     "verify": lambda store: store.audit.verify(),
+    "head": lambda store: store.audit.head(),
+    "holds of a line": lambda store: store.audit.holds(AuditMark(id="1-1", chain="c")),
+    "tell": lambda store: store.audit.tell(outcome()),
     "begin": lambda store: store.scaling.begin(
         leaving(), limits("in1"), now=START, told=outcome(), reply=reply("k7")
     ),

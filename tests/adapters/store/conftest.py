@@ -6,6 +6,7 @@ from tempfile import TemporaryDirectory
 from uuid import uuid4
 
 import pytest
+from redis import Redis as BlockingRedis
 from redis.asyncio import Redis
 
 from app.adapters.store import open_store
@@ -24,10 +25,22 @@ def short_dir() -> Iterator[Path]:
 
 @pytest.fixture(scope="session")
 def shared_server(short_dir: Path) -> Iterator[RedisServer]:
-    """The server of all tests that leave it as it is; each uses its own namespace."""
-    server = RedisServer(require("redis"), short_dir / "shared").start()
+    """
+    The server of all tests that leave it as it is; each uses its own namespace.
+
+    Relevo is there as the user that it is shipped with.
+    """
+    server = RedisServer(require("redis"), short_dir / "shared", keys="*{relevo}:*").start()
     yield server
+    refused = denied(server)
     server.kill()
+    assert refused == []
+
+
+def denied(server: RedisServer) -> list[object]:
+    """What a server did not let somebody do."""
+    with BlockingRedis.from_url(server.admin, protocol=2) as client:
+        return [(one["username"], one["object"], one["reason"]) for one in client.acl_log()]
 
 
 @pytest.fixture
@@ -35,7 +48,7 @@ def server(short_dir: Path) -> Iterator[RedisServer]:
     """A server of one test, set up as Relevo ships it."""
     directory = short_dir / uuid4().hex[:8]
     durable = ("--appendonly", "yes", "--appendfsync", "always")
-    server = RedisServer(require("redis"), directory, *durable).start()
+    server = RedisServer(require("redis"), directory, *durable, keys="{relevo}:*").start()
     yield server
     server.kill()
 
@@ -73,5 +86,5 @@ async def own_store(server: RedisServer) -> AsyncIterator[Store]:
 @pytest.fixture
 async def admin(server: RedisServer) -> AsyncIterator[Redis]:
     """What an operator does to the server."""
-    async with Redis.from_url(server.url, protocol=2) as client:
+    async with Redis.from_url(server.admin, protocol=2) as client:
         yield client

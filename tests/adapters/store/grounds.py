@@ -10,6 +10,7 @@ from redis.asyncio import Redis
 from app.adapters.store import open_store
 from app.ports import Store
 from tests.adapters.store.asking import everything
+from tests.adapters.store.server import RedisServer
 from tests.memory_store import MemoryStore, make_view
 
 
@@ -68,11 +69,11 @@ class MemoryGround:
 class RedisGround:
     """See `Ground`; a namespace of a server."""
 
-    def __init__(self, stack: AsyncExitStack, url: str, namespace: str) -> None:
+    def __init__(self, stack: AsyncExitStack, server: RedisServer, namespace: str) -> None:
         self._stack = stack
-        self._url = url
+        self._url = server.url
         self._namespace = namespace
-        self._admin: Redis = Redis.from_url(url, protocol=2)
+        self._admin: Redis = Redis.from_url(server.admin, protocol=2)
         stack.push_async_callback(self._admin.aclose)
 
     async def controller(self) -> Store:

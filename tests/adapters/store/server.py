@@ -3,16 +3,49 @@
 import socket
 import subprocess
 import time
+from hashlib import sha256
 from pathlib import Path
 
 #: Longer than any start seen on a loaded machine.
 _START_S = 20.0
 
 
+PASSWORD = "f00d"
+USERS = Path(__file__).parents[3] / "deploy" / "redis" / "users.acl"
+
+
+def users(keys: str) -> list[str]:
+    """
+    The users as they are shipped, with their password, and one more for the test.
+
+    :param keys: pattern in place of Relevo's own: tests share a server
+    """
+    hashed = sha256(PASSWORD.encode()).hexdigest()
+    shipped = [
+        line.replace("#PASSWORD", f"#{hashed}").replace("~{relevo}:*", f"~{keys}")
+        for line in USERS.read_text().splitlines()
+        if line.startswith("user ") and not line.startswith("user default ")
+    ]
+    return ["user default on nopass ~* &* +@all", *shipped]
+
+
 class RedisServer:
     """One server process that a test may stop, kill and start again."""
 
-    def __init__(self, program: str, directory: Path, *options: str) -> None:
+    def __init__(
+        self, program: str, directory: Path, *options: str, keys: str | None = None
+    ) -> None:
+        """
+        Set up a server.
+
+        :param keys: the keys that Relevo's own user has there; None: who comes may do everything
+        """
+        if keys is not None:
+            directory.mkdir(exist_ok=True)
+            file = directory / "users.acl"
+            file.write_text("".join(f"{line}\n" for line in users(keys)))
+            options = (*options, "--aclfile", str(file))
+        self._is_locked = keys is not None
         self._program = program
         self._directory = directory
         self._options = options
@@ -21,6 +54,12 @@ class RedisServer:
 
     @property
     def url(self) -> str:
+        """For Relevo."""
+        return f"unix://relevo@{self.socket}?password={PASSWORD}" if self._is_locked else self.admin
+
+    @property
+    def admin(self) -> str:
+        """For who may do everything."""
         return f"unix://{self.socket}"
 
     def start(self) -> "RedisServer":
@@ -48,7 +87,8 @@ class RedisServer:
             try:
                 line.connect(str(self.socket))
                 line.sendall(b"PING\r\n")
-                return line.recv(64).startswith(b"+PONG")
+                # One that lets in nobody without a name answers as well.
+                return line.recv(64).startswith((b"+PONG", b"-NOAUTH"))
             except OSError:
                 return False
 

@@ -1,11 +1,12 @@
 """The audit: a line for each intent and what came of it, written with it, once, in a chain."""
 
+from dataclasses import replace
 from typing import Any, cast
 
 import pytest
 from redis.asyncio import Redis
 
-from app.domain.audit import AuditEntry, AuditKind
+from app.domain.audit import AuditEntry, AuditKind, AuditMark
 from app.domain.remediation import Action, Trigger
 from app.errors import LeaseLost, OutOfBudget, StoreUnavailable
 from app.ports import Claim, Entry, Store
@@ -187,6 +188,106 @@ async def test_a_whole_chain_is_found_whole(store: Store) -> None:
     assert all(len(chain) == 40 for chain in chains)
 
 
+async def test_a_line_by_itself_is_chained_like_any(store: Store) -> None:
+    await step(store, 1, leaving(outcome()))
+    await store.audit.tell(replace(outcome(2), at=at(0)))  # a clock that goes back
+
+    check = await store.audit.verify()
+
+    assert [one.entry.attempt for one in await store.audit.entries()] == ["r1:1", "r1:2"]
+    assert (check.lines, check.broken_at) == (2, None)
+
+
+async def test_two_lines_alike_are_two(store: Store) -> None:
+    for _ in range(2):
+        await store.audit.tell(outcome())
+
+    assert await told(store) == [outcome(), outcome()]
+
+
+async def test_where_it_stands(store: Store) -> None:
+    assert await store.audit.head() is None
+    assert (await store.audit.verify()).head is None
+
+    for number in (1, 2):
+        await store.audit.tell(outcome(number))
+
+    first, last = await store.audit.texts()
+    assert await store.audit.head() == last.mark == (await store.audit.verify()).head
+    assert last.mark.number == 2
+    assert await store.audit.holds(first.mark)
+    assert await store.audit.holds(last.mark)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        pytest.param({"chain": "0" * 40}, id="another line of that name"),
+        pytest.param({"id": f"{10**13}-3"}, id="a younger one"),
+        pytest.param({"id": f"{10**12}-2"}, id="the same number at another time"),
+    ],
+)
+async def test_a_line_that_is_not_there(store: Store, change: dict[str, str]) -> None:
+    for number in (1, 2):
+        await store.audit.tell(outcome(number))
+    head = await store.audit.head()
+    assert head is not None
+
+    assert not await store.audit.holds(replace(head, **change))
+
+
+async def test_it_can_be_worked_out_by_whoever_has_the_lines(store: Store) -> None:
+    for number in (1, 2, 3):
+        await store.audit.tell(outcome(number))
+
+    mark = AuditMark()
+    for one in await store.audit.texts():
+        assert one.follows(mark)
+        assert not replace(one, text=one.text.replace("recovered", "vanished")).follows(mark)
+        mark = one.mark
+
+
+async def test_lines_are_read_on_from_one_that_is_known(store: Store) -> None:
+    for number in (1, 2, 3):
+        await store.audit.tell(outcome(number))
+    first, second, third = await store.audit.texts()
+
+    assert await store.audit.texts(after=first.id) == (second, third)
+    assert await store.audit.texts(after=first.id, since=at(3), limit=1) == (second,)
+    assert await store.audit.texts(after=third.id) == ()
+    assert await store.audit.texts(since=at(3)) == (third,)
+    assert await store.audit.texts(since=at(-(10**10))) == (first, second, third)
+
+
+async def test_what_tells_of_lost_lines_is_counted(store: Store) -> None:
+    pretends = replace(outcome(), why='"kind":"lost"', detail="kind:lost")
+    lost = AuditEntry(at=at(2), kind=AuditKind.LOST, detail="line 7 is gone")
+    for entry in (pretends, lost, outcome(3)):
+        await store.audit.tell(entry)
+
+    check = await store.audit.verify()
+
+    assert (check.losses, check.broken_at) == ((2,), None)
+
+
+async def test_the_oldest_of_very_many_give_way(store: Store) -> None:
+    await store.audit.tell(outcome(7))
+    oldest = await store.audit.head()
+    assert oldest is not None
+    for part in range(20):
+        many = (outcome(number) for number in range(5000 * part, 5000 * part + 5000))
+        await step(store, 600 * (part + 1), leaving(*many))
+    await store.audit.tell(outcome(8))
+
+    check = await store.audit.verify()
+
+    assert (check.lines, check.first, check.broken_at) == (100_000, 3, None)
+    assert check.head is not None
+    assert check.head.number == 100_002
+    # Nobody can tell any more: it is not held against the audit.
+    assert await store.audit.holds(oldest)
+
+
 @pytest.mark.redis
 class TestInRedis:
     """What somebody does to the stream itself."""
@@ -224,7 +325,7 @@ class TestInRedis:
 
         assert (check.lines, check.broken_at) == (2, 3)
 
-    async def test_what_was_dropped_for_its_age_breaks_nothing(
+    async def test_what_somebody_has_cut_off_is_missed(
         self, own_store: Store, admin: Redis
     ) -> None:
         await self.lines(own_store, 4)
@@ -232,7 +333,44 @@ class TestInRedis:
 
         check = await own_store.audit.verify()
 
-        assert (check.lines, check.first, check.broken_at) == (2, 3, None)
+        assert (check.first, check.broken_at) == (3, 3)
+
+    async def test_what_was_cut_off_at_the_end_is_missed_by_who_knew_it(
+        self, own_store: Store, admin: Redis
+    ) -> None:
+        await self.lines(own_store, 4)
+        head = await own_store.audit.head()
+        assert head is not None
+        await admin.xdel(self.KEY, head.id)
+
+        assert (await own_store.audit.verify()).broken_at is None
+        assert not await own_store.audit.holds(head)
+
+    async def test_a_stream_that_begins_anew_does_not_follow_what_gave_way(
+        self, own_store: Store, admin: Redis
+    ) -> None:
+        await admin.hset(f"{self.KEY}:anchor", mapping={"id": "5-7", "chain": "c"})
+
+        assert (await own_store.audit.verify()).broken_at == 8  # where is it?
+        await self.lines(own_store, 1)
+        assert (await own_store.audit.verify()).broken_at == 1
+
+    async def test_an_anchor_that_cannot_be_read_is_none(
+        self, own_store: Store, admin: Redis
+    ) -> None:
+        await self.lines(own_store, 2)
+        await admin.hset(f"{self.KEY}:anchor", mapping={"id": "a-b", "chain": "c"})
+
+        assert (await own_store.audit.verify()).broken_at is None
+
+    async def test_a_line_that_cannot_be_read_is_told_as_it_is(
+        self, own_store: Store, admin: Redis
+    ) -> None:
+        await admin.xadd(self.KEY, {"chain": b"\xff", "entry": b"{\xff"}, id="1-1")
+
+        (line,) = await own_store.audit.texts()
+
+        assert (line.id, line.chain, line.text) == ("1-1", r"\xff", r"{\xff")
 
     async def test_a_long_audit_is_read_in_pages(self, own_store: Store) -> None:
         await self.lines(own_store, 2500)

@@ -410,6 +410,7 @@ class Comparison(RuleBasedStateMachine):
         self.both(lambda store: store.outbox.waiting(limit=3))
         self.both(lambda store: store.audit.entries(since=now - LEASE))
         assert self.both(lambda store: store.audit.verify()).broken_at is None
+        self.both(lambda store: store.audit.head())
 
 
 def _remediation_of(store: Store, target: str) -> Coroutine[Any, Any, Any]:

@@ -84,7 +84,7 @@ async def ground(request: pytest.FixtureRequest, namespace: str) -> AsyncIterato
         return
     server: RedisServer = request.getfixturevalue("shared_server")
     async with AsyncExitStack() as stack:
-        yield RedisGround(stack, server.url, namespace)
+        yield RedisGround(stack, server, namespace)
 
 
 @pytest.fixture

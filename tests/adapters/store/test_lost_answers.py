@@ -10,6 +10,7 @@ from uuid import uuid4
 import pytest
 
 from app.adapters.store import open_store
+from app.domain.audit import AuditMark
 from app.domain.control import Brake
 from app.errors import LeaseLost, OutOfBudget, StoreUnavailable
 from app.ports import Cooldown, Entry, Restored, Store, Taken
@@ -268,6 +269,16 @@ async def test_what_is_stopped_has_one_line_in_the_audit(
     assert [one.entry for one in await store.audit.entries()] == [outcome()]
 
 
+@pytest.mark.parametrize("lost", [ONE, BOTH])
+async def test_a_line_by_itself_is_written_once(store: Store, line: LossyLine, lost: int) -> None:
+    line.lose = lost
+    with suppress(StoreUnavailable):
+        await store.audit.tell(outcome())
+    await store.audit.tell(outcome(2))
+
+    assert [one.entry for one in await store.audit.entries()] == [outcome(), outcome(2)]
+
+
 async def test_a_message_is_forgotten_alone(store: Store, line: LossyLine) -> None:
     entry = Entry(remediation=None, due=None, outbox=(message(1), message(2)))
     await store.records.note(await claimed(store), entry, now=START)
@@ -366,6 +377,9 @@ async def test_a_read_is_repeated(store: Store, line: LossyLine) -> None:
         store.outbox.waiting(limit=9),
         store.audit.entries(),
         store.audit.verify(),
+        store.audit.texts(),
+        store.audit.head(),
+        store.audit.holds(AuditMark(id="1-1")),
         store.scaling.under_way(),
         store.leadership.look(),
         store.leadership.charges(since=START),

@@ -6,6 +6,7 @@
              a target -> until|json; until is in ms since epoch, empty for one that a person ends;
              'told' -> the last call that wrote to the audit
     KEYS[2]  stream: the audit; see tell.lua
+    KEYS[3]  hash: what came before its oldest line
 
     ARGV[1]  forget holds that ended before then, ms since epoch; empty: forget none
     ARGV[2]  name of this call; empty: the audit is told nothing
@@ -24,7 +25,7 @@ local call, now, most, line = ARGV[2], ARGV[3], ARGV[4], ARGV[5]
 if call ~= '' and redis.call('HGET', control, 'told') ~= call then
   redis.call('HSET', control, 'told', call)
   -- A broken audit keeps nobody from stopping everything.
-  pcall(tell.line, KEYS[2], most, now, line)
+  pcall(tell.line, KEYS[2], KEYS[3], most, now, line)
 end
 
 local is_set = {}

@@ -20,6 +20,7 @@
     KEYS[15]  sorted set: target -> since when it waits for its turn, ms since epoch
     KEYS[16]  sorted set: the same target -> when it is forgotten unless it asks, ms since epoch
     KEYS[17]  stream: the audit; see tell.lua
+    KEYS[18]  hash: what came before its oldest line
 
     ARGV[1]   target
     ARGV[2]   fence
@@ -99,7 +100,7 @@ end
 -- Before all else: what cannot be told must not be done.
 local mark = fence .. '|' .. limits.attempt
 if redis.call('HGET', target_key, 'intended') ~= mark then
-  tell.line(KEYS[17], ARGV[27], now, ARGV[28])
+  tell.line(KEYS[17], KEYS[18], ARGV[27], now, ARGV[28])
   redis.call('HSET', target_key, 'intended', mark)
 end
 budget.charge(bounded, limits, target, tonumber(now), keep_ms)

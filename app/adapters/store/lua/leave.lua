@@ -14,6 +14,7 @@
     KEYS[9]   sorted set: the same -> when it is forgotten unless it asks, ms since epoch
     KEYS[10]  the reply: call|json
     KEYS[11]  stream: the audit; see tell.lua
+    KEYS[12]  hash: what came before its oldest line
 
     ARGV[1]   group
     ARGV[2]   the instance that leaves: who waits for a turn
@@ -82,7 +83,7 @@ if spent_until then
 end
 
 -- Before all else: what cannot be told must not be done.
-tell.line(KEYS[11], ARGV[24], now, ARGV[25])
+tell.line(KEYS[11], KEYS[12], ARGV[24], now, ARGV[25])
 budget.charge(bounded, limits, who, tonumber(now), keep_ms)
 local keys = { record = record, activities = KEYS[3], activities_of = KEYS[4] }
 story.write_activity(keys, activity, keep_ms, most)

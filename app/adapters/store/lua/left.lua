@@ -11,6 +11,7 @@
     KEYS[6]  hash of the group: 'left' -> when an instance left that was not needed any more
     KEYS[7]  hash: source that is isolated or stopped -> the activity that did so
     KEYS[8]  stream: the audit; see tell.lua
+    KEYS[9]  hash: what came before its oldest line
 
     ARGV[1]  group
     ARGV[2]  now, ms since epoch
@@ -62,5 +63,5 @@ if has_left then
   redis.call('PEXPIRE', cooldown, keep_ms, 'GT')
 end
 -- What is broken there keeps it from being under way no longer than it is.
-pcall(tell.line, KEYS[8], ARGV[11], now, ARGV[12])
+pcall(tell.line, KEYS[8], KEYS[9], ARGV[11], now, ARGV[12])
 return 1

@@ -27,6 +27,7 @@
     KEYS[21]  sorted set: the outbox; see tell.lua
     KEYS[22]  hash: what is counted of it
     KEYS[23]  stream: the audit; see tell.lua
+    KEYS[24]  hash: what came before its oldest line
     then the key of each remediation, JSON
     then KEYS[6] of each target whose failures are consumed
 
@@ -94,7 +95,7 @@ if redis.call('HGET', leases, target) ~= fence then
   return 2
 end
 
-local key, at = 24, 29
+local key, at = 25, 29
 for _ = 1, remediations do
   local one = { id = ARGV[at], opened = ARGV[at + 1], closed = ARGV[at + 2], json = ARGV[at + 3] }
   local lists = { record = KEYS[key], history = history, history_of = history_of, open = open }
@@ -178,7 +179,7 @@ for i = messages_from, lines_from - 1, 2 do
   pcall(tell.message, KEYS[21], KEYS[22], ARGV[26], ARGV[i], ARGV[i + 1])
 end
 for i = lines_from, lines_from + tonumber(ARGV[27]) - 1 do
-  pcall(tell.line, KEYS[23], ARGV[28], now, ARGV[i])
+  pcall(tell.line, KEYS[23], KEYS[24], ARGV[28], now, ARGV[i])
 end
 
 redis.call('HSET', target_key, 'noted', ticket)

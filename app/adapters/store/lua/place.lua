@@ -7,6 +7,7 @@
              one that was placed, pending or not
     KEYS[3]  the reply: call|json
     KEYS[4]  stream: the audit; see tell.lua
+    KEYS[5]  hash: what came before its oldest line
 
     ARGV[1]  target
     ARGV[2]  now, ms since epoch
@@ -44,7 +45,7 @@ if pending then
   return { 3, pending }
 end
 
-tell.line(KEYS[4], ARGV[9], now, ARGV[10])
+tell.line(KEYS[4], KEYS[5], ARGV[9], now, ARGV[10])
 redis.call('HSET', order, 'id', id, 'json', json, 'placed', digest)
 redis.call('PEXPIRE', order, keep_ms)
 if reply ~= '' then

@@ -17,10 +17,12 @@ function tell.message(outbox, counts, most, kind, json)
   end
 end
 
--- Write a line of the audit, chained to the one before.
---   audit: stream: ms-number -> 'chain', 'entry' (JSON); the number grows by one with each line,
---          the milliseconds never go back
-function tell.line(audit, most, now, json)
+-- Write a line of the audit, chained to the one before; the oldest give way where there are too many.
+--   audit:  stream: ms-number -> 'chain', 'entry' (JSON); the number grows by one with each line,
+--           the milliseconds never go back
+--   anchor: hash: 'id', 'chain' of the newest line that gave way: the oldest that is kept is
+--           chained to it
+function tell.line(audit, anchor, most, now, json)
   local at, number, chain = tonumber(now), 0, ''
   local last = redis.call('XREVRANGE', audit, '+', '-', 'COUNT', 1)[1]
   if last then
@@ -34,5 +36,15 @@ function tell.line(audit, most, now, json)
   end
   local id = string.format('%d-%d', at, number + 1)
   local link = redis.sha1hex(chain .. '\n' .. id .. '\n' .. json)
+  local too_many = redis.call('XLEN', audit) + 1 - tonumber(most)
+  if too_many > 0 then
+    local gone = redis.call('XRANGE', audit, '-', '+', 'COUNT', too_many)
+    local newest = gone[#gone]
+    for i = 1, #newest[2], 2 do
+      if newest[2][i] == 'chain' then
+        redis.call('HSET', anchor, 'id', newest[1], 'chain', newest[2][i + 1])
+      end
+    end
+  end
   redis.call('XADD', audit, 'MAXLEN', most, id, 'chain', link, 'entry', json)
 end
