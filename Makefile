@@ -59,6 +59,7 @@ bench: $(READY)
 	$(PYTHON) -m bench.decisions
 	$(PYTHON) -m bench.reading
 	deploy/airgap/with-lab.sh $(PYTHON) -m bench.scale_out
+	deploy/airgap/with-lab.sh $(PYTHON) -m bench.gate
 
 chaos: $(READY)
 	deploy/airgap/with-lab.sh $(PYTHON) -m tests.chaos.run --cycles $(or $(N),500) \

@@ -23,8 +23,10 @@ from prometheus_client.registry import Collector
 
 from app import __version__
 from app.adapters.engine.series import container_series, machine_series
-from app.adapters.engine.stats import EngineReader
+from app.adapters.engine.stats import ContainerReader, EngineReader
 from app.adapters.engine.sweeper import Sweeper
+from app.adapters.gate.line import GateLine
+from app.adapters.gate.reader import GateReader
 from app.adapters.opt_ins import OptIns
 from app.domain.container import Listed
 from app.errors import BadConfiguration
@@ -48,10 +50,7 @@ async def collect(settings: Settings) -> None:
 
     :raises BadConfiguration: the address to listen on, or the engine's, cannot be used
     """
-    try:
-        engine = EngineReader(settings.docker_host)
-    except ValueError as exc:
-        raise BadConfiguration(f"DOCKER_HOST: {exc}") from exc
+    engine = _reader(settings)
     every, prefix = SWEEP / settings.time_factor, settings.label_prefix
     sweeper = Sweeper(engine, every=every, label_prefix=prefix)
     opt_ins = OptIns(settings.policies)
@@ -78,6 +77,16 @@ async def collect(settings: Settings) -> None:
         for task in tasks:
             task.cancel()
     _log.info("collector.stopped")
+
+
+def _reader(settings: Settings) -> ContainerReader:
+    """Find who reads the engine: behind the gate where there is one."""
+    if settings.gate_socket is not None:
+        return GateReader(GateLine(settings.gate_socket))
+    try:
+        return EngineReader(settings.docker_host)
+    except ValueError as exc:
+        raise BadConfiguration(f"DOCKER_HOST: {exc}") from exc
 
 
 class Page(Collector):

@@ -13,6 +13,7 @@ Our exceptions.
   + Permanent               another call cannot help
     - ContainerGone         the container no longer exists
     - EngineRefused         the engine refused this request for this container
+      . GateRefused         the gate refused it, and the engine was not asked
     - StartedMeanwhile      somebody else started the container since the step was planned
     - ServiceGone           the Swarm service no longer exists
     - ServiceChanged        somebody else changed the service since the step was planned
@@ -92,6 +93,18 @@ class EngineRefused(Permanent):
     def __init__(self, status: int, message: str) -> None:
         super().__init__(message)
         self.status = status
+
+
+class GateRefused(EngineRefused):
+    """
+    The gate did not let a request through to the engine; nothing was done.
+
+    :param reason: the word for why, of `app.domain.gate.Bar`
+    """
+
+    def __init__(self, reason: str, message: str) -> None:
+        super().__init__(403, message)
+        self.reason = reason
 
 
 class StartedMeanwhile(Permanent):

@@ -4,8 +4,8 @@ import asyncio
 import contextlib
 import signal
 import socket
-from collections.abc import AsyncIterator, Iterable, Mapping
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Final
@@ -19,6 +19,7 @@ from app import __version__
 from app.adapters.alertmanager import Alertmanagers
 from app.adapters.clock import LoopClock
 from app.adapters.engine.swarm_engine import open_engine
+from app.adapters.gate.client import open_engine_behind
 from app.adapters.grafana import GrafanaAnnotations
 from app.adapters.memento import open_keepsake
 from app.adapters.ourselves import ourselves
@@ -30,8 +31,11 @@ from app.adapters.store.embedded import embedded_server
 from app.api.app import create_app
 from app.api.deps import Parts, Scope
 from app.api.rotation import RotatingTokens
+from app.controller.tenure import Tenure
+from app.domain.gate import Fence
 from app.errors import BadConfiguration
 from app.policies.spec import Patience, Rulebook
+from app.ports import ContainerEngine
 from app.settings import Settings, with_tokens_of_files
 from app.web import docs
 from app.web.links import Links
@@ -73,9 +77,8 @@ async def open_controller(settings: Settings, rulebook: Rulebook) -> AsyncIterat
         if redis_url is None:
             redis_url = await stack.enter_async_context(embedded_server(settings.data_dir))
         store = await stack.enter_async_context(open_store(redis_url))
-        engine = await stack.enter_async_context(
-            open_engine(settings.docker_host, label_prefix=settings.label_prefix)
-        )
+        tenures: list[Tenure] = []
+        engine = await stack.enter_async_context(_engine(settings, tenures))
         http = await stack.enter_async_context(httpx.AsyncClient())
         alerts = (
             Alertmanagers(settings.alertmanager_url, settings.alertmanager_receiver, http)
@@ -103,7 +106,7 @@ async def open_controller(settings: Settings, rulebook: Rulebook) -> AsyncIterat
             prefix=settings.label_prefix,
             mode=settings.mode,
             patience=Patience().divided_by(settings.time_factor),
-            ourselves=ourselves(_urls(settings)),
+            ourselves=ourselves(settings.urls),
             external_url=settings.external_url,
             believed=_BELIEVED / settings.time_factor,
             own_server=own_server,
@@ -117,6 +120,7 @@ async def open_controller(settings: Settings, rulebook: Rulebook) -> AsyncIterat
             return book
 
         controller = wire(outside, habits, rulebook, load=load)
+        tenures.append(controller.tenure)
         parts = Parts(
             intake=controller.intake,
             desk=controller.desk,
@@ -135,6 +139,24 @@ async def open_controller(settings: Settings, rulebook: Rulebook) -> AsyncIterat
             external_url=settings.external_url,
         )
         yield Opened(controller=controller, parts=parts)
+
+
+def _engine(
+    settings: Settings, tenures: Sequence[Tenure]
+) -> AbstractAsyncContextManager[ContainerEngine]:
+    """
+    Open the engine: behind the gate where there is one.
+
+    :param tenures: whose fence is shown to the gate; empty until it is wired, and nothing acts
+    """
+    prefix = settings.label_prefix
+    if settings.gate_socket is None:
+        return open_engine(settings.docker_host, label_prefix=prefix)
+
+    def fence() -> Fence:
+        return tenures[0].fence() if tenures else Fence()
+
+    return open_engine_behind(settings.gate_socket, label_prefix=prefix, fence=fence)
 
 
 async def serve(settings: Settings) -> None:
@@ -241,12 +263,6 @@ def _links(settings: Settings) -> Links:
         grafana=settings.grafana_url,
         label_prefix=settings.label_prefix,
     )
-
-
-def _urls(settings: Settings) -> tuple[str, ...]:
-    """List everything that the settings lead to."""
-    single = (settings.prometheus_url, settings.grafana_url, _revealed(settings.redis_url))
-    return (*settings.alertmanager_url, settings.docker_host, *(url for url in single if url))
 
 
 def _tokens(settings: Settings) -> Mapping[Scope, Iterable[str]]:

@@ -89,6 +89,7 @@ class _FileSource(PydanticBaseSettingsSource):
 
 Secrets = Annotated[tuple[SecretStr, ...], NoDecode]
 Urls = Annotated[tuple[str, ...], NoDecode]
+Users = Annotated[tuple[Annotated[int, Field(ge=0, lt=2**32)], ...], NoDecode]
 
 
 class Settings(BaseSettings):
@@ -109,6 +110,11 @@ class Settings(BaseSettings):
     redis_url: SecretStr | None = None
     data_dir: Path = Path("data")
     policies: Path | None = None
+    #: Where the gate listens, and where controller and collector find it; unset: they ask the
+    #: engine themselves.
+    gate_socket: Path | None = None
+    #: Numbers of the users that may ask the gate, besides its own: comma-separated.
+    gate_users: Users = ()
     mode: Mode = Mode.ENFORCE
     #: Several, comma-separated, for a highly available pair.
     alertmanager_url: Urls = ()
@@ -154,7 +160,7 @@ class Settings(BaseSettings):
                 raise ValueError("a token holds visible ASCII characters only, and no blanks")
         return value
 
-    @field_validator("alertmanager_url", mode="before")
+    @field_validator("alertmanager_url", "gate_users", mode="before")
     @classmethod
     def _commas(cls, value: object) -> object:
         if isinstance(value, str):
@@ -223,6 +229,13 @@ class Settings(BaseSettings):
                 "engine's own host, or reach its socket through a tunnel"
             )
         return self
+
+    @property
+    def urls(self) -> tuple[str, ...]:
+        """Everything outside that these lead to, secrets included."""
+        redis = self.redis_url.get_secret_value() if self.redis_url is not None else None
+        single = (self.prometheus_url, self.grafana_url, redis)
+        return (*self.alertmanager_url, self.docker_host, *(url for url in single if url))
 
     @property
     def has_tokens(self) -> bool:

@@ -26,7 +26,7 @@ from app.domain.control import OrderKind
 from app.domain.fidelity import Fate, FidelityItem, FidelityReport, RefusalReason
 from app.domain.reason import Reason
 from app.domain.usage import Used
-from app.errors import CloneRefused, EngineSilent, StoreUnavailable
+from app.errors import CloneRefused, EngineSilent, GateRefused, StoreUnavailable
 from app.policies.spec import (
     Guards,
     Mode,
@@ -612,6 +612,12 @@ async def the_clone_is_refused_at_last(scene: Scene) -> None:
     scene.rulebook = Rulebook(defaults=SCALE_FIRST)
     scene.engine.errors.append(CloneRefused("its layer has changed since the dry run"))
     await scene.ill_for(seconds=30)
+
+
+@tells(Reason.GATE)
+async def the_gate_lets_nothing_through(scene: Scene) -> None:
+    scene.engine.errors.append(GateRefused("stop", "the STOP file is there"))
+    await scene.ill_for(seconds=90)
 
 
 @tells(Reason.MAX_CLONES)

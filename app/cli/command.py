@@ -77,15 +77,36 @@ def collect() -> None:
 
 
 @cli.command()
+def gate() -> None:
+    """Run the gate: it alone has the engine's socket, and judges what is asked of it."""
+    from app.gate import keep as run
+
+    _run_process(run)
+
+
+@cli.command()
 @click.option("--url", help="What to ask; by default /-/healthy of RELEVO_URL.")
-def healthcheck(url: str | None) -> None:
+@click.option("--gate", is_flag=True, help="Ask the gate, at RELEVO_GATE_SOCKET.")
+def healthcheck(url: str | None, gate: bool) -> None:
     """Exit 0 if Relevo answers: for a container's health check."""
     try:
-        answer = httpx.get(url or f"{load_settings().url}/-/healthy", timeout=5)
+        if gate:
+            answer = _gate_answers(load_settings())
+        else:
+            answer = httpx.get(url or f"{load_settings().url}/-/healthy", timeout=5)
     except (httpx.HTTPError, BadConfiguration) as exc:
         _fail(f"no answer: {exc}")
     if answer.status_code != httpx.codes.OK:
         _fail(f"answered {answer.status_code}")
+
+
+def _gate_answers(settings: Settings) -> httpx.Response:
+    """Ask the gate for nothing, which it answers whether its engine does or not."""
+    transport = httpx.HTTPTransport(uds=str(settings.gate_socket))
+    with httpx.Client(transport=transport, timeout=5) as client:
+        return client.post(
+            "http://gate/intentions/extend", json={"ticket": "nobody", "not_after": 0}
+        )
 
 
 def main() -> None:

@@ -26,6 +26,7 @@ from app.errors import (
     EngineRefused,
     EngineSilent,
     EngineUnavailable,
+    GateRefused,
     LeaseLost,
     StartedMeanwhile,
     TooLate,
@@ -102,6 +103,15 @@ class Hand:
                 attempt, decision, policy, grace, within=lambda: min(latest, self._deadline())
             )
             self._silent = 0
+        except GateRefused as exc:
+            return Outcome(
+                remediation=record,
+                conclusion=Conclude(
+                    Verdict.CANCELLED,
+                    _word_of_the_gate(exc),
+                    f"the gate refused: {exc}; nothing was done",
+                ),
+            )
         except EngineRefused as exc:
             if await self._blame.is_the_engines(attempt.container_id, exc):
                 return Outcome(
@@ -231,3 +241,11 @@ def _word_of(exc: CloneRefused) -> Reason:
     refusals = exc.report.refusals if exc.report is not None else ()
     word = refusals[0].reason if refusals else None
     return Reason.SCALE_OUT_FAILED if word is None else Reason(word)
+
+
+def _word_of_the_gate(exc: GateRefused) -> Reason:
+    """Find our own word for why the gate refused, where we have one."""
+    try:
+        return Reason(exc.reason)
+    except ValueError:
+        return Reason.GATE

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from datetime import timedelta
 from typing import Final
 
+from app.domain.gate import Fence
 from app.ports import Standing
 
 #: A seat that nobody renews for this long is deserted.
@@ -33,6 +34,9 @@ class Seat:
         #: When the renewal was sent that was confirmed last.
         self._renewed_at: float | None = None
         self._is_left = False
+        #: Of our tenure; where it begins the store's counter is higher than in any before.
+        self._fence = Fence()
+        self._fence_of: tuple[str, int] | None = None
         #: Its holder was another, and was seen to renew it.
         self.was_alive = False
 
@@ -52,6 +56,10 @@ class Seat:
         if not self.is_ours or self._renewed_at is None:
             return None
         return self._renewed_at + ACTS.total_seconds()
+
+    def fence(self) -> Fence:
+        """Tell in which tenure we act, as whoever is at the engine's door compares it."""
+        return self._fence
 
     @property
     def is_settled(self) -> bool:
@@ -98,6 +106,10 @@ class Seat:
         if has_changed:
             self._still_since = seen_at
         self._renewed_at = sent_at if self.is_ours else None
+        if self.is_ours and self._fence_of != (standing.epoch, standing.term):
+            # Once for each: what is sent in one tenure may arrive in any order.
+            self._fence = Fence(epoch=standing.epoch, number=standing.fence)
+            self._fence_of = standing.epoch, standing.term
         is_alive = has_changed and last is not None and gap <= 2 * LOOK.total_seconds()
         self.was_alive = self.was_alive or is_alive
         return is_alive

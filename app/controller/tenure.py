@@ -93,7 +93,7 @@ class Tenure:
         self._engine = engine
         self._pull, self._wake = pull, wake
         self._stillness = Stillness(pulled_at=pulled_at, is_busy=is_busy, wake=wake)
-        self._own_server, self._life = own_server, life
+        self._own_server, self._life, self.fence = own_server, life, self._seat.fence
         self._loop = asyncio.get_running_loop()
         self._me: Candidate | None = None
         #: Somebody has found the store to be another one than it was.

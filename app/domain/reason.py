@@ -55,6 +55,7 @@ class Reason(StrEnum):
     PROTECTED = "protected"
     OPERATOR = "operator"
     BUSY = "busy"
+    GATE = "gate"
 
     # why an instance stays
     NO_CLONE = "no_clone"

@@ -28,6 +28,23 @@ def policy_for(rulebook: Rulebook, labels: Mapping[str, str], alert: str, *, pre
     return rulebook.defaults
 
 
+def policies_for(
+    rulebook: Rulebook, labels: Mapping[str, str], *, prefix: str
+) -> tuple[Policy, ...]:
+    """List the policies that some alert may lead to, the defaults last: at least one."""
+    wanted = labels.get(f"{prefix}.policy")
+    every = (*(policy for _, policy in rulebook.policies), rulebook.defaults)
+    named = tuple(policy for policy in every if wanted is not None and policy.name == wanted)
+    if named:
+        return named
+    fitting = (
+        policy
+        for match, policy in rulebook.policies
+        if all(labels.get(name) == value for name, value in match.labels.items())
+    )
+    return (*fitting, rulebook.defaults)
+
+
 def policy_named(rulebook: Rulebook, name: str) -> Policy:
     """Find the policy of an open remediation; one that left the file falls to the defaults."""
     for _, policy in rulebook.policies:

@@ -57,6 +57,7 @@ REASONS: Final[Mapping[str, str]] = {word: ended.why for word, ended in ENDINGS.
     Reason.PROTECTED: "it is protected, Relevo does not touch it",
     Reason.OPERATOR: "a person has decided so",
     Reason.BUSY: "something else is being done to it",
+    Reason.GATE: "the gate did not let it through",
     Reason.NO_SUCH_TARGET: "the container is gone",
     Reason.AMBIGUOUS_TARGET: "two containers claim its name: a deploy, perhaps",
     Reason.NOT_OPTED_IN: "it has not opted in",

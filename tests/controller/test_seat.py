@@ -7,6 +7,7 @@ from typing import Final
 import pytest
 
 from app.controller.seat import ACTS, LOOK, TTL, Seat
+from app.domain.gate import Fence
 from app.ports import Standing
 
 #: Seconds on a clock, of a second that is right.
@@ -105,3 +106,24 @@ def test_a_time_is_fresh_where_it_was_told_between_two_looks(
     bert.see(BEFORE, 100.0, 100.0)
 
     assert bert.see(replace(RENEWED, beat=beat), 100.0 + gap, 100.0 + gap) is is_fresh
+
+
+# ---------------------------------------------------------------- the fence
+
+
+def test_a_tenure_has_one_fence_and_the_next_a_higher_one() -> None:
+    """What is sent in one tenure may arrive in any order; nothing of the one before after it."""
+    anna = seat("anna-1")
+    assert anna.fence() == Fence()
+
+    anna.see(replace(RENEWED, fence=10), 0.0, 0.1)
+    anna.see(replace(RENEWED, fence=15, beat=8), 5.0, 5.1)
+    assert anna.fence() == Fence(epoch="h1", number=10)
+
+    anna.see(replace(RENEWED, life="bert-1", term=2, fence=20), 20.0, 20.1)
+    assert anna.fence() == Fence(epoch="h1", number=10)
+    anna.see(replace(RENEWED, term=3, fence=30), 40.0, 40.1)
+    assert anna.fence() == Fence(epoch="h1", number=30)
+
+    anna.see(replace(RENEWED, epoch="h2", term=3, fence=31), 50.0, 50.1)
+    assert anna.fence() == Fence(epoch="h2", number=31)

@@ -15,7 +15,7 @@ from tests.parts import require
 
 COMPOSE = DEPLOY / "compose.yaml"
 SERVICES = load_yaml(COMPOSE)["services"]
-OWN = ("relevo", "collector")
+OWN = ("relevo", "collector", "gate")
 PORTS = {
     "RELEVO_PORT": ("relevo", 5000),
     "COLLECTOR_PORT": ("collector", 5001),
@@ -87,8 +87,8 @@ def test_every_name_of_a_file_and_every_port_can_be_changed(tmp_path: Path) -> N
     for service in ("prometheus", "alertmanager", "relevo", "grafana"):
         mounts = config["services"][service]["volumes"]
         assert any(str(tmp_path / "config" / service) in str(mount) for mount in mounts), mounts
-    for service in OWN:
-        assert config["services"][service]["group_add"] == ["4711"]
+    assert config["services"]["gate"]["group_add"] == ["4711"]
+    for service in ("relevo", "collector"):
         assert config["services"][service]["environment"]["RELEVO_ENGINE_NAME"] == "h1"
         assert config["services"][service]["environment"]["RELEVO_TIME_FACTOR"] == "20"
 
@@ -114,7 +114,11 @@ def test_each_service_is_pinned_bound_to_loopback_and_never_healed(name: str) ->
         assert port.startswith("127.0.0.1:${"), port
     assert service["labels"]["relevo.enable"] == "false"
     assert service["restart"] == "unless-stopped"
-    assert set(service["networks"]) == {"relevo"}
+    if name == "gate":
+        assert service["network_mode"] == "none"
+        assert "ports" not in service
+    else:
+        assert set(service["networks"]) == {"relevo"}
     if name != "cadvisor":
         assert service["security_opt"] == ["no-new-privileges:true"]
         assert service["cap_drop"] == ["ALL"]
@@ -140,7 +144,15 @@ def test_only_who_must_sees_the_socket_and_only_its_own_secrets() -> None:
         for name, service in SERVICES.items()
         if any("docker.sock" in volume for volume in service.get("volumes", []))
     }
-    assert with_socket == {"relevo", "collector"}
+    assert with_socket == {"gate"}
+    assert {name for name, service in SERVICES.items() if "group_add" in service} == {"gate"}
+    # Where the gate listens the others can make nothing: a socket of their own, say.
+    assert "gate-socket:/run/relevo" in SERVICES["gate"]["volumes"]
+    for name in ("relevo", "collector"):
+        assert "gate-socket:/run/relevo:ro" in SERVICES[name]["volumes"]
+        assert not any("gate-data" in volume for volume in SERVICES[name]["volumes"])
+    paths = {SERVICES[name]["environment"]["RELEVO_GATE_SOCKET"] for name in OWN}
+    assert len(paths) == 1
     seen = {name: set(service.get("secrets", ())) for name, service in SERVICES.items()}
     assert {name: secrets for name, secrets in seen.items() if secrets} == {
         "prometheus": {"relevo_token_read"},

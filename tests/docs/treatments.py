@@ -27,6 +27,7 @@ ELSEWHERE = {
 #: Commands of relevo that do not end by themselves, or ask a chain that is not here.
 NOT_BY_ITSELF = {
     "serve": ("tests/stack/lab.py", '"serve"'),
+    "gate": ("tests/adapters/gate/test_crash.py", "-m app gate"),
     "collect": ("tests/stack/test_connect.py", '"collect"'),
     "connect": ("tests/stack/test_connect.py", '"connect"'),
     "doctor": ("tests/stack/test_mistakes.py", '"doctor"'),

@@ -41,7 +41,7 @@ class Events:
     def __init__(self, connection: EngineConnection) -> None:
         self._connection = connection
         #: Where the last stream that ended had got to.
-        self._told: _Told | None = None
+        self._told: Told | None = None
         self._has_complained = False
 
     async def follow(self, *, since_ns: int) -> AsyncGenerator[EngineEvent, None]:
@@ -52,7 +52,7 @@ class Events:
         """
         told, self._told = self._told, None
         if told is None or told.last_ns != since_ns:
-            told = _Told(since_ns or await self._now())
+            told = Told(since_ns or await self._now())
         try:
             while True:
                 params = {"since": _seconds(told.since_ns), "filters": _FILTERS}
@@ -100,8 +100,12 @@ class Events:
             return None
 
 
-class _Told:
-    """Which events were told."""
+class Told:
+    """
+    Which events were told, and from when on to ask for more.
+
+    :param from_ns: what happened until then is not wanted
+    """
 
     def __init__(self, from_ns: int) -> None:
         #: Of the event that was told last, which need not be the latest.

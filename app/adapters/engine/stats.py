@@ -3,6 +3,7 @@
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Protocol
 
 from app.adapters.engine import translate
 from app.adapters.engine.connection import Bounds, EngineConnection, checked_id
@@ -45,11 +46,37 @@ class Allowance:
     started_at: float | None
 
 
-class EngineReader:
+class ContainerReader(Protocol):
     """
-    Reads one engine and changes nothing.
+    What the collector asks of an engine; nothing of it changes anything.
 
     Every method may raise EngineUnavailable; `close` in the loop that used it.
+    """
+
+    async def close(self) -> None:
+        """Close the connection. Harmless when it was never opened, or twice."""
+        ...
+
+    async def host(self) -> EngineIdentity:
+        """Ask the engine who it is."""
+        ...
+
+    async def running(self) -> tuple[Listed, ...]:
+        """List the containers that run, paused ones included."""
+        ...
+
+    async def usage(self, container_id: str) -> Usage | None:
+        """Measure one container; None where it does not run. :raises ContainerGone:"""
+        ...
+
+    async def allowance(self, container_id: str) -> Allowance:
+        """Look up what one container may use. :raises ContainerGone:"""
+        ...
+
+
+class EngineReader:
+    """
+    `ContainerReader` over the engine's own socket.
 
     :param url: as in DOCKER_HOST; ValueError for a scheme that is not known
     :param bounds: how long the engine may take; a reading counts as a look

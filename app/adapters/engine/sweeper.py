@@ -10,7 +10,7 @@ import structlog
 
 from app.adapters.clock import LoopClock
 from app.adapters.engine.series import Sample
-from app.adapters.engine.stats import Allowance, EngineReader, declared_cpus
+from app.adapters.engine.stats import Allowance, ContainerReader, declared_cpus
 from app.domain.container import EngineIdentity, Listed
 from app.errors import ContainerGone, EngineUnavailable, RelevoError
 
@@ -67,7 +67,7 @@ class Sweeper:
 
     def __init__(
         self,
-        engine: EngineReader,
+        engine: ContainerReader,
         *,
         every: timedelta,
         label_prefix: str = "relevo",

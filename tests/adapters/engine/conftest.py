@@ -7,8 +7,10 @@ import pytest
 
 from app.adapters.engine.connection import Bounds
 from app.adapters.engine.docker import DockerEngine
+from app.ports import ContainerEngine
 from tests.adapters.engine.fake_daemon import FakeDaemon, fake_daemon
 from tests.engine_lab import SOCKET, EngineLab, busybox_image, engine_lab
+from tests.gate_lab import behind_a_gate
 from tests.parts import require
 
 #: Long enough for a loaded machine, short enough to wait for.
@@ -56,8 +58,12 @@ def networks(image: str) -> Iterator[tuple[str, str, str]]:
         yield corner.network("front"), corner.network("back"), corner.network("aux")
 
 
-@pytest.fixture
-async def engine() -> AsyncIterator[DockerEngine]:
-    """Our side of the real engine."""
-    async with DockerEngine(SOCKET) as opened:
-        yield opened
+@pytest.fixture(params=["direct", "gate"])
+async def engine(request: pytest.FixtureRequest) -> AsyncIterator[ContainerEngine]:
+    """Our side of the real engine, over its socket and through the gate: one suite for both."""
+    if request.param == "direct":
+        async with DockerEngine(SOCKET) as opened:
+            yield opened
+        return
+    async with behind_a_gate(SOCKET) as (behind, _):
+        yield behind

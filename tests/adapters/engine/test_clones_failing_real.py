@@ -15,7 +15,7 @@ from app.adapters.engine.connection import Bounds
 from app.adapters.engine.docker import DockerEngine
 from app.errors import EngineRefused, EngineSilent
 from app.policies.spec import ScaleOutRules, Sharing
-from app.ports import CloneResult
+from app.ports import CloneResult, ContainerEngine
 from tests.adapters.engine.cutting_proxy import CuttingProxy, cutting_proxy
 from tests.engine_lab import ATTEMPT, SOCKET, EngineLab
 
@@ -45,7 +45,7 @@ async def behind(proxy: CuttingProxy) -> AsyncIterator[DockerEngine]:
         yield opened
 
 
-async def clone(engine: DockerEngine, source_id: str, **rules: Any) -> CloneResult:
+async def clone(engine: ContainerEngine, source_id: str, **rules: Any) -> CloneResult:
     return await engine.clone(
         source_id, attempt_id=ATTEMPT, rules=replace(ScaleOutRules(), **rules), at=AT
     )
@@ -72,7 +72,7 @@ def members(lab: EngineLab, network: str) -> set[str]:
 
 
 async def test_a_device_that_is_gone(
-    engine: DockerEngine, lab: EngineLab, networks: Networks, tmp_path: Path
+    engine: ContainerEngine, lab: EngineLab, networks: Networks, tmp_path: Path
 ) -> None:
     device = tmp_path / "null"
     try:
@@ -127,7 +127,7 @@ async def test_an_answer_that_got_lost(
 async def test_what_a_dead_connection_left_behind_is_finished_by_the_same_attempt(
     behind: DockerEngine,
     proxy: CuttingProxy,
-    engine: DockerEngine,
+    engine: ContainerEngine,
     lab: EngineLab,
     networks: Networks,
 ) -> None:
@@ -151,7 +151,7 @@ async def test_what_a_dead_connection_left_behind_is_finished_by_the_same_attemp
 async def test_what_a_dead_connection_left_behind_can_be_taken_away(
     behind: DockerEngine,
     proxy: CuttingProxy,
-    engine: DockerEngine,
+    engine: ContainerEngine,
     lab: EngineLab,
     networks: Networks,
 ) -> None:

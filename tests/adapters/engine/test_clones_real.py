@@ -8,12 +8,11 @@ from typing import Any
 
 import pytest
 
-from app.adapters.engine.docker import DockerEngine
 from app.domain.container import Container
 from app.domain.fidelity import Fate
 from app.errors import CloneRefused, EngineRefused
 from app.policies.spec import HostPorts, ScaleOutRules
-from app.ports import CloneResult
+from app.ports import CloneResult, ContainerEngine
 from tests.engine_lab import ANOTHER_ATTEMPT, ATTEMPT, EngineLab, free_ports, until
 from tests.parts import require
 
@@ -24,7 +23,7 @@ Networks = tuple[str, str, str]
 
 
 async def clone(
-    engine: DockerEngine,
+    engine: ContainerEngine,
     source_id: str,
     *,
     attempt_id: str = ATTEMPT,
@@ -40,7 +39,7 @@ async def clone(
     )
 
 
-async def made(engine: DockerEngine, source_id: str, **more: Any) -> Container:
+async def made(engine: ContainerEngine, source_id: str, **more: Any) -> Container:
     result = await clone(engine, source_id, **more)
     assert result.clone is not None
     return result.clone
@@ -55,7 +54,7 @@ def identity(seen: Mapping[str, Any]) -> object:
 
 
 async def test_answers_under_the_same_alias_on_every_network(
-    engine: DockerEngine, lab: EngineLab, networks: Networks
+    engine: ContainerEngine, lab: EngineLab, networks: Networks
 ) -> None:
     front, back, aux = networks
     source_id = lab.run("--network", front, "--network-alias", "web", name="web")
@@ -92,7 +91,7 @@ def addresses(lab: EngineLab, asking: str, name: str) -> set[str]:
 
 
 async def test_drops_static_addresses_and_a_fixed_port_that_an_alias_makes_superfluous(
-    engine: DockerEngine, lab: EngineLab
+    engine: ContainerEngine, lab: EngineLab
 ) -> None:
     network = lab.network("fixed", "--subnet", "10.213.77.0/24")
     ports = {
@@ -132,7 +131,7 @@ async def test_drops_static_addresses_and_a_fixed_port_that_an_alias_makes_super
 
 
 async def test_a_fixed_port_becomes_a_free_one_where_the_policy_says_so(
-    engine: DockerEngine, lab: EngineLab
+    engine: ContainerEngine, lab: EngineLab
 ) -> None:
     port = free_ports(1)
     source_id = lab.run("-p", f"127.0.0.1:{port}:80")
@@ -149,7 +148,7 @@ async def test_a_fixed_port_becomes_a_free_one_where_the_policy_says_so(
 
 
 async def test_gives_a_fresh_volume_and_takes_it_away_again(
-    engine: DockerEngine, lab: EngineLab
+    engine: ContainerEngine, lab: EngineLab
 ) -> None:
     lender = lab.create("-v", f"{lab.volume('conf')}:/conf:ro")
     options = ("-v", "/data", "--volumes-from", f"{lender}:ro", "--stop-timeout", "0")
@@ -164,6 +163,7 @@ async def test_gives_a_fresh_volume_and_takes_it_away_again(
     fresh = {m["Destination"]: m["Name"] for m in lab.inspect(clone_of_it.id)["Mounts"]}
     assert fresh["/conf"] == own["/conf"] == lab.name("conf")
     assert fresh["/data"] != own["/data"]
+    lab.do("start", source_id)  # the gate lets nobody remove the last one that serves
     await engine.remove_clone(clone_of_it.id, attempt_id=ATTEMPT)
     volumes = set(lab.do("volume", "ls", "-q").split())
     assert fresh["/data"] not in volumes
@@ -171,7 +171,7 @@ async def test_gives_a_fresh_volume_and_takes_it_away_again(
 
 
 async def test_keeps_the_legacy_links_of_the_default_network(
-    engine: DockerEngine, lab: EngineLab
+    engine: ContainerEngine, lab: EngineLab
 ) -> None:
     lab.run(name="db")
     source_id = lab.run("--link", f"{lab.name('db')}:database", name="web")
@@ -184,7 +184,7 @@ async def test_keeps_the_legacy_links_of_the_default_network(
     ]
 
 
-async def test_is_called_as_compose_would_call_it(engine: DockerEngine, lab: EngineLab) -> None:
+async def test_is_called_as_compose_would_call_it(engine: ContainerEngine, lab: EngineLab) -> None:
     labels = {
         "com.docker.compose.project": lab.mark,
         "com.docker.compose.service": "web",
@@ -207,7 +207,7 @@ async def test_is_called_as_compose_would_call_it(engine: DockerEngine, lab: Eng
 
 
 async def test_a_service_that_writes_only_scratch_can_be_cloned(
-    engine: DockerEngine, lab: EngineLab
+    engine: ContainerEngine, lab: EngineLab
 ) -> None:
     source_id = lab.run(
         *("--workdir", "/srv/app", "-v", f"{lab.volume('x')}:/deep/down/x:ro"),
@@ -227,7 +227,7 @@ async def test_a_service_that_writes_only_scratch_can_be_cloned(
 
 
 async def test_a_service_that_writes_data_into_itself_cannot(
-    engine: DockerEngine, lab: EngineLab
+    engine: ContainerEngine, lab: EngineLab
 ) -> None:
     source_id = lab.run(
         command=("sh", "-c", "mkdir /data; echo 1 > /data/orders; touch /tmp/ready; sleep 600")
@@ -241,7 +241,7 @@ async def test_a_service_that_writes_data_into_itself_cannot(
 
 
 async def test_a_config_that_compose_copied_in_is_seen_by_its_mode(
-    engine: DockerEngine, lab: EngineLab
+    engine: ContainerEngine, lab: EngineLab
 ) -> None:
     command = ("sh", "-c", "echo x > /etc/app.conf; chmod 444 /etc/app.conf; touch /tmp/ready; "
                "echo y > /etc/own.conf; sleep 600")  # fmt: skip
@@ -269,7 +269,7 @@ async def until_written(lab: EngineLab, container_id: str) -> None:
 
 
 async def test_a_clone_that_cannot_have_its_port_is_removed_and_the_source_untouched(
-    engine: DockerEngine, lab: EngineLab, networks: Networks
+    engine: ContainerEngine, lab: EngineLab, networks: Networks
 ) -> None:
     # A range is the engine's choice; here source and a stranger have taken all of it.
     first = free_ports(2)
@@ -288,7 +288,7 @@ async def test_a_clone_that_cannot_have_its_port_is_removed_and_the_source_untou
 
 
 async def test_a_clone_whose_program_is_missing_is_removed_and_the_source_untouched(
-    engine: DockerEngine, lab: EngineLab, networks: Networks
+    engine: ContainerEngine, lab: EngineLab, networks: Networks
 ) -> None:
     # The source runs a program that was copied into its layer, and is not in the image.
     source_id = lab.create(
@@ -306,7 +306,7 @@ async def test_a_clone_whose_program_is_missing_is_removed_and_the_source_untouc
     assert identity(lab.inspect(source_id)) == identity(before)
 
 
-async def test_a_name_that_is_taken_is_passed_over(engine: DockerEngine, lab: EngineLab) -> None:
+async def test_a_name_that_is_taken_is_passed_over(engine: ContainerEngine, lab: EngineLab) -> None:
     source_id = lab.run(name="web")
     lab.create(name="web_new")
 
@@ -316,7 +316,7 @@ async def test_a_name_that_is_taken_is_passed_over(engine: DockerEngine, lab: En
 
 
 async def test_adopts_the_half_made_clone_of_the_same_attempt(
-    engine: DockerEngine, lab: EngineLab, networks: Networks
+    engine: ContainerEngine, lab: EngineLab, networks: Networks
 ) -> None:
     front, back, _ = networks
     source_id = lab.run("--network", front, "--network-alias", "web", name="web")
@@ -339,7 +339,7 @@ async def test_adopts_the_half_made_clone_of_the_same_attempt(
     assert another.id not in (source_id, half_made)
 
 
-async def test_a_clone_has_no_clones(engine: DockerEngine, lab: EngineLab) -> None:
+async def test_a_clone_has_no_clones(engine: ContainerEngine, lab: EngineLab) -> None:
     clone_of_it = await made(engine, lab.run())
 
     with pytest.raises(CloneRefused, match="is_clone"):
@@ -347,7 +347,7 @@ async def test_a_clone_has_no_clones(engine: DockerEngine, lab: EngineLab) -> No
 
 
 async def test_cancelled_at_any_time_it_leaves_nothing(
-    engine: DockerEngine, lab: EngineLab, networks: Networks
+    engine: ContainerEngine, lab: EngineLab, networks: Networks
 ) -> None:
     source_id = lab.run("--network", networks[0], name="web")
     lab.connect(networks[1], source_id)

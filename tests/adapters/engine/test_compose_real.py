@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from app.adapters.engine.docker import DockerEngine
 from app.domain.container import Container
 from app.policies.spec import ScaleOutRules
+from app.ports import ContainerEngine
 from tests.engine_lab import ANOTHER_ATTEMPT, ATTEMPT, LABEL, EngineLab
 from tests.parts import require
 
@@ -91,14 +91,14 @@ def project(request: pytest.FixtureRequest, lab: EngineLab, tmp_path: Path) -> I
         one.compose("down", "--timeout", "1")
 
 
-async def cloned(engine: DockerEngine, source_id: str, *, attempt: str = ATTEMPT) -> Container:
+async def cloned(engine: ContainerEngine, source_id: str, *, attempt: str = ATTEMPT) -> Container:
     result = await engine.clone(source_id, attempt_id=attempt, rules=ScaleOutRules(), at=AT)
     assert result.clone is not None
     return result.clone
 
 
 async def test_up_takes_the_clone_away_and_leaves_its_source_alone(
-    engine: DockerEngine, lab: EngineLab, project: Project
+    engine: ContainerEngine, lab: EngineLab, project: Project
 ) -> None:
     source_id = project.instances()["1"]
     before = lab.inspect(source_id)
@@ -116,7 +116,7 @@ async def test_up_takes_the_clone_away_and_leaves_its_source_alone(
 
 
 async def test_a_deploy_leaves_one_instance_that_is_no_clone(
-    engine: DockerEngine, lab: EngineLab, project: Project
+    engine: ContainerEngine, lab: EngineLab, project: Project
 ) -> None:
     """Its number may be another one: the new tool makes whichever anew that it looks at last."""
     source_id = project.instances()["1"]
@@ -136,7 +136,7 @@ async def test_a_deploy_leaves_one_instance_that_is_no_clone(
 
 
 async def test_scaled_by_hand_the_clone_counts_and_down_takes_everything(
-    engine: DockerEngine, project: Project
+    engine: ContainerEngine, project: Project
 ) -> None:
     source_id = project.instances()["1"]
     one = await cloned(engine, source_id)

@@ -6,9 +6,9 @@ from datetime import timedelta
 
 import pytest
 
-from app.adapters.engine.docker import DockerEngine
 from app.domain.container import Health, HealthCheck, RunState
 from app.errors import ContainerGone, EngineRefused, StartedMeanwhile
+from app.ports import ContainerEngine
 from tests.engine_lab import ATTEMPT, EngineLab, until
 
 pytestmark = pytest.mark.docker
@@ -17,14 +17,14 @@ pytestmark = pytest.mark.docker
 OBEDIENT = ("sh", "-c", "trap 'exit 0' TERM; while :; do sleep 600 & wait $!; done")
 
 
-async def restart(engine: DockerEngine, container_id: str, *, grace: timedelta) -> None:
+async def restart(engine: ContainerEngine, container_id: str, *, grace: timedelta) -> None:
     seen = await engine.inspect(container_id)
     await engine.restart(
         container_id, attempt_id=ATTEMPT, expected_started_at=seen.started_at, stop_grace=grace
     )
 
 
-async def test_tells_who_the_engine_is(engine: DockerEngine) -> None:
+async def test_tells_who_the_engine_is(engine: ContainerEngine) -> None:
     who = await engine.identity()
 
     assert who.api_version >= (1, 41)
@@ -33,7 +33,9 @@ async def test_tells_who_the_engine_is(engine: DockerEngine) -> None:
     assert who.version
 
 
-async def test_lists_running_and_stopped_containers(engine: DockerEngine, lab: EngineLab) -> None:
+async def test_lists_running_and_stopped_containers(
+    engine: ContainerEngine, lab: EngineLab
+) -> None:
     running = lab.run("-l", "relevo.enable=true", name="web")
     created = lab.create(name="idle")
 
@@ -46,7 +48,7 @@ async def test_lists_running_and_stopped_containers(engine: DockerEngine, lab: E
     assert (found[running].state, found[created].state) == (RunState.RUNNING, RunState.CREATED)
 
 
-async def test_the_listing_agrees_with_a_look(engine: DockerEngine, lab: EngineLab) -> None:
+async def test_the_listing_agrees_with_a_look(engine: ContainerEngine, lab: EngineLab) -> None:
     check = ("--health-interval", "200ms", "--health-retries", "1")
     ids = {
         Health.HEALTHY: lab.run("--health-cmd", "true", *check),
@@ -70,7 +72,9 @@ async def test_the_listing_agrees_with_a_look(engine: DockerEngine, lab: EngineL
         assert listed_created == created.replace(microsecond=0)
 
 
-async def test_a_linked_container_keeps_its_own_name(engine: DockerEngine, lab: EngineLab) -> None:
+async def test_a_linked_container_keeps_its_own_name(
+    engine: ContainerEngine, lab: EngineLab
+) -> None:
     linked = lab.run(name="zz-db")
     lab.run("--link", f"{lab.name('zz-db')}:backend", name="aa-web")
 
@@ -80,7 +84,7 @@ async def test_a_linked_container_keeps_its_own_name(engine: DockerEngine, lab: 
 
 
 async def test_inspects_a_container(
-    engine: DockerEngine, lab: EngineLab, networks: tuple[str, str, str]
+    engine: ContainerEngine, lab: EngineLab, networks: tuple[str, str, str]
 ) -> None:
     network = networks[0]
     container_id = lab.run(
@@ -104,7 +108,7 @@ async def test_inspects_a_container(
     assert seen.networks == (network,)
 
 
-async def test_tells_how_a_container_ended(engine: DockerEngine, lab: EngineLab) -> None:
+async def test_tells_how_a_container_ended(engine: ContainerEngine, lab: EngineLab) -> None:
     container_id = lab.run(command=("sh", "-c", "exit 3"))
     lab.do("wait", container_id)
 
@@ -113,7 +117,7 @@ async def test_tells_how_a_container_ended(engine: DockerEngine, lab: EngineLab)
     assert (seen.state, seen.exit_code) == (RunState.EXITED, 3)
 
 
-async def test_restarts(engine: DockerEngine, lab: EngineLab) -> None:
+async def test_restarts(engine: ContainerEngine, lab: EngineLab) -> None:
     container_id = lab.run(command=OBEDIENT)
     before = await engine.inspect(container_id)
 
@@ -126,7 +130,7 @@ async def test_restarts(engine: DockerEngine, lab: EngineLab) -> None:
     assert after.restart_count == 0
 
 
-async def test_kills_when_the_stop_grace_is_over(engine: DockerEngine, lab: EngineLab) -> None:
+async def test_kills_when_the_stop_grace_is_over(engine: ContainerEngine, lab: EngineLab) -> None:
     container_id = lab.run(command=("sleep", "600"))
     before = time.monotonic()
 
@@ -137,7 +141,7 @@ async def test_kills_when_the_stop_grace_is_over(engine: DockerEngine, lab: Engi
 
 
 async def test_a_restart_goes_on_although_nobody_waits_for_it(
-    engine: DockerEngine, lab: EngineLab
+    engine: ContainerEngine, lab: EngineLab
 ) -> None:
     stubborn = "trap 'touch /tmp/told' TERM; while :; do sleep 600 & wait $!; done"
     container_id = lab.run(command=("sh", "-c", stubborn))
@@ -159,7 +163,7 @@ async def test_a_restart_goes_on_although_nobody_waits_for_it(
 
 
 async def test_leaves_alone_what_somebody_else_restarted(
-    engine: DockerEngine, lab: EngineLab
+    engine: ContainerEngine, lab: EngineLab
 ) -> None:
     container_id = lab.run(command=OBEDIENT)
     seen = await engine.inspect(container_id)
@@ -177,7 +181,7 @@ async def test_leaves_alone_what_somebody_else_restarted(
     assert (await engine.inspect(container_id)).started_at == now.started_at
 
 
-async def test_leaves_a_paused_container_paused(engine: DockerEngine, lab: EngineLab) -> None:
+async def test_leaves_a_paused_container_paused(engine: ContainerEngine, lab: EngineLab) -> None:
     container_id = lab.run()
     lab.do("pause", container_id)
 
@@ -188,7 +192,7 @@ async def test_leaves_a_paused_container_paused(engine: DockerEngine, lab: Engin
     assert (await engine.inspect(container_id)).state is RunState.PAUSED
 
 
-async def test_a_container_that_is_gone_is_gone(engine: DockerEngine, lab: EngineLab) -> None:
+async def test_a_container_that_is_gone_is_gone(engine: ContainerEngine, lab: EngineLab) -> None:
     container_id = lab.run()
     seen = await engine.inspect(container_id)
     lab.do("rm", "-f", container_id)
@@ -207,7 +211,7 @@ async def test_a_container_that_is_gone_is_gone(engine: DockerEngine, lab: Engin
 
 
 async def test_starts_what_is_stopped_and_leaves_what_runs(
-    engine: DockerEngine, lab: EngineLab
+    engine: ContainerEngine, lab: EngineLab
 ) -> None:
     container_id = lab.create()
 
@@ -220,7 +224,7 @@ async def test_starts_what_is_stopped_and_leaves_what_runs(
 
 
 async def test_a_network_that_is_gone_is_not_the_container(
-    engine: DockerEngine, lab: EngineLab
+    engine: ContainerEngine, lab: EngineLab
 ) -> None:
     network = lab.network("short-lived")
     container_id = lab.create("--network", network)

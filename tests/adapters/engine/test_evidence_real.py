@@ -5,9 +5,9 @@ from datetime import UTC, datetime
 
 import pytest
 
-from app.adapters.engine.docker import DockerEngine
 from app.domain.casefile import CaseFile
 from app.errors import ContainerGone
+from app.ports import ContainerEngine
 from tests.engine_lab import EngineLab, until
 
 pytestmark = pytest.mark.docker
@@ -15,11 +15,11 @@ pytestmark = pytest.mark.docker
 AT = datetime(2026, 11, 22, 3, 30, tzinfo=UTC)
 
 
-async def gather(engine: DockerEngine, container_id: str) -> CaseFile:
+async def gather(engine: ContainerEngine, container_id: str) -> CaseFile:
     return await engine.evidence(container_id, at=AT)
 
 
-async def said(engine: DockerEngine, container_id: str, line: str) -> CaseFile:
+async def said(engine: ContainerEngine, container_id: str, line: str) -> CaseFile:
     """Gather once a line is in the log."""
 
     async def it_has() -> bool:
@@ -29,7 +29,7 @@ async def said(engine: DockerEngine, container_id: str, line: str) -> CaseFile:
     return await gather(engine, container_id)
 
 
-async def test_gathers_what_a_running_container_is(engine: DockerEngine, lab: EngineLab) -> None:
+async def test_gathers_what_a_running_container_is(engine: ContainerEngine, lab: EngineLab) -> None:
     script = "echo to stdout; echo to stderr >&2; echo done; sleep 600 & sleep 601; true"
     container_id = lab.run("--memory", "64m", command=("sh", "-c", script), name="web")
 
@@ -53,7 +53,7 @@ async def test_gathers_what_a_running_container_is(engine: DockerEngine, lab: En
     assert (found.missing, found.is_cut, found.health_log) == ((), False, ())
 
 
-async def test_is_quick(engine: DockerEngine, lab: EngineLab) -> None:
+async def test_is_quick(engine: ContainerEngine, lab: EngineLab) -> None:
     """20.10 with one-shot stats; the action waits for it."""
     container_id = lab.run(command=("sh", "-c", "while :; do echo x; done"))
     await gather(engine, container_id)
@@ -67,7 +67,7 @@ async def test_is_quick(engine: DockerEngine, lab: EngineLab) -> None:
 
 
 @pytest.mark.parametrize("tty", [(), ("-t",)], ids=["framed", "tty"])
-async def test_reads_any_log(engine: DockerEngine, lab: EngineLab, tty: tuple[str, ...]) -> None:
+async def test_reads_any_log(engine: ContainerEngine, lab: EngineLab, tty: tuple[str, ...]) -> None:
     script = (
         "i=0; while [ $i -lt 250 ]; do echo line $i; i=$((i+1)); done;"
         r"printf 'bad \377\376 bytes\n'; printf 'grüße\n';"
@@ -91,7 +91,9 @@ async def test_reads_any_log(engine: DockerEngine, lab: EngineLab, tty: tuple[st
     assert numbers == list(range(numbers[0], 250))
 
 
-async def test_a_log_driver_without_reading_is_named(engine: DockerEngine, lab: EngineLab) -> None:
+async def test_a_log_driver_without_reading_is_named(
+    engine: ContainerEngine, lab: EngineLab
+) -> None:
     container_id = lab.run("--log-driver", "none")
 
     found = await gather(engine, container_id)
@@ -101,7 +103,7 @@ async def test_a_log_driver_without_reading_is_named(engine: DockerEngine, lab: 
     assert "does not support reading" in sentence
 
 
-async def test_keeps_the_last_probes(engine: DockerEngine, lab: EngineLab) -> None:
+async def test_keeps_the_last_probes(engine: ContainerEngine, lab: EngineLab) -> None:
     check = ("--health-cmd", "echo nobody home; exit 3", "--health-interval", "100ms")
     container_id = lab.run(*check)
 
@@ -116,7 +118,7 @@ async def test_keeps_the_last_probes(engine: DockerEngine, lab: EngineLab) -> No
 
 
 async def test_of_a_stopped_container_the_log_and_the_end_remain(
-    engine: DockerEngine, lab: EngineLab
+    engine: ContainerEngine, lab: EngineLab
 ) -> None:
     container_id = lab.run(command=("sh", "-c", "echo last words; exit 3"))
     lab.do("wait", container_id)
@@ -133,7 +135,7 @@ async def test_of_a_stopped_container_the_log_and_the_end_remain(
 
 
 async def test_of_a_paused_container_nothing_is_missing(
-    engine: DockerEngine, lab: EngineLab
+    engine: ContainerEngine, lab: EngineLab
 ) -> None:
     container_id = lab.run()
     lab.do("pause", container_id)
@@ -145,14 +147,14 @@ async def test_of_a_paused_container_nothing_is_missing(
 
 
 async def test_of_a_container_never_started_little_is_there(
-    engine: DockerEngine, lab: EngineLab
+    engine: ContainerEngine, lab: EngineLab
 ) -> None:
     found = await gather(engine, lab.create())
 
     assert (found.state, found.logs) == ("created", ())
 
 
-async def test_a_container_that_is_gone_is_gone(engine: DockerEngine, lab: EngineLab) -> None:
+async def test_a_container_that_is_gone_is_gone(engine: ContainerEngine, lab: EngineLab) -> None:
     container_id = lab.run()
     lab.do("rm", "-f", container_id)
 

@@ -1,15 +1,16 @@
 """Containers out of service and back, on the real engine."""
 
 import asyncio
+import secrets
 from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 
-from app.adapters.engine.docker import DockerEngine
 from app.domain.container import Container, RunState
 from app.errors import ContainerGone, EngineRefused, StartedMeanwhile
 from app.policies.spec import ScaleOutRules, SourceAfterwards
+from app.ports import ContainerEngine
 from tests.engine_lab import ATTEMPT, EngineLab
 
 pytestmark = pytest.mark.docker
@@ -32,7 +33,7 @@ def body(network: str, **more: Any) -> dict[str, Any]:
     }
 
 
-async def sourced(engine: DockerEngine, lab: EngineLab) -> tuple[str, str, str]:
+async def sourced(engine: ContainerEngine, lab: EngineLab) -> tuple[str, str, str]:
     """A source on two networks; answers its id, and their names."""
     front = lab.network("front", "--subnet", "10.213.7.0/24")
     back = lab.network("back")
@@ -43,7 +44,7 @@ async def sourced(engine: DockerEngine, lab: EngineLab) -> tuple[str, str, str]:
 
 
 async def cloned(
-    engine: DockerEngine, source_id: str, rules: ScaleOutRules = ISOLATE, attempt: str = ATTEMPT
+    engine: ContainerEngine, source_id: str, rules: ScaleOutRules = ISOLATE, attempt: str = ATTEMPT
 ) -> Container:
     made = await engine.clone(
         source_id, attempt_id=attempt, rules=rules, at=datetime(2026, 11, 23, 3, tzinfo=UTC)
@@ -56,18 +57,23 @@ def label(clone: Container) -> str:
     return clone.labels["relevo.source-networks"]
 
 
-async def isolate(engine: DockerEngine, one_id: str, networks: str) -> None:
+def fresh() -> str:
+    """Name an attempt: behind the gate what one has done is not done once more."""
+    return secrets.token_hex(8)
+
+
+async def isolate(engine: ContainerEngine, one_id: str, networks: str) -> None:
     seen = await engine.inspect(one_id)
     await engine.set_aside(
-        one_id, attempt_id="a", networks=networks, expected_started_at=seen.started_at
+        one_id, attempt_id=fresh(), networks=networks, expected_started_at=seen.started_at
     )
 
 
 async def bring_back(
-    engine: DockerEngine, one_id: str, networks: str, **how: Any
+    engine: ContainerEngine, one_id: str, networks: str, **how: Any
 ) -> tuple[str, ...]:
     values = {"ends": (await engine.inspect(one_id)).started_at, "starts": True, **how}
-    return await engine.bring_back(one_id, attempt_id="b", networks=networks, **values)
+    return await engine.bring_back(one_id, attempt_id=fresh(), networks=networks, **values)
 
 
 def endpoint(lab: EngineLab, one_id: str, network: str) -> dict[str, Any]:
@@ -81,7 +87,7 @@ def endpoint(lab: EngineLab, one_id: str, network: str) -> dict[str, Any]:
 
 
 async def test_comes_back_with_its_aliases_address_mac_and_ports(
-    engine: DockerEngine, lab: EngineLab
+    engine: ContainerEngine, lab: EngineLab
 ) -> None:
     source_id, front, back = await sourced(engine, lab)
     before = {name: endpoint(lab, source_id, name) for name in (front, back)}
@@ -114,7 +120,7 @@ async def test_comes_back_with_its_aliases_address_mac_and_ports(
     assert ADDRESS in asked
 
 
-async def test_goes_on_wherever_another_try_ended(engine: DockerEngine, lab: EngineLab) -> None:
+async def test_goes_on_wherever_another_try_ended(engine: ContainerEngine, lab: EngineLab) -> None:
     source_id, front, back = await sourced(engine, lab)
     networks = label(await cloned(engine, source_id))
     steps_aside: tuple[tuple[str, ...], ...] = (
@@ -147,7 +153,7 @@ async def test_goes_on_wherever_another_try_ended(engine: DockerEngine, lab: Eng
 
 
 async def test_half_isolated_is_connected_again_without_a_new_start(
-    engine: DockerEngine, lab: EngineLab
+    engine: ContainerEngine, lab: EngineLab
 ) -> None:
     source_id, front, _ = await sourced(engine, lab)
     networks = label(await cloned(engine, source_id))
@@ -161,7 +167,7 @@ async def test_half_isolated_is_connected_again_without_a_new_start(
     assert set(after.networks) == set(before.networks)
 
 
-async def test_an_address_that_is_taken_is_told(engine: DockerEngine, lab: EngineLab) -> None:
+async def test_an_address_that_is_taken_is_told(engine: ContainerEngine, lab: EngineLab) -> None:
     source_id, front, _ = await sourced(engine, lab)
     networks = label(await cloned(engine, source_id))
     await isolate(engine, source_id, networks)
@@ -179,7 +185,7 @@ async def test_an_address_that_is_taken_is_told(engine: DockerEngine, lab: Engin
 
 
 async def test_a_network_that_is_gone_keeps_it_off_that_one_only(
-    engine: DockerEngine, lab: EngineLab
+    engine: ContainerEngine, lab: EngineLab
 ) -> None:
     source_id, front, back = await sourced(engine, lab)
     clone = await cloned(engine, source_id)
@@ -194,7 +200,7 @@ async def test_a_network_that_is_gone_keeps_it_off_that_one_only(
     assert back in said[0]
 
 
-async def test_refuses_to_isolate_what_has_changed(engine: DockerEngine, lab: EngineLab) -> None:
+async def test_refuses_to_isolate_what_has_changed(engine: ContainerEngine, lab: EngineLab) -> None:
     source_id, front, back = await sourced(engine, lab)
     networks = label(await cloned(engine, source_id))
     lab.do("network", "disconnect", back, source_id)
@@ -206,8 +212,9 @@ async def test_refuses_to_isolate_what_has_changed(engine: DockerEngine, lab: En
     assert set((await engine.inspect(source_id)).networks) == {front, back}
 
 
-async def test_stops_and_starts(engine: DockerEngine, lab: EngineLab) -> None:
+async def test_stops_and_starts(engine: ContainerEngine, lab: EngineLab) -> None:
     source_id, front, back = await sourced(engine, lab)
+    await cloned(engine, source_id, ScaleOutRules())  # the gate lets nobody stop the last one
     before = await engine.inspect(source_id)
     for _ in range(2):
         await engine.set_aside(
@@ -226,7 +233,7 @@ async def test_stops_and_starts(engine: DockerEngine, lab: EngineLab) -> None:
 
 
 async def test_touches_nothing_that_was_started_meanwhile_is_paused_or_gone(
-    engine: DockerEngine, lab: EngineLab
+    engine: ContainerEngine, lab: EngineLab
 ) -> None:
     source_id, _, _ = await sourced(engine, lab)
     networks = label(await cloned(engine, source_id))
@@ -252,7 +259,7 @@ async def test_touches_nothing_that_was_started_meanwhile_is_paused_or_gone(
 
 
 async def test_another_clone_of_an_isolated_source_is_on_its_networks(
-    engine: DockerEngine, lab: EngineLab
+    engine: ContainerEngine, lab: EngineLab
 ) -> None:
     source_id, front, back = await sourced(engine, lab)
     first = await cloned(engine, source_id)
@@ -266,7 +273,7 @@ async def test_another_clone_of_an_isolated_source_is_on_its_networks(
     assert label(second) == label(first)
 
 
-async def test_without_the_policy_nothing_is_noted(engine: DockerEngine, lab: EngineLab) -> None:
+async def test_without_the_policy_nothing_is_noted(engine: ContainerEngine, lab: EngineLab) -> None:
     source_id, _, _ = await sourced(engine, lab)
 
     clone = await cloned(engine, source_id, ScaleOutRules())

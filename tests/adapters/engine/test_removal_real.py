@@ -1,14 +1,15 @@
 """Taking clones away from the real engine."""
 
 import asyncio
+import secrets
 from datetime import UTC, datetime
 
 import pytest
 
-from app.adapters.engine.docker import DockerEngine
 from app.domain.container import Container, RunState
 from app.errors import EngineRefused
 from app.policies.spec import ScaleOutRules
+from app.ports import ContainerEngine
 from tests.engine_lab import ATTEMPT, EngineLab, until
 
 pytestmark = pytest.mark.docker
@@ -18,10 +19,11 @@ Networks = tuple[str, str, str]
 SLOW = ("sh", "-c", "trap 'sleep 1; exit 0' TERM; while :; do sleep 600 & wait $!; done")
 
 
-async def cloned(engine: DockerEngine, source_id: str) -> Container:
+async def cloned(engine: ContainerEngine, source_id: str) -> Container:
     result = await engine.clone(
         source_id,
-        attempt_id=ATTEMPT,
+        # Another one each time: behind the gate an attempt makes one clone.
+        attempt_id=f"{ATTEMPT}.{secrets.token_hex(4)}",
         rules=ScaleOutRules(),
         at=datetime(2026, 11, 22, 3, tzinfo=UTC),
     )
@@ -29,12 +31,12 @@ async def cloned(engine: DockerEngine, source_id: str) -> Container:
     return result.clone
 
 
-async def remove(engine: DockerEngine, container_id: str) -> None:
+async def remove(engine: ContainerEngine, container_id: str) -> None:
     await engine.remove_clone(container_id, attempt_id=ATTEMPT)
 
 
 async def test_nobody_is_sent_to_it_while_it_stops(
-    engine: DockerEngine, lab: EngineLab, networks: Networks
+    engine: ContainerEngine, lab: EngineLab, networks: Networks
 ) -> None:
     front, back, _ = networks
     source_id = lab.run("--network", front, "--network-alias", "web", command=SLOW)
@@ -63,7 +65,7 @@ async def test_nobody_is_sent_to_it_while_it_stops(
 
 
 async def test_goes_on_wherever_another_one_ended(
-    engine: DockerEngine, lab: EngineLab, networks: Networks
+    engine: ContainerEngine, lab: EngineLab, networks: Networks
 ) -> None:
     source_id = lab.run("--network", networks[0], "--stop-timeout", "0")
     lab.connect(networks[1], source_id)
@@ -84,7 +86,7 @@ async def test_goes_on_wherever_another_one_ended(
         assert lab.ids() == {source_id}
 
 
-async def test_leaves_the_default_network_too(engine: DockerEngine, lab: EngineLab) -> None:
+async def test_leaves_the_default_network_too(engine: ContainerEngine, lab: EngineLab) -> None:
     source_id = lab.run("--stop-timeout", "0")
     clone = await cloned(engine, source_id)
     assert clone.networks == ("bridge",)
@@ -96,7 +98,7 @@ async def test_leaves_the_default_network_too(engine: DockerEngine, lab: EngineL
 
 @pytest.mark.parametrize("how", [("pause",), ("kill",)], ids=["paused", "dead"])
 async def test_one_that_does_not_run_goes_as_well(
-    engine: DockerEngine, lab: EngineLab, networks: Networks, how: tuple[str, ...]
+    engine: ContainerEngine, lab: EngineLab, networks: Networks, how: tuple[str, ...]
 ) -> None:
     source_id = lab.run("--network", networks[0], "--stop-timeout", "0")
     clone = await cloned(engine, source_id)
@@ -107,7 +109,7 @@ async def test_one_that_does_not_run_goes_as_well(
     assert lab.ids() == {source_id}
 
 
-async def test_takes_nothing_away_but_clones(engine: DockerEngine, lab: EngineLab) -> None:
+async def test_takes_nothing_away_but_clones(engine: ContainerEngine, lab: EngineLab) -> None:
     source_id = lab.run("--stop-timeout", "0")
 
     with pytest.raises(EngineRefused, match="no clone of ours"):

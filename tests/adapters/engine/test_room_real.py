@@ -8,6 +8,7 @@ import pytest
 
 from app.adapters.engine import headroom
 from app.adapters.engine.docker import DockerEngine
+from app.ports import ContainerEngine
 from tests.engine_lab import SOCKET, EngineLab, until
 
 pytestmark = pytest.mark.docker
@@ -17,7 +18,7 @@ MB = 1 << 20
 BURN = ("sh", "-c", "while :; do :; done")
 
 
-async def test_tells_what_was_used_since_the_start(engine: DockerEngine, lab: EngineLab) -> None:
+async def test_tells_what_was_used_since_the_start(engine: ContainerEngine, lab: EngineLab) -> None:
     busy_id, idle_id = lab.run("--cpus", "0.5", command=BURN), lab.run()
     stopped_id, shared_id = lab.create(), lab.run("--network", "host")
 
@@ -41,7 +42,7 @@ async def test_tells_what_was_used_since_the_start(engine: DockerEngine, lab: En
 
 
 async def test_bytes_of_all_networks_count(
-    engine: DockerEngine, lab: EngineLab, networks: tuple[str, str, str]
+    engine: ContainerEngine, lab: EngineLab, networks: tuple[str, str, str]
 ) -> None:
     container_id, asked_id = lab.run("--network", networks[0]), lab.run("--network", networks[1])
     lab.connect(networks[1], container_id)
@@ -64,7 +65,7 @@ async def test_bytes_of_all_networks_count(
 
 
 async def test_another_one_needs_the_limit_or_the_present_use(
-    engine: DockerEngine, lab: EngineLab
+    engine: ContainerEngine, lab: EngineLab
 ) -> None:
     limited_id = lab.run("--memory", "64m", "--cpus", "0.25", command=BURN)
     open_id = lab.run("--cpu-shares", "2", command=BURN)
@@ -77,7 +78,7 @@ async def test_another_one_needs_the_limit_or_the_present_use(
 
 
 async def test_no_more_is_free_than_the_kernel_says(
-    engine: DockerEngine, lab: EngineLab, tmp_path: Path
+    engine: ContainerEngine, lab: EngineLab, tmp_path: Path
 ) -> None:
     container_id = lab.run("--cpus", "0.5", command=BURN)
     by_kernel = headroom.memory_of(Path("/proc/meminfo").read_text())

@@ -16,6 +16,8 @@ from app.adapters.engine.connection import Bounds, EngineConnection
 from app.adapters.engine.docker import DockerEngine
 from app.adapters.engine.swarm import SwarmServices
 from app.adapters.engine.swarm_engine import SwarmEngine, open_engine
+from app.adapters.gate.client import open_engine_behind
+from app.adapters.gate.line import no_fence
 from app.domain.container import RunState
 from app.domain.service import Service, UpdateState
 from app.errors import (
@@ -32,6 +34,7 @@ from app.policies.spec import ScaleOutRules
 from app.ports import Deadline
 from tests.builders import START
 from tests.engine_lab import SOCKET, EngineLab
+from tests.gate_lab import a_gate, gate_folder
 from tests.swarm_lab import SwarmLab, swarm_lab
 
 pytestmark = pytest.mark.docker
@@ -323,11 +326,19 @@ def flagged(folder: Path) -> tuple[str, ...]:
     return ("--mount", f"type=bind,source={folder},target=/flags", *OPTED_IN)
 
 
-@pytest.fixture
-async def engine(swarm: SwarmLab) -> AsyncIterator[SwarmEngine]:
-    """The manager as the controller has it."""
-    async with open_engine(swarm.socket, label_prefix="relevo") as opened:
-        yield opened
+@pytest.fixture(params=["direct", "gate"])
+async def engine(swarm: SwarmLab, request: pytest.FixtureRequest) -> AsyncIterator[SwarmEngine]:
+    """The manager as the controller has it: over its own socket, and through the gate."""
+    if request.param == "direct":
+        async with open_engine(swarm.socket, label_prefix="relevo") as opened:
+            yield opened
+        return
+    with gate_folder() as folder:
+        async with (
+            a_gate(swarm.socket, folder) as path,
+            open_engine_behind(path, label_prefix="relevo", fence=no_fence) as opened,
+        ):
+            yield opened
 
 
 async def roster(engine: SwarmEngine) -> Roster:
@@ -487,7 +498,9 @@ async def test_a_replica_for_which_there_is_no_node_goes_back(
 
 
 async def test_other_containers_are_the_engines_own(swarm: SwarmLab, engine: SwarmEngine) -> None:
-    container_id = swarm.do("run", "-d", "--rm", "-l", "a=b", swarm.image, "sleep", "60")
+    container_id = swarm.do(
+        *("run", "-d", "--rm", "-l", "relevo.enable=true", swarm.image, "sleep", "60")
+    )
     try:
         before = await engine.inspect(container_id)
         await engine.restart(

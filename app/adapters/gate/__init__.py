@@ -1,0 +1,1 @@
+"""The gate: the one process that has the engine's socket, and its client."""
