@@ -48,7 +48,7 @@ def client(
     house: House, tokens: dict[Scope, list[str]] | None = None, **headers: str
 ) -> httpx.AsyncClient:
     transport = httpx.ASGITransport(app=application(house, tokens), client=("192.0.2.7", 4711))
-    return httpx.AsyncClient(transport=transport, base_url="http://relevo", headers=headers)
+    return httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1:5000", headers=headers)
 
 
 async def entries(http: httpx.AsyncClient) -> list[Mapping[str, Any]]:

@@ -104,11 +104,12 @@ class Sandbox:
         }
 
     def do(self, script: str) -> subprocess.CompletedProcess[str]:
-        """Type it, and stop at the first command that fails."""
+        """Type it, and stop at the first command that fails. The audit is for administrators."""
+        token = {"RELEVO_TOKEN": "token-admin"} if "relevo audit" in script else {}
         return subprocess.run(
             ["sh", "-eu", "-c", script],
             cwd=self.folder,
-            env=self._environment,
+            env=self._environment | token,
             capture_output=True,
             text=True,
             timeout=120,

@@ -2,7 +2,7 @@
 The whole chain on loopback: what a host with Relevo runs, as processes of one test.
 
 Prometheus and Alertmanager run the shipped configuration, twenty times faster (deploy/demo/scale.py
-makes the copy for each lab). Slack's far side is a fake over a real socket; containers are real.
+makes the copy for each lab). As it is shipped, only the gate has the engine. Slack's far side is a fake over a real socket; containers are real.
 Everything listens on free ports, and every lab has an engine name and a label prefix of its own:
 labs, the demo and other people's containers on the same engine never meet.
 """
@@ -89,7 +89,8 @@ class Lab(Answers):
         :param own_redis: a server of its own, as in compose, instead of the embedded one
         :param pair: a second Alertmanager, `other_alertmanager`, configured as the first
         :param late: names of programs that the test starts itself, later
-        :param without: names of programs that this lab does not have; Relevo is not told of them
+        :param without: names of programs that this lab does not have; Relevo is not told of them;
+            without `relevo-gate` the others have the engine's socket
         """
         self.home = home
         self.engine = f"relevo-lab-{secrets.token_hex(4)}"
@@ -124,8 +125,13 @@ class Lab(Answers):
         if pair:
             argv = self._alertmanager_argv("am2")
             self.other_alertmanager = self._program("other-alertmanager", argv)
-        self.collector = self._relevo("collect")
-        self.controller = self._relevo("serve")
+        others = {}
+        if "relevo-gate" not in without:
+            self._extra_environment["RELEVO_GATE_SOCKET"] = str(home / "gate.sock")
+            others = {"DOCKER_HOST": f"unix://{home}/not-for-them.sock"}
+        self.gate = self._relevo("gate", RELEVO_DATA_DIR=str(home / "gate"))
+        self.collector = self._relevo("collect", **others)
+        self.controller = self._relevo("serve", **others)
 
     # -------------------------------------------------------------------- its parts
 
@@ -168,12 +174,12 @@ class Lab(Answers):
             *("--maxmemory-policy", "noeviction", "--save", ""),
         ]
 
-    def _relevo(self, command: str) -> Program:
+    def _relevo(self, command: str, **environment: str) -> Program:
         return Program(
             f"relevo-{command}",
             [sys.executable, "-m", "app", command],
             log=self.home / f"relevo-{command}.log",
-            env=self._environment(),
+            env=self._environment() | environment,
             cwd=REPOSITORY,
         )
 
@@ -257,6 +263,7 @@ class Lab(Answers):
             self.prometheus,
             self.alertmanager,
             self.other_alertmanager,
+            self.gate,
             self.collector,
             self.controller,
         )
