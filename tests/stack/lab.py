@@ -2,7 +2,8 @@
 The whole chain on loopback: what a host with Relevo runs, as processes of one test.
 
 Prometheus and Alertmanager run the shipped configuration, twenty times faster (deploy/demo/scale.py
-makes the copy for each lab). As it is shipped, only the gate has the engine. Slack's far side is a fake over a real socket; containers are real.
+makes the copy for each lab). As it is shipped, only the gate has the engine. Slack's far side is a
+fake over a real socket; containers are real.
 Everything listens on free ports, and every lab has an engine name and a label prefix of its own:
 labs, the demo and other people's containers on the same engine never meet.
 """
