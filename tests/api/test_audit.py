@@ -16,8 +16,9 @@ from app.domain.audit import AuditEntry, AuditKind, AuditMark, AuditText, compac
 from app.domain.container import RunState
 from app.domain.decision import Reason
 from app.errors import BadConfiguration
+from app.main import reload_told
 from app.ports import Store
-from tests.api.conftest import application
+from tests.api.conftest import application, parts_of
 from tests.builders import START, TARGET, container
 from tests.controller.house import House, pass_time, working
 from tests.memory_store import MemoryStore, make_store
@@ -48,7 +49,7 @@ def client(
     house: House, tokens: dict[Scope, list[str]] | None = None, **headers: str
 ) -> httpx.AsyncClient:
     transport = httpx.ASGITransport(app=application(house, tokens), client=("192.0.2.7", 4711))
-    return httpx.AsyncClient(transport=transport, base_url="http://relevo", headers=headers)
+    return httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1:5000", headers=headers)
 
 
 async def entries(http: httpx.AsyncClient) -> list[Mapping[str, Any]]:
@@ -174,6 +175,26 @@ async def test_a_reload_is_told_and_one_that_fails_too(house: House) -> None:
         ("refused", "reload", "admin"),
     ]
     assert "restrat" in told[1]["detail"]
+
+
+async def test_a_reload_by_signal_is_told_as_well(house: House) -> None:
+    hang_up = reload_told(parts_of(house))
+    async with client(house, TOKENS, Authorization="Bearer admin") as http, working(house):
+        hang_up()
+
+        def wrong() -> Any:
+            raise BadConfiguration("policies.yml:3:5: restrat: there is no such key")
+
+        house.reloading._read = wrong
+        hang_up()
+        await pass_time(seconds=1)
+        told = await entries(http)
+
+    assert [(one["kind"], one["order"], one["author"]) for one in told] == [
+        ("order", "reload", "SIGHUP"),
+        ("refused", "reload", "SIGHUP"),
+    ]
+    assert "scope" not in told[0]
 
 
 # ---------------------------------------------------------------- the lines
