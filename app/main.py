@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import signal
 import socket
-from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from datetime import timedelta
@@ -184,10 +184,24 @@ async def serve(settings: Settings) -> None:
         stopping = asyncio.Event()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, stopping.set)
-        loop.add_signal_handler(signal.SIGHUP, opened.controller.reloading.quietly)
+        loop.add_signal_handler(signal.SIGHUP, reload_told(opened.parts))
         log.info("starting", version=__version__, listen=str(settings.listen))
         await _run(opened.controller, server, stopping)
         log.info("stopped")
+
+
+def reload_told(parts: Parts) -> Callable[[], None]:
+    """Make what answers SIGHUP: the files are read again, and the audit tells it."""
+    telling: set[asyncio.Task[None]] = set()  # the loop itself does not keep them
+
+    def reload() -> None:
+        refused = parts.reloading.quietly()
+        told = parts.auditor.tell_of_reload(author=signal.SIGHUP.name, refused=refused)
+        task = asyncio.create_task(told)
+        telling.add(task)
+        task.add_done_callback(telling.discard)
+
+    return reload
 
 
 async def _run(controller: Controller, server: uvicorn.Server, stopping: asyncio.Event) -> None:

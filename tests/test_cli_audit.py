@@ -235,6 +235,19 @@ def test_a_line_that_cannot_be_read_is_exported_as_it_is(served: Served, tmp_pat
     assert "line 1 was changed" in told["findings"][0]
 
 
+def test_what_the_manual_shows_is_an_audit(tmp_path: Path) -> None:
+    manual = (Path(__file__).parents[1] / "docs" / "audit.md").read_text(encoding="utf-8")
+    file = tmp_path / "audit.jsonl"
+    file.write_text("".join(f"{one}\n" for one in manual.splitlines() if one.startswith("{")))
+
+    result = relevo("audit", "verify", str(file), "--offline", "--output", "json")
+
+    assert result.exit_code == 0, result.output
+    told = json.loads(result.stdout)["file"]
+    assert told["lines"] == 2
+    assert f"to {told['head']} {told['chain']}\n" in manual
+
+
 def test_it_takes_an_administrator(tmp_path: Path) -> None:
     with Served({Scope.OPERATE: ["op"], Scope.ADMIN: ["root"]}) as served:
         for words in (["verify"], ["export"]):

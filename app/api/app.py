@@ -77,6 +77,8 @@ def create_app(parts: Parts, *pages: APIRouter) -> Documented:
     # By Idempotency-Key, for as long as a request with it is being handled (app/api/writing.py).
     app.state.locks = WeakValueDictionary()
     app.state.large = asyncio.Semaphore(webhooks.MOST_LARGE)
+    # Simulations that are under way or wait (app/api/policies.py).
+    app.state.simulated = set()
     # Of people's browsers; the API itself is opened by tokens, and its events by either.
     app.state.sessions = Sessions(parts.tokens, parts.clock, lambda: parts.desk.replies())
     # Wrong tokens; apart from each other, so that machines do not wait for people.

@@ -18,23 +18,23 @@ BODY_TAKES: Final = 10.0
 M = TypeVar("M", bound=BaseModel)
 
 
-async def read_body(request: Request) -> bytes:
+async def read_body(request: Request, *, at_most: int = MAX_BODY) -> bytes:
     """
-    Read the whole body, up to `MAX_BODY` bytes and for `BODY_TAKES` at most.
+    Read the whole body, up to so many bytes and for `BODY_TAKES` at most.
 
     Counted as it comes: a Content-Length may be missing or a lie. The server has no bound of its
     own on how slowly it comes.
     """
-    too_large = HTTPException(413, f"the body is larger than {MAX_BODY} bytes")
+    too_large = HTTPException(413, f"the body is larger than {at_most} bytes")
     declared = request.headers.get("content-length", "")
-    if declared.isascii() and declared.isdecimal() and len(declared) > len(str(MAX_BODY)):
+    if declared.isascii() and declared.isdecimal() and len(declared) > len(str(at_most)):
         raise too_large
     chunks = bytearray()
     try:
         async with asyncio.timeout(BODY_TAKES):
             async for chunk in request.stream():
                 chunks += chunk
-                if len(chunks) > MAX_BODY:
+                if len(chunks) > at_most:
                     raise too_large
     except TimeoutError as exc:
         # Not 408: Alertmanager drops what it is answered that for. Nor is the rest waited for.

@@ -46,11 +46,18 @@ class Follower:
     #: proxy in front of it: nobody can be told from anybody.
     whose: str | None
     has_session: bool
+    #: Hash of the token that was shown; None: none was asked for.
+    shown: bytes | None = None
 
     async def may_stay(self) -> bool:
-        """Whether it still has the right to read: a session may be over, a token may not."""
-        sessions: Sessions = self.request.app.state.sessions
-        return not self.has_session or await sessions.find(self.request) is not None
+        """Whether it still has the right to read: a session may be over, a token taken away."""
+        if self.has_session:
+            sessions: Sessions = self.request.app.state.sessions
+            return await sessions.find(self.request) is not None
+        tokens = self.parts.tokens
+        if self.shown is None:
+            return not tokens.are_asked_for
+        return Scope.READ in tokens.opened_by(self.shown)
 
 
 class _TokenOrSession:
@@ -64,8 +71,9 @@ class _TokenOrSession:
         if session is not None:
             return Follower(parts=parts, request=request, whose=session.name, has_session=True)
         await Require(self.scope)(request, parts, shown)
-        known = hash_of(shown.credentials).hex() if shown and parts.tokens.are_asked_for else None
-        return Follower(parts=parts, request=request, whose=known, has_session=False)
+        known = hash_of(shown.credentials) if shown and parts.tokens.are_asked_for else None
+        whose = None if known is None else known.hex()
+        return Follower(parts=parts, request=request, whose=whose, has_session=False, shown=known)
 
 
 class Following(StreamingResponse):
@@ -119,7 +127,8 @@ async def follow_events(
     and whether Relevo's own status is): read those anew. `everything` asks to read all anew. A
     `ping` comes where there was nothing to tell for 15 s: where nothing has come for much longer,
     the stream is lost. The stream ends after an hour at most: come again with
-    `Last-Event-ID`, as browsers do by themselves; it also ends with the session that it came with.
+    `Last-Event-ID`, as browsers do by themselves; it also ends with the session or the token that
+    it came with.
     503 where too many follow already: 64, or 16 with one session or token.
     """
     feed = who.parts.feed
@@ -136,11 +145,12 @@ async def _lines(who: Follower, listener: Listener) -> AsyncIterator[str]:
         if clock.now() >= end or not await who.may_stay():
             return
     yield f"retry: {_RETRY_MS}\n" + _event("hello", f"{feed.life}.{feed.last}", {})
-    looked = clock.now()
+    looked, tokens = clock.now(), who.parts.tokens.hashes
     async for news in told(listener, ping=PING):
-        # Before it is told: who has logged out elsewhere hears no more.
-        if clock.now() - looked >= PING:
-            looked = clock.now()
+        # Before it is told: who has logged out elsewhere hears no more, and of a token that was
+        # taken away nobody hears another word.
+        if clock.now() - looked >= PING or who.parts.tokens.hashes is not tokens:
+            looked, tokens = clock.now(), who.parts.tokens.hashes
             if not await who.may_stay():
                 return
         if news is None:

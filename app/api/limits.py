@@ -15,9 +15,9 @@ log: Final = structlog.get_logger("relevo.api")
 MOST_NOTIFICATIONS: Final = 32
 #: As many as there are connections to the store; a page asks for three things at once.
 MOST_OTHERS: Final = 64
-#: Of bodies that come or are being handled: sixteen of the largest. A slow one takes what it has
-#: sent and no place, so that a crowd of them keeps nobody out.
-MOST_BYTES: Final = 64 * 1024 * 1024
+#: Of bodies that come or are being handled, of either kind: eight of the largest. A slow one takes
+#: what it has sent and no place, so that a crowd of them keeps nobody out.
+MOST_BYTES: Final = 32 * 1024 * 1024
 _RECEIVER: Final = "/api/v1/webhooks/"
 #: Last as long as somebody follows, and have a bound of their own (`app.controller.feed`).
 _STREAMS: Final = "/api/v1/events"
@@ -40,7 +40,7 @@ class Bounded:
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
         self._room = {True: MOST_NOTIFICATIONS, False: MOST_OTHERS}
-        self._bytes = MOST_BYTES
+        self._bytes = {True: MOST_BYTES, False: MOST_BYTES}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Handle one request, once all of it is there."""
@@ -62,9 +62,10 @@ class Bounded:
             message = await receive()
             if message["type"] == "http.request":
                 size = len(message.get("body", b""))
-                if size > self._bytes:
+                if size > self._bytes[receives]:
                     raise _Full
-                held, self._bytes = held + size, self._bytes - size
+                held += size
+                self._bytes[receives] -= size
                 if not message.get("more_body", False):
                     enter()
             return message
@@ -77,7 +78,7 @@ class Bounded:
             await problem(exc.status_code, exc.detail, RETRY_AFTER)(scope, receive, send)
         finally:
             self._room[receives] += is_in
-            self._bytes += held
+            self._bytes[receives] += held
 
 
 class Untraced:

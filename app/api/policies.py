@@ -5,7 +5,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Annotated, Any, Final
 
-from fastapi import APIRouter, Depends, HTTPException
+from fastapi import APIRouter, Depends, HTTPException, Request
 from pydantic import (
     AfterValidator,
     BaseModel,
@@ -21,6 +21,7 @@ from app.api.errors import documented
 from app.api.rulebook import policies_as_written
 from app.domain.duration import format_duration
 from app.domain.reason import Reason
+from app.errors import NotAccepting
 from app.policies.reachability import reachability
 from app.policies.simulate import Scenario, Step, simulate
 from app.policies.spec import Policy, Rulebook
@@ -32,6 +33,8 @@ _ALL: Final = "all"
 _LONGEST_FILE: Final = 256 * 1024
 #: One at a time: a simulation is a second's work, and the controller has others to do.
 _POOL: Final = ThreadPoolExecutor(1, thread_name_prefix="simulate")
+#: Who is behind so many waits for long, and holds places that others need (see `limits`).
+_MOST_SIMULATED: Final = 8
 
 
 def _known(scenario: str) -> str:
@@ -126,7 +129,7 @@ async def list_policies(parts: PartsDep) -> PoliciesOut:
     openapi_extra=body_of(SimulateIn),
 )
 async def simulate_policy(
-    asked: Annotated[SimulateIn, Depends(Body(SimulateIn))], parts: PartsDep
+    request: Request, asked: Annotated[SimulateIn, Depends(Body(SimulateIn))], parts: PartsDep
 ) -> SimulationOut:
     """
     What would be done about a container that falls ill.
@@ -134,8 +137,15 @@ async def simulate_policy(
     The decisions are the controller's own, in virtual time; nothing is asked and nothing is
     touched. A wrong policy file is a 422 with a line per fault: `policy_file:line:column`.
     """
-    loop = asyncio.get_running_loop()
-    return await loop.run_in_executor(_POOL, _simulate, asked, parts.desk.rulebook(), parts.parse)
+    waiting: set[object] = request.app.state.simulated
+    if len(waiting) >= _MOST_SIMULATED:
+        raise NotAccepting("too many simulations are waiting: try again")
+    simulated = asyncio.get_running_loop().run_in_executor(
+        _POOL, _simulate, asked, parts.desk.rulebook(), parts.parse
+    )
+    waiting.add(simulated)
+    simulated.add_done_callback(waiting.discard)
+    return await simulated
 
 
 def _simulate(

@@ -15,8 +15,10 @@ API_COST: Final = 1.0
 LOGIN_COST: Final = 8.0
 #: Seconds that one waits for its turn behind others of its address; Prometheus gives us ten.
 _PATIENCE: Final = 8.0
-#: Callers that are held back, of all addresses, and addresses that are remembered.
-_MOST_HELD: Final = 256
+#: Callers that are held back, of all addresses: each has a place (`app.api.limits`), and guessers,
+#: on the pages and at the API, must leave some to those who know a token.
+_MOST_HELD: Final = 24
+#: Addresses that are remembered.
 _MOST_KNOWN: Final = 1000
 #: Of refusals of one kind one is logged in that time: nobody fills a disk from outside.
 _LOGGED_EVERY: Final = timedelta(seconds=10)

@@ -55,14 +55,23 @@ class Auditor:
         return Audited(check=check, known=known, holds_known=holds)
 
     async def tell_of_reload(
-        self, *, scope: str | None, address: str | None, refused: str | None
+        self,
+        *,
+        refused: str | None,
+        author: str = "api",
+        scope: str | None = None,
+        address: str | None = None,
     ) -> None:
-        """Say that a person has had the files read again; he does not wait for a lost store."""
+        """
+        Say that a person has had the files read again; he does not wait for a lost store.
+
+        :param author: ``api``, or the signal that was sent
+        """
         line = AuditEntry(
             at=self._clock.now(),
             kind=AuditKind.ORDER if refused is None else AuditKind.REFUSED,
             order="reload",
-            author="api",
+            author=author,
             scope=scope,
             address=address,
             detail=refused,

@@ -50,12 +50,17 @@ class Reloading:
         log.info("policy file taken", policies=len(book.policies))
         self._ask()
 
-    def quietly(self) -> None:
-        """Reload for a signal, which nobody waits for the end of."""
+    def quietly(self) -> str | None:
+        """
+        Reload for a signal, which nobody waits for the end of.
+
+        :return: what is wrong with the file, said in the log, and by a metric; None: it is taken
+        """
         try:
             self.reload()
-        except BadConfiguration:
-            return  # said in the log, and by a metric
+        except BadConfiguration as exc:
+            return str(exc)
+        return None
 
     def _took(self) -> None:
         self._telemetry.reload_successful.set(1)

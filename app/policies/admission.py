@@ -41,6 +41,8 @@ class Ask:
     rules: ScaleOutRules | None = None
     #: As a clone's label has them; None: none are spoken of.
     networks: str | None = None
+    #: ``StartedAt`` of the life that is to end before it is brought back; None: it lasts.
+    ends: str | None = None
     #: Replicas more than a service has; None: their number is not spoken of.
     step: int | None = None
 
@@ -114,6 +116,8 @@ def _switched_off(scene: Scene) -> Barred | None:
 
 
 def _overtaken(fence: Fence, scene: Scene) -> Barred | None:
+    if not fence.epoch and scene.fence.epoch:
+        return Barred(bar=Bar.OLD_FENCE, detail="it does not say in which tenure it acts")
     # (A store that was put back to an older history counts on from the highest that was known.)
     if (
         fence.epoch != scene.fence.epoch
@@ -225,12 +229,18 @@ def _too_many(ask: Ask, scene: Scene) -> Barred | None:
     member, roster = scene.member, scene.roster
     group = str(member.group)
     made_for = f"{scene.prefix}.attempt"
-    # The half-made clone of the very attempt that asks does not stand in its own way.
-    others = [
+    own = [
         one
         for one in roster.members
-        if one.clone_of is None or one.listed.labels.get(made_for) != ask.attempt_id
+        if one.clone_of is not None and one.listed.labels.get(made_for) == ask.attempt_id
     ]
+    # An attempt makes one clone, of one source: the adapter would go on with that one.
+    for one in own:
+        if one.clone_of != member.listed.name:
+            detail = f"{ask.attempt_id} has made {one.listed.name}, of {one.clone_of}"
+            return Barred(bar=Bar.DONE_ALREADY, detail=detail)
+    # The half-made one of the very attempt that asks does not stand in its own way.
+    others = [one for one in roster.members if one not in own]
     instances = sum(str(one.group) == group for one in others) + scene.making.count(group)
     clones = sum(one.clone_of is not None for one in others) + len(scene.making)
     labels = member.listed.labels
@@ -247,7 +257,7 @@ def _too_many(ask: Ask, scene: Scene) -> Barred | None:
 
 def _last_one(ask: Ask, scene: Scene) -> Barred | None:
     """Tell whether nobody of its group would serve, although somebody does."""
-    if ask.verb not in (Verb.RESTART, Verb.SET_ASIDE, Verb.REMOVE_CLONE):
+    if ask.verb not in (Verb.RESTART, Verb.SET_ASIDE, Verb.REMOVE_CLONE) and not _ends(ask, scene):
         return None
     member = scene.member
     others = [
@@ -264,6 +274,11 @@ def _last_one(ask: Ask, scene: Scene) -> Barred | None:
     return Barred(
         bar=Bar.MIN_HEALTHY, detail=f"nobody else of {member.group} serves beside {member.target}"
     )
+
+
+def _ends(ask: Ask, scene: Scene) -> bool:
+    """Tell whether a container is stopped before it is brought back, and maybe not started."""
+    return ask.ends is not None and scene.seen is not None and ask.ends == scene.seen.started_at
 
 
 def _too_often(scene: Scene) -> Barred | None:

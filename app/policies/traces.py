@@ -6,7 +6,7 @@ Docker goes on with a request although its client left, so the container is look
 the engine must be through with it nothing else is begun. No such wait is without an end.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import timedelta
 from typing import Final
 
@@ -21,6 +21,12 @@ CLONE_TAKES: Final = timedelta(seconds=90)
 REPEATABLE: Final = frozenset(
     {Verb.REMOVE_CLONE, Verb.SET_ASIDE, Verb.BRING_BACK, Verb.FORCE_UPDATE, Verb.SCALE}
 )
+#: What else an attempt has paid with for what it asks: what it has taken down, or aside, it may
+#: bring up again.
+_PAYS_FOR: Final[Mapping[Verb, frozenset[Verb]]] = {
+    Verb.START: frozenset({Verb.START, Verb.RESTART}),
+    Verb.BRING_BACK: frozenset({Verb.BRING_BACK, Verb.SET_ASIDE}),
+}
 #: Twice lost is poison; whoever is told that asks for something else.
 _MOST_LOST: Final = 2
 #: Somebody who asks for the same again and again is not served for ever.
@@ -99,16 +105,47 @@ def _spent(own: Sequence[Trace], most: int) -> Barred | None:
     )
 
 
+def coming(
+    recent: Iterable[Trace], listed: Iterable[Listed], *, label: str, now: float, boot: str
+) -> tuple[Trace, ...]:
+    """
+    List the clones that nobody saw made or fail, that are not there, and may come to be yet.
+
+    :param label: of a clone, that has its attempt
+    """
+    there = {one.labels.get(label) for one in listed}
+    return tuple(
+        one
+        for one in recent
+        if one.verb is Verb.CLONE
+        and one.attempt_id not in there
+        and one.ending is None
+        and one.boot == boot
+        and one.at <= now < one.at + one.takes.total_seconds()
+    )
+
+
 def is_charged(
-    traces: Iterable[Trace], about: str, attempt_id: str, *, made_by: str | None
+    traces: Iterable[Trace],
+    verb: Verb,
+    about: str,
+    attempt_id: str,
+    *,
+    made_by: str | None,
+    step: int | None = None,
 ) -> bool:
     """
-    Tell whether an attempt has paid for what it asks of a container.
+    Tell whether an attempt has paid for what it asks of a container: once for each effect.
 
     :param made_by: the attempt that made the clone in question, where it is one
+    :param step: replicas more, of a service
     """
-    # Places of a service are taken back under a name of their own (see `Places.one_less`).
-    paid_as = attempt_id.removesuffix(".in")
-    if made_by == attempt_id:
+    if verb is Verb.REMOVE_CLONE and made_by == attempt_id:
         return True
-    return any(one.about == about and one.attempt_id in (attempt_id, paid_as) for one in traces)
+    # (What was had for nothing pays for nothing: a name could be made longer and longer.)
+    paid = {(one.verb, one.attempt_id) for one in traces if one.about == about and one.charged}
+    if any((payer, attempt_id) in paid for payer in _PAYS_FOR.get(verb, {verb})):
+        return True
+    # Places of a service are taken back under a name of their own (see `Places.one_less`).
+    is_taken_back = verb is Verb.SCALE and (step or 0) < 0
+    return is_taken_back and (verb, attempt_id.removesuffix(".in")) in paid

@@ -11,8 +11,9 @@ from starlette.types import Scope as Scope_
 
 from app.adapters.policy_file import parse_rulebook
 from app.api.app import create_app
-from app.api.deps import Parts, Scope, Tokens
+from app.api.deps import Parts, Scope
 from app.api.document import operations
+from app.api.rotation import RotatingTokens
 from app.ports import Store
 from tests.controller.house import House, VirtualClock, build
 from tests.fakes import FakeEngine, web
@@ -50,7 +51,7 @@ def parts_of(
         feed=house.controller.feed,
         samples=house.controller.samples,
         clock=house.clock,
-        tokens=Tokens(tokens or {}),
+        tokens=RotatingTokens(tokens or {}),
         external_url=external_url,
     )
 

@@ -16,8 +16,9 @@ from app.domain.audit import AuditEntry, AuditKind, AuditMark, AuditText, compac
 from app.domain.container import RunState
 from app.domain.decision import Reason
 from app.errors import BadConfiguration
+from app.main import reload_told
 from app.ports import Store
-from tests.api.conftest import application
+from tests.api.conftest import application, parts_of
 from tests.builders import START, TARGET, container
 from tests.controller.house import House, pass_time, working
 from tests.memory_store import MemoryStore, make_store
@@ -174,6 +175,26 @@ async def test_a_reload_is_told_and_one_that_fails_too(house: House) -> None:
         ("refused", "reload", "admin"),
     ]
     assert "restrat" in told[1]["detail"]
+
+
+async def test_a_reload_by_signal_is_told_as_well(house: House) -> None:
+    hang_up = reload_told(parts_of(house))
+    async with client(house, TOKENS, Authorization="Bearer admin") as http, working(house):
+        hang_up()
+
+        def wrong() -> Any:
+            raise BadConfiguration("policies.yml:3:5: restrat: there is no such key")
+
+        house.reloading._read = wrong
+        hang_up()
+        await pass_time(seconds=1)
+        told = await entries(http)
+
+    assert [(one["kind"], one["order"], one["author"]) for one in told] == [
+        ("order", "reload", "SIGHUP"),
+        ("refused", "reload", "SIGHUP"),
+    ]
+    assert "scope" not in told[0]
 
 
 # ---------------------------------------------------------------- the lines

@@ -3,6 +3,7 @@
 import asyncio
 import json
 from collections.abc import AsyncIterator, Iterator
+from contextlib import AsyncExitStack
 from typing import Any, Final
 
 import httpx
@@ -12,7 +13,7 @@ from hypothesis import strategies as st
 
 from app.api import limits, webhooks
 from app.api.app import create_app
-from app.controller import feed
+from app.controller.feed import MOST_LISTENERS
 from app.web import docs
 from app.web.links import Links
 from app.web.site import site
@@ -41,11 +42,13 @@ async def house() -> House:
 
 
 @pytest.fixture
-async def http(house: House, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[httpx.AsyncClient]:
-    monkeypatch.setattr(feed, "MOST_LISTENERS", 0)  # a stream would never end
+async def http(house: House) -> AsyncIterator[httpx.AsyncClient]:
     app = create_app(parts_of(house), docs.router, site(Links()))
-    async with client(app) as one:
-        yield one
+    async with AsyncExitStack() as stack:
+        # A stream would never end; one too many is sent away.
+        for _ in range(MOST_LISTENERS):
+            stack.enter_context(house.controller.feed.listening())
+        yield await stack.enter_async_context(client(app))
 
 
 def client(app: Any) -> httpx.AsyncClient:
@@ -424,6 +427,34 @@ async def test_bodies_that_do_not_fit_together_are_sent_away(
         slow.goes_on.set()
         assert {(await first).status_code, (await second).status_code} == {200}
         assert (await http.post(PATH, content=b"x" * 1000)).status_code == 200
+
+
+async def test_bodies_of_others_keep_no_alert_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(limits, "MOST_BYTES", 1000)
+    slow = Slow()
+    async with client(limits.Bounded(slow)) as http:
+        order = asyncio.create_task(http.post("/api/v1/pause", content=b"x" * 900))
+        await slow.has(1)
+        alerts = asyncio.create_task(http.post(PATH, content=b"x" * 900))
+        await slow.has(2)
+        assert (await http.post("/login", content=b"x" * 200)).status_code == 503
+        slow.goes_on.set()
+        assert {(await order).status_code, (await alerts).status_code} == {200}
+
+
+async def test_of_a_form_no_more_is_kept_than_fits(http: httpx.AsyncClient) -> None:
+    """Nobody has to log in to send one: it is not waited for to its end."""
+    is_over = asyncio.Event()
+
+    async def without_end() -> AsyncIterator[bytes]:
+        yield b"token=" + b"x" * 20_000
+        await is_over.wait()
+        yield b"x"
+
+    async with asyncio.timeout(5):
+        answer = await http.post("/login", content=without_end(), headers=FORM)
+
+    assert answer.status_code == 413
 
 
 async def test_a_page_that_is_sent_away_is_a_page(

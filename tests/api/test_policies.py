@@ -1,6 +1,8 @@
 """Policies: shown in the words of their file, simulated, and read again."""
 
+import asyncio
 import io
+import threading
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from typing import Any
@@ -10,10 +12,11 @@ import pytest
 from ruamel.yaml import YAML
 
 from app.adapters.policy_file import load_rulebook, parse_rulebook
+from app.api import policies
 from app.api.rulebook import policies_as_written
 from app.controller.reload import Reloading
 from app.errors import BadConfiguration
-from app.policies.simulate import Scenario
+from app.policies.simulate import Scenario, Step
 from app.policies.spec import Guards, Rulebook
 from app.ports import Store
 from tests.api.conftest import application
@@ -143,6 +146,30 @@ async def test_a_policy_file_is_simulated_without_being_taken(http: httpx.AsyncC
     steps = answer.json()["scenarios"][0]["steps"]
     assert (steps[0]["at"], steps[0]["what"]) == ("10s", "restart")
     assert (await http.get("/api/v1/policies")).json() == before
+
+
+async def test_one_simulation_too_many_is_sent_away(
+    http: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They take turns; whoever is allowed to read takes no places from others that way."""
+    goes_on = threading.Event()
+
+    def simulated(*_: object, **__: object) -> tuple[Step, ...]:
+        goes_on.wait(30)
+        return ()
+
+    monkeypatch.setattr(policies, "simulate", simulated)
+    body = {"scenario": "load"}
+    asked = [asyncio.create_task(http.post(SIMULATE, json=body)) for _ in range(12)]
+    try:
+        done, waiting = await asyncio.wait(asked, timeout=1)
+    finally:
+        goes_on.set()
+    await asyncio.gather(*waiting)
+
+    assert [one.result().status_code for one in done] == [503] * 4
+    assert [one.result().status_code for one in waiting] == [200] * 8
+    assert (await http.post(SIMULATE, json=body)).status_code == 200
 
 
 async def test_a_wrong_file_is_told_line_by_line(http: httpx.AsyncClient) -> None:

@@ -38,6 +38,7 @@ def ask(verb: Verb = Verb.RESTART, **more: Any) -> Ask:
         "verb": verb,
         "about": hex_id(1),
         "attempt_id": "a",
+        "fence": Fence(epoch="e", number=5),
         "sent_at": NOW,
         "not_after": NOW + 10,
     }
@@ -172,6 +173,7 @@ def test_whom(seen: Scene, expected: Bar | None) -> None:
         pytest.param(ask(fence=Fence(epoch="e", number=6)), None, id="the-next"),
         pytest.param(ask(fence=Fence(epoch="e", number=4)), Bar.OLD_FENCE, id="the-one-before"),
         pytest.param(ask(fence=Fence(epoch="new", number=1)), None, id="a-new-history"),
+        pytest.param(ask(fence=Fence()), Bar.OLD_FENCE, id="no-tenure-where-there-were-some"),
         pytest.param(ask(fence=Fence(epoch="past", number=9)), Bar.OLD_FENCE, id="an-old-one"),
         pytest.param(ask(fence=Fence(epoch="past", number=10)), None, id="put-back-and-gone-on"),
         pytest.param(ask(expected_started_at=web().started_at), None, id="as-expected"),
@@ -299,6 +301,13 @@ ELSEWHERE = [
         pytest.param(
             scene(web(labels=IN | {"relevo.max-instances": "4"}), others=TWO), None, id="by-label"
         ),
+        pytest.param(
+            scene(
+                others=[listed("x1", 10, labels={"relevo.clone-of": "y", "relevo.attempt": "a"})]
+            ),
+            Bar.DONE_ALREADY,
+            id="it-has-made-one-of-another",
+        ),
         pytest.param(scene(others=ELSEWHERE), None, id="the-tenth-clone"),
         pytest.param(
             scene(others=[*ELSEWHERE, clone_of_web()]), Bar.MAX_CLONES, id="not-the-eleventh"
@@ -358,6 +367,23 @@ DOWN = RunState.EXITED
 )
 def test_somebody_serves(verb: Verb, seen: Scene, expected: Bar | None) -> None:
     assert word(ask(verb), seen) == expected
+
+
+@pytest.mark.parametrize(
+    ("ends", "seen", "expected"),
+    [
+        pytest.param(web().started_at, scene(), Bar.MIN_HEALTHY, id="nobody-else"),
+        pytest.param(web().started_at, scene(others=[other()]), None, id="another-serves"),
+        pytest.param(web().started_at, scene(web(is_cut_off=True)), None, id="off-its-networks"),
+        pytest.param("2026-11-22T00:00:00Z", scene(), None, id="of-another-life"),
+        pytest.param(None, scene(), None, id="it-goes-on"),
+    ],
+)
+def test_what_is_brought_back_is_not_stopped_where_nobody_else_serves(
+    ends: str | None, seen: Scene, expected: Bar | None
+) -> None:
+    """Whoever asks may end its life and not start it again."""
+    assert word(ask(Verb.BRING_BACK, networks="", ends=ends), seen) == expected
 
 
 # ---------------------------------------------------------------- what we may undo

@@ -119,20 +119,70 @@ def test_another_attempt_in_the_way(
 
 
 @pytest.mark.parametrize(
-    ("attempt_id", "about", "made_by", "is_charged"),
+    ("one", "is_coming"),
     [
-        pytest.param("a", hex_id(1), None, True, id="the-same-attempt-on-the-same-container"),
-        pytest.param("a", hex_id(2), None, False, id="on-another-container"),
-        pytest.param("b", hex_id(1), None, False, id="another-attempt"),
-        pytest.param("a.in", hex_id(1), None, True, id="taking-its-replica-back"),
-        pytest.param("c", hex_id(2), "c", True, id="its-own-clone"),
-        pytest.param("c", hex_id(2), "d", False, id="a-clone-of-another"),
+        pytest.param(trace(verb=Verb.CLONE), True, id="nobody-saw-it-end"),
+        pytest.param(trace(verb=Verb.CLONE, at=-40.0), False, id="the-engine-must-be-through"),
+        pytest.param(trace(Ending.DONE, verb=Verb.CLONE), False, id="made"),
+        pytest.param(trace(Ending.UNDONE, verb=Verb.CLONE), False, id="taken-away-again"),
+        pytest.param(trace(verb=Verb.CLONE, attempt_id="there"), False, id="it-is-there"),
+        pytest.param(trace(verb=Verb.CLONE, boot="past"), False, id="before-the-host-was-started"),
+        pytest.param(trace(), False, id="no-clone"),
     ],
 )
-def test_an_attempt_pays_once(
-    attempt_id: str, about: str, made_by: str | None, is_charged: bool
+def test_a_clone_that_may_come_to_be_yet(one: Trace, is_coming: bool) -> None:
+    there = listed("web_new", 2, labels={"a": "there"})
+
+    found = traces.coming([one], [there], label="a", now=0.0, boot=BOOT)
+
+    assert found == ((one,) if is_coming else ())
+
+
+@pytest.mark.parametrize(
+    ("verb", "attempt_id", "about", "made_by", "is_charged"),
+    [
+        pytest.param(Verb.RESTART, "a", hex_id(1), None, True, id="the-same-once-more"),
+        pytest.param(Verb.RESTART, "a", hex_id(2), None, False, id="on-another-container"),
+        pytest.param(Verb.RESTART, "b", hex_id(1), None, False, id="another-attempt"),
+        pytest.param(Verb.RESTART, "a.in", hex_id(1), None, False, id="a-name-made-longer"),
+        pytest.param(Verb.START, "a", hex_id(1), None, True, id="up-again-after-its-restart"),
+        pytest.param(Verb.CLONE, "a", hex_id(1), None, False, id="another-effect"),
+        pytest.param(Verb.SET_ASIDE, "a", hex_id(1), None, False, id="taken-down-as-well"),
+        pytest.param(Verb.REMOVE_CLONE, "c", hex_id(2), "c", True, id="its-own-clone"),
+        pytest.param(Verb.REMOVE_CLONE, "c", hex_id(2), "d", False, id="a-clone-of-another"),
+        pytest.param(Verb.RESTART, "c", hex_id(2), "c", False, id="its-own-clone-restarted"),
+    ],
+)
+def test_an_attempt_pays_once_for_each_effect(
+    verb: Verb, attempt_id: str, about: str, made_by: str | None, is_charged: bool
 ) -> None:
-    assert traces.is_charged([trace()], about, attempt_id, made_by=made_by) is is_charged
+    found = traces.is_charged([trace()], verb, about, attempt_id, made_by=made_by)
+
+    assert found is is_charged
+
+
+def test_what_was_set_aside_is_brought_back_for_nothing() -> None:
+    aside = trace(Ending.DONE, verb=Verb.SET_ASIDE)
+
+    assert traces.is_charged([aside], Verb.BRING_BACK, hex_id(1), "a", made_by=None)
+
+
+@pytest.mark.parametrize(
+    ("attempt_id", "step", "is_charged"),
+    [
+        pytest.param("a.in", -1, True, id="taking-its-replica-back"),
+        pytest.param("a.in.in", -1, False, id="once"),
+        pytest.param("a.in", 1, False, id="not-one-more"),
+        pytest.param("b.in", -1, False, id="nobody-has-paid"),
+    ],
+)
+def test_a_replica_is_taken_back_for_nothing(attempt_id: str, step: int, is_charged: bool) -> None:
+    """However long the name is made: what was free pays for nothing."""
+    known = [trace(verb=Verb.SCALE), trace(verb=Verb.SCALE, attempt_id="a.in", charged=False)]
+
+    found = traces.is_charged(known, Verb.SCALE, hex_id(1), attempt_id, made_by=None, step=step)
+
+    assert found is is_charged
 
 
 @pytest.mark.parametrize(

@@ -14,6 +14,7 @@ import uvicorn
 from app.adapters.clock import LoopClock
 from app.api.deps import Scope, Tokens
 from app.api.events import LONGEST, PING
+from app.api.rotation import RotatingTokens
 from app.api.sessions import COOKIE, Sessions
 from app.controller.feed import MOST_LISTENERS, MOST_OF_ONE
 from app.domain.control import Halt
@@ -78,6 +79,12 @@ class Stream:
             self._left.set()
             with suppress(asyncio.CancelledError):
                 await task
+
+    def take(self, tokens: dict[Scope, list[str]]) -> None:
+        """Have these tokens count from now on."""
+        known = self._app.state.parts.tokens
+        assert isinstance(known, RotatingTokens)
+        known.take(tokens)
 
     @property
     def headers(self) -> dict[str, str]:
@@ -265,6 +272,21 @@ async def test_a_session_that_is_over_hears_no_more(house: House, is_quiet: bool
             await stream.block()
 
     assert house.clock.now() - begin <= 2 * PING
+
+
+@pytest.mark.looptime
+@pytest.mark.parametrize("by", ["token", "session", "nothing"])
+async def test_with_its_token_a_stream_ends_before_another_word(house: House, by: str) -> None:
+    shown = {"token": {"Authorization": "Bearer read"}, "session": session(house), "nothing": {}}
+    stream = Stream(house, shown[by], {} if by == "nothing" else TOKENS)
+    async with watched(house), stream.open():
+        assert (await stream.event())[0] == "hello"
+        stream.take(TOKENS | {Scope.READ: ["next"]})
+        await house.store.controls.set_hold("host1:web", halt())
+
+        assert await stream.block() == ""
+
+    assert stream.is_over
 
 
 @pytest.mark.looptime

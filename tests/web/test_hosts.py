@@ -308,6 +308,25 @@ async def test_a_guesser_at_the_same_address_does_not_starve_who_knows_a_token(
 
 
 @pytest.mark.looptime
+async def test_guessers_from_everywhere_leave_places_to_others(house: House) -> None:
+    """Who has a network has addresses as he likes; held back, each of his guesses has a place."""
+    app = application(house, TOKENS)
+
+    async def ask(address: str, token: str) -> int:
+        transport = httpx.ASGITransport(app=app, client=(address, 4711))
+        async with httpx.AsyncClient(transport=transport, base_url=BASE) as http:
+            return await status_by(http, token)
+
+    crowd = [f"2001:db8:0:{number:x}::1" for number in range(20)]
+    guessing = [asyncio.create_task(ask(one, "wrong")) for one in crowd for _ in range(12)]
+    await pass_time(seconds=0.1)
+
+    assert await ask("192.0.2.7", "read") == 200
+
+    assert set(await asyncio.gather(*guessing)) == {401, 503}
+
+
+@pytest.mark.looptime
 async def test_alertmanager_is_heard_through_any_number_of_guesses(house: House) -> None:
     async with browser(house, TOKENS) as http:
         assert await notice_by(http, "in") == 202

@@ -12,7 +12,11 @@ from app.policies.spec import Rulebook
 
 log: Final = structlog.get_logger("relevo.gate.policies")
 
-_Mark = tuple[int, int, int]
+#: A file that nobody has changed for so long is whole, and how often it is looked whether it is.
+_RESTS_S: Final = 0.2
+_LOOKS: Final = 10
+
+_Mark = tuple[int, int, int, int]
 
 
 class Book:
@@ -29,9 +33,21 @@ class Book:
         self._complaint: str | None = None
 
     async def current(self) -> Rulebook:
-        """Return it as the file has it; one that is wrong is left alone, and said."""
+        """
+        Return it as the file has it; one that is wrong is left alone, and said.
+
+        One that is being written is waited for: half of it may be a file as well, without what
+        protects somebody.
+        """
         mark = _mark(self._path)
         if mark == self._mark:
+            return self._book
+        for _ in range(_LOOKS):
+            before = mark
+            await asyncio.sleep(_RESTS_S)
+            if (mark := _mark(self._path)) == before:
+                break
+        else:
             return self._book
         try:
             self._book = await asyncio.to_thread(load_rulebook, self._path)
@@ -53,4 +69,5 @@ def _mark(path: Path | None) -> _Mark | None:
         found = path.stat()
     except OSError:
         return None
-    return found.st_mtime_ns, found.st_size, found.st_ino
+    # (The last of them cannot be set: a copy may have the time of what it is a copy of.)
+    return found.st_mtime_ns, found.st_size, found.st_ino, found.st_ctime_ns

@@ -196,7 +196,7 @@ class Intentions:
         async def again(trace: Trace) -> tuple[str, ...]:
             return trace.said
 
-        ask = _ask(Verb.BRING_BACK, asked, networks=asked.networks)
+        ask = _ask(Verb.BRING_BACK, asked, networks=asked.networks, ends=asked.ends)
         return await self._warden.act(ask, ticket, do, replay=again)
 
     # ------------------------------------------------------------------ services

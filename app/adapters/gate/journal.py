@@ -10,45 +10,29 @@ import fcntl
 import os
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from dataclasses import replace
+from datetime import datetime
 from pathlib import Path
 from typing import Final
 
 import structlog
-from pydantic import TypeAdapter, ValidationError
 
-from app.domain.gate import Ending, Fence, Trace, Verb
+from app.adapters.gate.journal_file import (
+    LINE,
+    Begun,
+    Ended,
+    appendable,
+    is_kept,
+    read,
+    rewrite,
+)
+from app.domain.gate import Ending, Fence, Trace
 from app.errors import BadConfiguration
 
-#: Nobody repeats an attempt of a week ago; what we made, or set aside, is told apart for longer.
-_KEPT: Final = timedelta(days=7)
-_KEPT_LONG: Final = timedelta(days=60)
-_LONG: Final = frozenset({Verb.CLONE, Verb.SET_ASIDE})
 #: Lines after which what is old is left out: a week at most, as often as one may act.
 _TIDIED_EVERY: Final = 4096
 
 log: Final = structlog.get_logger("relevo.gate.journal")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Begun:
-    number: int
-    #: By the wall clock: for people, and to be forgotten some day.
-    written_at: datetime
-    fence: Fence
-    trace: Trace
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Ended:
-    ends: int
-    ending: Ending
-    made: str = ""
-    said: tuple[str, ...] = ()
-
-
-_LINE: Final[TypeAdapter[_Begun | _Ended]] = TypeAdapter(_Begun | _Ended)
 
 
 class Journal:
@@ -57,18 +41,25 @@ class Journal:
 
     :param descriptor: of the file, to be appended to, ours alone
     :param tidied_every: after so many lines, what is old is left out
+    :param trouble: why nothing may be written to it; empty: it may
     """
 
     def __init__(
-        self, path: Path, descriptor: int, begun: Iterable[_Begun], *, tidied_every: int
+        self,
+        path: Path,
+        descriptor: int,
+        begun: Iterable[Begun],
+        *,
+        tidied_every: int,
+        trouble: str = "",
     ) -> None:
         self._path, self._descriptor, self._tidied_every = path, descriptor, tidied_every
-        self._begun: dict[int, _Begun] = {}
+        self._begun: dict[int, Begun] = {}
         self._by_id: dict[str, list[int]] = {}
         #: Ids of clones.
         self._made: set[str] = set()
         self._writing = asyncio.Lock()
-        self._is_broken = False
+        self._trouble = trouble
         self._fence = Fence()
         self._old_epochs: frozenset[str] = frozenset()
         #: The highest number of a fence, of whichever history.
@@ -100,27 +91,48 @@ class Journal:
 
     def charges(self, boot: str, *, since: float) -> list[float]:
         """List when actions were paid for, in this life of the host, in order."""
+        return [one.at for one in self.recent(boot, since=since) if one.charged]
+
+    def recent(self, boot: str, *, since: float) -> list[Trace]:
+        """List what was done in this life of the host from some moment on, in order."""
         found = []
         for one in reversed(self._begun.values()):
             if one.trace.boot != boot or one.trace.at < since:
                 break
-            if one.trace.charged:
-                found.append(one.trace.at)
+            found.append(one.trace)
         return found[::-1]
 
     async def begin(self, trace: Trace, fence: Fence, *, written_at: datetime) -> int:
         """
         Write down that an action begins; the disk has it when this returns.
 
+        Cancelled, it is written to its end nevertheless, and that nothing was done: the thread
+        that writes does not stop, and nobody else may write beside it.
+
         :return: its number, for `end`
         :raises OSError: it is not written, and nothing may be done
         """
+        writing = asyncio.create_task(self._begin(trace, fence, written_at))
+        cancelled: asyncio.CancelledError | None = None
+        while not writing.done():
+            try:
+                await asyncio.wait({writing})
+            except asyncio.CancelledError as exc:
+                cancelled = exc
+        if cancelled is None:
+            return writing.result()
+        if writing.exception() is None:
+            await self.end(writing.result(), Ending.UNDONE)
+        raise cancelled
+
+    async def _begin(self, trace: Trace, fence: Fence, written_at: datetime) -> int:
         async with self._writing:
+            self._check()
             number = next(reversed(self._begun), 0) + 1
             if number % self._tidied_every == 0:
                 await asyncio.to_thread(self._tidy, written_at)
-            one = _Begun(number=number, written_at=written_at, fence=fence, trace=trace)
-            await asyncio.to_thread(self._append, _LINE.dump_json(one), sync=True)
+            one = Begun(number=number, written_at=written_at, fence=fence, trace=trace)
+            await asyncio.to_thread(self._append, LINE.dump_json(one), sync=True)
             self._know(one)
             return number
 
@@ -130,7 +142,7 @@ class Journal:
         """Write down how it ended; None: nobody knows. Never raises for the disk."""
         if ending is None:
             return
-        line = _LINE.dump_json(_Ended(ends=number, ending=ending, made=made, said=said))
+        line = LINE.dump_json(Ended(ends=number, ending=ending, made=made, said=said))
         async with self._writing:
             one = self._begun[number]
             known = replace(one.trace, ending=ending, made=made, said=said)
@@ -141,7 +153,7 @@ class Journal:
             except OSError as exc:
                 log.error("an end is not in the journal", error=str(exc), attempt=known.attempt_id)
 
-    def _know(self, one: _Begun) -> None:
+    def _know(self, one: Begun) -> None:
         self._begun[one.number] = one
         self._by_id.setdefault(one.trace.about, []).append(one.number)
         self._made |= {one.trace.made} - {""}
@@ -155,9 +167,9 @@ class Journal:
 
     def _tidy(self, now: datetime) -> None:
         """Leave out what is old, in the file and here; what is under way is not old."""
-        kept = {number: one for number, one in self._begun.items() if _is_kept(one, now)}
-        _rewrite(self._path, kept.values())
-        before, self._descriptor = self._descriptor, _appendable(self._path)
+        kept = {number: one for number, one in self._begun.items() if is_kept(one, now)}
+        rewrite(self._path, kept.values())
+        before, self._descriptor = self._descriptor, appendable(self._path)
         os.close(before)
         by_id: dict[str, list[int]] = {}
         for number, one in kept.items():
@@ -168,8 +180,7 @@ class Journal:
 
     def _append(self, line: bytes, *, sync: bool) -> None:
         """Write a line, or nothing of it."""
-        if self._is_broken:
-            raise OSError("the journal has a torn line that could not be taken back")
+        self._check()
         before = os.fstat(self._descriptor).st_size
         try:
             whole = line + b"\n"
@@ -181,8 +192,12 @@ class Journal:
             try:
                 os.ftruncate(self._descriptor, before)
             except OSError:
-                self._is_broken = True
+                self._trouble = "it has a torn line that could not be taken back"
             raise
+
+    def _check(self) -> None:
+        if self._trouble:
+            raise OSError(f"{self._path}: {self._trouble}")
 
 
 @contextmanager
@@ -218,56 +233,12 @@ def open_journal(
 
 def _opened(path: Path, now: datetime, tidied_every: int) -> Journal:
     raw = path.read_bytes() if path.exists() else b""
-    begun = _read(raw, path)
-    kept = [one for one in begun if _is_kept(one, now)]
-    if len(kept) < len(begun) or not raw.endswith(b"\n"):
-        _rewrite(path, kept)
-    return Journal(path, _appendable(path), kept, tidied_every=tidied_every)
-
-
-def _appendable(path: Path) -> int:
-    return os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
-
-
-def _is_kept(one: _Begun, now: datetime) -> bool:
-    return now - one.written_at <= (_KEPT_LONG if one.trace.verb in _LONG else _KEPT)
-
-
-def _read(raw: bytes, path: Path) -> list[_Begun]:
-    begun: dict[int, _Begun] = {}
-    # What has no end of line was being written when somebody cut the power: it was not begun.
-    *lines, _ = raw.split(b"\n")
-    for number, line in enumerate(lines, start=1):
-        try:
-            one = _LINE.validate_json(line)
-        except ValidationError:
-            log.error("line of the journal not read", file=str(path), line=number)
-            continue
-        if isinstance(one, _Begun):
-            begun[one.number] = one
-        elif one.ends in begun:
-            was = begun[one.ends]
-            known = replace(was.trace, ending=one.ending, made=one.made, said=one.said)
-            begun[one.ends] = replace(was, trace=known)
-    return list(begun.values())
-
-
-def _lines(kept: Iterable[_Begun]) -> Iterator[bytes]:
-    # The trace tells its end itself.
-    yield from (_LINE.dump_json(one) + b"\n" for one in kept)
-
-
-def _rewrite(path: Path, kept: Iterable[_Begun]) -> None:
-    """Exchange the file for one without what is old, whole or not at all."""
-    beside = path.with_suffix(".new")
-    descriptor = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
-    with os.fdopen(descriptor, "wb") as out:
-        out.writelines(_lines(kept))
-        out.flush()
-        os.fsync(out.fileno())
-    beside.replace(path)
-    directory = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(directory)
-    finally:
-        os.close(directory)
+    begun, unread, trouble = read(raw)
+    kept = [one for one in begun if is_kept(one, now)]
+    if trouble:
+        log.error(
+            "the journal cannot be trusted, nothing is let through", file=str(path), error=trouble
+        )
+    elif len(kept) < len(begun) or unread or not raw.endswith(b"\n"):
+        rewrite(path, kept)
+    return Journal(path, appendable(path), kept, tidied_every=tidied_every, trouble=trouble)

@@ -21,8 +21,9 @@ async def listening(path: Path, server: Server, *, grace_s: float) -> AsyncItera
 
     :raises BadConfiguration: the address cannot be listened on
     """
+    # (Nothing is unpacked: what is small on its way may be large then, and nobody packs it.)
     runner = web.AppRunner(server.app(), access_log=None, handle_signals=False,
-                           shutdown_timeout=grace_s)  # fmt: skip
+                           shutdown_timeout=grace_s, auto_decompress=False)  # fmt: skip
     await runner.setup()
     try:
         try:

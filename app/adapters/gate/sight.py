@@ -41,7 +41,7 @@ class Habits:
     boot: str
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class UnderWay:
     """What the gate is doing just now."""
 
@@ -51,6 +51,10 @@ class UnderWay:
     making: Counter[str] = field(default_factory=Counter)
     #: Attempts that make one: what carries their label is theirs until they are through.
     cloning: Counter[str] = field(default_factory=Counter)
+    #: Actions that are let through and paid for, and that the journal does not have yet.
+    paying: int = 0
+    #: Actions that have ended: what was read before may be how it was before them.
+    ended: int = 0
 
     def holds(
         self, ask: Ask, member: Member, half_made: Listed | None, *, prefix: str
@@ -138,16 +142,22 @@ class Sight:
             seen=seen,
             member=member,
             busy=frozenset(under_way.busy - {ask.about}),
-            making=tuple(under_way.making.elements()),
+            making=(*under_way.making.elements(), *self._coming(roster, ask, under_way, now)),
             traces=known,
             is_made_by_us=self._journal.has_made(ask.about),
             tokens=tokens(
                 self._journal.charges(self._habits.boot, since=now - _DAY_S),
                 book.guards,
                 now=now,
-            ),
+            )
+            - under_way.paying,
             is_charged=traces.is_charged(
-                known, ask.about, ask.attempt_id, made_by=made_by if member.clone_of else None
+                known,
+                ask.verb,
+                ask.about,
+                ask.attempt_id,
+                made_by=made_by if member.clone_of else None,
+                step=ask.step,
             ),
         )
         own = tuple(
@@ -164,6 +174,19 @@ class Sight:
             raise EngineRefused(409, f"{service.name} has no task")
         # Inspected, and listed no more.
         raise ContainerGone(f"{about[:12]}: it is not listed any more")
+
+    def _coming(self, roster: Roster, ask: Ask, under_way: UnderWay, now: float) -> tuple[str, ...]:
+        """Find the groups of which the engine may make a clone yet, although nobody waits."""
+        boot, label = self._habits.boot, f"{self._habits.prefix}.attempt"
+        recent = self._journal.recent(boot, since=now - traces.CLONE_TAKES.total_seconds())
+        listed = [one.listed for one in roster.members]
+        groups = []
+        for one in traces.coming(recent, listed, label=label, now=now, boot=boot):
+            # (What is under way here is counted there; an attempt is not in its own way.)
+            if under_way.cloning[one.attempt_id] == 0 and one.attempt_id != ask.attempt_id:
+                source = roster.holding(one.about)
+                groups.append("" if source is None else str(source.group))
+        return tuple(groups)
 
     def _half_made(self, roster: Roster, ask: Ask, source: Member) -> Listed | None:
         if ask.verb is not Verb.CLONE:

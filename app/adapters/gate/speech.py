@@ -34,6 +34,11 @@ from app.policies.spec import ScaleOutRules
 PATH: Final = "/intentions/"
 #: An attempt's name holds its target's: two names of containers, and some numbers.
 _LONGEST_NAME: Final = 600
+#: The name of a store's history, and how many tenures it may have had.
+_LONGEST_EPOCH: Final = 64
+_MOST_TENURES: Final = 1 << 53
+
+_NO_TIME: Final = "a time is a finite number"
 
 _STRICT = ConfigDict(extra="forbid")
 
@@ -186,13 +191,17 @@ def heard(raw: bytes, adapter: TypeAdapter[Any]) -> Any:
         asked = adapter.validate_json(raw)
     except (ValidationError, RecursionError) as exc:
         raise ValueError("not an intention of this kind") from exc
+    if isinstance(asked, Act | Extend) and not math.isfinite(asked.not_after or 0.0):
+        raise ValueError(_NO_TIME)
     if isinstance(asked, Act):
-        numbers = (asked.sent_at, asked.not_after or 0.0)
-        if not all(math.isfinite(one) for one in numbers):
-            raise ValueError("a time is a finite number")
-        name = asked.attempt_id
+        if not math.isfinite(asked.sent_at):
+            raise ValueError(_NO_TIME)
+        name, fence = asked.attempt_id, asked.fence
         if not 0 < len(name) <= _LONGEST_NAME or not name.isprintable():
             raise ValueError("an attempt's name is printable text")
+        # The journal keeps it.
+        if len(fence.epoch) > _LONGEST_EPOCH or not 0 <= fence.number <= _MOST_TENURES:
+            raise ValueError("no fence of a store of ours")
     return asked
 
 

@@ -18,7 +18,7 @@ import structlog
 from app.adapters.gate.journal import Journal
 from app.adapters.gate.sight import Sight, UnderWay
 from app.adapters.gate.tickets import Ticket
-from app.domain.container import Container
+from app.domain.container import Container, Listed
 from app.domain.gate import Bar, Barred, Ending, Trace, Verb
 from app.errors import (
     CloneRefused,
@@ -41,6 +41,8 @@ from app.ports import Clock, Deadline
 log: Final = structlog.get_logger("relevo.gate")
 
 _SERVICE_TAKES: Final = timedelta(seconds=60)
+#: How often it is looked anew because something else has ended meanwhile.
+_LOOKS: Final = 5
 
 T = TypeVar("T")
 
@@ -96,7 +98,7 @@ class Warden:
         :raises GateRefused: and as the port says
         """
         async with self._alone(ask):
-            scene, own, half_made = await self._sight.look(ask, self._under_way)
+            scene, own, half_made = await self._looked(ask)
             now = asyncio.get_running_loop().time()
             boot = self._boot
             earlier = traces.again(
@@ -118,6 +120,21 @@ class Warden:
                 return await self._carried_out(ask, scene, ticket, do)
             finally:
                 self._under_way.making[group] -= makes_one
+                self._under_way.ended += 1
+
+    async def _looked(self, ask: Ask) -> tuple[Scene, tuple[Trace, ...], Listed | None]:
+        """
+        Look, and again where something has ended meanwhile.
+
+        What has begun and ended between the engine's listing and our judgement is neither in the
+        one nor under way in the other: an instance more, or one fewer that serves.
+        """
+        for _ in range(_LOOKS):
+            ended = self._under_way.ended
+            found = await self._sight.look(ask, self._under_way)
+            if self._under_way.ended == ended:
+                return found
+        raise GateRefused(Bar.BUSY, f"{ask.about[:12]}: too much ends while it is looked at")
 
     async def _carried_out(
         self,
@@ -137,11 +154,15 @@ class Warden:
             charged=not scene.is_charged,
             networks=ask.networks or "",
         )
+        # At once, and not when the disk has it: others are judged meanwhile.
+        self._under_way.paying += trace.charged
         try:
             number = await self._journal.begin(trace, ask.fence, written_at=self._clock.now())
         except OSError as exc:
             bar = Barred(bar=Bar.NO_JOURNAL, detail=f"the journal cannot be written: {exc}")
             self._refuse(ask, scene.member, bar)
+        finally:
+            self._under_way.paying -= trace.charged
         log.info(
             "let through",
             verb=str(ask.verb),

@@ -61,8 +61,8 @@ class RedisAudit:
 
     async def verify(self) -> AuditCheck:
         """See `app.ports.Audit`."""
-        before, page = await self._beginning()
-        lines = first = 0
+        anchor, page = await self._beginning()
+        before, lines, first = anchor, 0, 0
         losses: list[int] = []
         while page:
             for one in page:
@@ -74,8 +74,9 @@ class RedisAudit:
                 if _TELLS_OF_LOSS in one.text:
                     losses.append(one.number)
             page = await self._page(f"({before.id}") if len(page) == _PAGE else []
-        # Nothing is kept after what gave way only where somebody has taken it out.
-        broken = before.number + 1 if not lines and before.number else None
+        # Lines give way where there are too many, and only then: fewer, and somebody has cut them
+        # off, whatever he has written down to have come before.
+        broken = anchor.number + 1 if anchor.number and lines < MOST_LINES else None
         head = before if lines else None
         return AuditCheck(
             lines=lines, first=first, broken_at=broken, head=head, losses=tuple(losses)

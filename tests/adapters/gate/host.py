@@ -30,6 +30,10 @@ class Host:
     #: ``POST /containers/…/restart`` as it came, version and query left out.
     acts: list[str] = field(default_factory=list)
     requests: list[tuple[str, str]] = field(default_factory=list)
+    #: Paths of looks that are not answered before somebody says so.
+    held: dict[str, asyncio.Event] = field(default_factory=dict)
+    #: Set as soon as somebody has listed them.
+    listed: asyncio.Event = field(default_factory=asyncio.Event)
     #: Ids on which two changes were under way at once.
     overlaps: list[str] = field(default_factory=list)
     _changing: set[str] = field(default_factory=set)
@@ -53,6 +57,8 @@ class Host:
         path = request.path.removeprefix("/v1.41")
         self.requests.append((request.method, request.raw_path.partition("?")[0]))
         if request.method == "GET":
+            if path in self.held:
+                await self.held[path].wait()
             return self._look(path)
         self.acts.append(f"{request.method} {path}")
         parts = path.strip("/").split("/")
@@ -73,6 +79,7 @@ class Host:
         if path == "/version":
             return _json({"ApiVersion": "1.41"})
         if path == "/containers/json":
+            self.listed.set()
             return _json([_listed(one) for one in self.containers.values()])
         parts = path.strip("/").split("/")
         one = self.containers.get(parts[1]) if len(parts) == 3 else None

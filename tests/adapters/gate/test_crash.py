@@ -151,13 +151,63 @@ async def test_a_torn_line_was_not_begun(daemon: FakeDaemon, folder: Path) -> No
     assert file.read_bytes() == whole
 
 
-async def test_a_line_that_nobody_can_read_costs_that_line_only(folder: Path) -> None:
+async def test_a_line_that_the_power_was_cut_in_is_left_out(folder: Path) -> None:
+    """An end is not forced to the disk: behind the last beginning there may be anything."""
     await written(folder, age_s=0)
     file = folder / "data" / "gate.journal"
-    file.write_bytes(b"\xff{]\n" + file.read_bytes())
+    whole = file.read_bytes()
+    file.write_bytes(whole + b"\0" * 100 + b"\n")
 
     with open_journal(folder / "data", now=NOW) as journal:
-        assert len(journal.of(CONTAINER_ID)) == 1
+        (only,) = journal.of(CONTAINER_ID)
+        await journal.begin(replace(only, attempt_id="a.2"), Fence(), written_at=NOW)
+
+    with open_journal(folder / "data", now=NOW) as journal:
+        assert len(journal.of(CONTAINER_ID)) == 2
+
+
+async def test_by_a_journal_that_somebody_has_spoilt_nothing_is_done(
+    daemon: FakeDaemon, folder: Path
+) -> None:
+    """What the line was about may be what is asked for: who cannot tell does nothing."""
+    ready(daemon)
+    await written(folder, age_s=100)
+    file = folder / "data" / "gate.journal"
+    file.write_bytes(spoilt := b"\xff{]\n" + file.read_bytes())
+
+    async with a_gate(daemon.url, folder, policies=SHIPPED) as path, a_line(path) as line:
+        engine = GateEngine(line)
+        with pytest.raises(EngineUnavailable, match="line 1 cannot be read"):
+            await restart(engine, "b.1")
+        assert (await engine.inspect(CONTAINER_ID)).is_running
+
+    assert daemon.acts == []
+    assert file.read_bytes() == spoilt
+
+
+async def test_whoever_leaves_while_it_is_written_leaves_no_gap(folder: Path) -> None:
+    """The thread that writes goes on: nobody else writes beside it, or takes its number."""
+    await written(folder, age_s=0)
+    with open_journal(folder / "data", now=NOW, tidied_every=2) as journal:
+        (one,) = journal.of(CONTAINER_ID)
+        for number in range(20):
+            about = replace(one, about=f"{number:064x}")
+            left = asyncio.create_task(journal.begin(about, Fence(), written_at=NOW))
+            for _ in range(number % 5):
+                await asyncio.sleep(0)
+            left.cancel()
+            after = replace(one, about=f"{100 + number:064x}")
+            kept = asyncio.create_task(journal.begin(after, Fence(), written_at=NOW))
+            with pytest.raises(asyncio.CancelledError):
+                await left
+            await journal.end(await kept, Ending.DONE)
+        known = {f"{n:064x}": journal.of(f"{n:064x}") for n in (*range(20), *range(100, 120))}
+
+    with open_journal(folder / "data", now=NOW) as journal:
+        assert {about: journal.of(about) for about in known} == known
+    ends = [[trace.ending for trace in known[f"{100 + n:064x}"]] for n in range(20)]
+    assert ends == [[Ending.DONE]] * 20
+    assert {trace.ending for n in range(20) for trace in known[f"{n:064x}"]} <= {Ending.UNDONE}
 
 
 async def test_what_is_old_is_forgotten(folder: Path) -> None:

@@ -28,7 +28,7 @@ from tests.adapters.engine.fake_daemon import (
     event,
     inspected,
 )
-from tests.adapters.gate.scenes import RESTART, ready, restart, there_are
+from tests.adapters.gate.scenes import GRACE, OPTED_IN, RESTART, ready, restart, there_are
 from tests.gate_lab import a_gate, a_line
 
 LATER = "2026-11-22T04:00:00Z"
@@ -117,6 +117,32 @@ async def test_the_bucket_is_its_own(engine: GateEngine, daemon: FakeDaemon) -> 
 
     assert await bar_of(engine, "a.5") == Bar.BUDGET
 
+    assert len(daemon.acts) == 4
+
+
+async def test_the_bucket_is_one_for_all_that_ask_at_once(
+    engine: GateEngine, daemon: FakeDaemon
+) -> None:
+    """Each is judged before the disk has the lines of the others."""
+    ids = [f"{number:x}" * 64 for number in range(1, 9)]
+    there_are(
+        daemon,
+        *(
+            inspected(Id=one, Name=f"/web{one[0]}", Config={"Labels": OPTED_IN, "Hostname": "h"})
+            for one in ids
+        ),
+    )
+    for one in ids:
+        daemon.answer(f"POST /containers/{one}/restart", Reply(status=204))
+
+    asked = (
+        engine.restart(one, attempt_id=one[:2], expected_started_at=STARTED_AT, stop_grace=GRACE)
+        for one in ids
+    )
+    found = await asyncio.gather(*asked, return_exceptions=True)
+
+    refused = [one.reason for one in found if isinstance(one, GateRefused)]
+    assert refused == [Bar.BUDGET] * 4
     assert len(daemon.acts) == 4
 
 

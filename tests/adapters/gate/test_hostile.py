@@ -1,5 +1,6 @@
 """Names that must never become requests, and paths that must not be there: at the gate's socket."""
 
+import gzip
 import json
 import time
 from collections.abc import AsyncIterator
@@ -177,6 +178,47 @@ async def test_a_body_that_is_too_large_or_nothing_known_is_refused(
                 assert (await answer.json())["error"]["kind"] == "ValueError", (word, body[:20])
 
     assert daemon.requests == []
+
+
+async def test_nothing_is_unpacked(session: aiohttp.ClientSession, daemon: FakeDaemon) -> None:
+    """Some kilobytes of it may be a thousand times that."""
+    raw = gzip.compress(json.dumps({"id": CONTAINER_ID}).encode())
+    headers = {"Content-Encoding": "gzip"}
+    async with session.post(f"http://gate{speech.PATH}inspect", data=raw, headers=headers) as told:
+        assert (await told.json())["error"]["kind"] == "ValueError"
+
+    assert daemon.requests == []
+
+
+@pytest.mark.parametrize(
+    "fence",
+    [
+        {"epoch": "e" * 65, "number": 1},
+        {"epoch": "e", "number": -1},
+        {"epoch": "e", "number": 10**30},
+        {"epoch": "e", "number": 1.5},
+        {"epoch": None, "number": 1},
+        {"epoch": "\ud800", "number": 1},
+    ],
+)
+async def test_an_odd_fence_is_not_kept(
+    session: aiohttp.ClientSession, daemon: FakeDaemon, folder: Path, fence: dict[str, Any]
+) -> None:
+    """The journal would have it, and hold all others against it."""
+    sent = wish("restart", 1, fence=fence, sent_at=time.monotonic())
+
+    assert (await post(session, "restart", sent))["error"]["kind"] == "ValueError"
+
+    assert daemon.acts == []
+    assert (folder / "data" / "gate.journal").read_bytes() == b""
+
+
+@pytest.mark.parametrize("moment", ["NaN", "Infinity", "-Infinity", "1e400"])
+async def test_until_when_is_a_number(session: aiohttp.ClientSession, moment: str) -> None:
+    """By none of these is anything late."""
+    raw = f'{{"ticket": "{"t" * 20}", "not_after": {moment}}}'
+    async with session.post(f"http://gate{speech.PATH}extend", data=raw) as told:
+        assert (await told.json())["error"]["kind"] == "ValueError"
 
 
 def test_what_the_pinned_list_does_not_hold() -> None:

@@ -335,6 +335,18 @@ class TestInRedis:
 
         assert (check.first, check.broken_at) == (3, 3)
 
+    async def test_what_somebody_has_cut_off_is_missed_whatever_he_says_came_before(
+        self, own_store: Store, admin: Redis
+    ) -> None:
+        await self.lines(own_store, 4)
+        _, last, *_ = await own_store.audit.texts()
+        await admin.xtrim(self.KEY, maxlen=2, approximate=False)
+        await admin.hset(f"{self.KEY}:anchor", mapping={"id": last.id, "chain": last.chain})
+
+        check = await own_store.audit.verify()
+
+        assert (check.lines, check.first, check.broken_at) == (2, 3, 3)
+
     async def test_what_was_cut_off_at_the_end_is_missed_by_who_knew_it(
         self, own_store: Store, admin: Redis
     ) -> None:
