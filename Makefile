@@ -6,7 +6,7 @@ PYTHON := $(VENV)/bin/python
 READY := $(VENV)/.ready
 
 .DEFAULT_GOAL := all
-.PHONY: all setup check test load unit bench chaos failover storm sim demo docs up down lock clean help
+.PHONY: all setup check test load unit bench chaos failover storm sim fuzz sbom licences audit-deps demo docs up down lock clean help
 
 all: check test
 
@@ -24,6 +24,10 @@ help:
 	@echo "make failover how long nobody acts when the one that acts is gone (N=50 samples)"
 	@echo "make storm    ten thousand alerts in a minute, and in one request"
 	@echo "make sim      simulated hours with faults (HOURS SEEDS SEED PROFILE BACKEND OUT)"
+	@echo "make fuzz     hostile input by the hundred thousand (N cases, SEED, PART, OUT=file for the figures)"
+	@echo "make sbom     what the image holds, as CycloneDX JSON (OUT=file, else build/sbom.json)"
+	@echo "make licences whether all of that may be given away with it (part of make check)"
+	@echo "make audit-deps  known flaws in it, by pip-audit; ends with 3 where nobody can be asked"
 	@echo "make docs     renew what is made from the code: openapi.json, api.md, metrics.md"
 	@echo "make lock     renew the hash-locked requirements"
 
@@ -39,6 +43,7 @@ check: $(READY)
 	$(VENV)/bin/mypy
 	$(VENV)/bin/lint-imports --no-logo
 	$(PYTHON) -m tests.rules
+	$(PYTHON) -m tests.supply.licences
 
 test: $(READY)
 	deploy/airgap/with-lab.sh $(PYTHON) -m pytest -n 2 --durations=15 $(TESTS)
@@ -82,6 +87,19 @@ sim: $(READY)
 	$(PYTHON) -m tests.sim run --hours $(HOURS) \
 		--each $$(( ($(HOURS) + $(SEEDS) - 1) / $(SEEDS) )) --seed $(or $(SEED),1) \
 		--profile $(PROFILE) --backend $(BACKEND) $(if $(OUT),--out $(OUT))
+
+fuzz: $(READY)
+	$(PYTHON) -m tests.fuzz --cases $(or $(N),20000) --seed $(or $(SEED),1) \
+		$(if $(PART),--part $(PART)) $(if $(OUT),--out $(OUT))
+
+sbom: $(READY)
+	$(PYTHON) -m tests.supply.sbom $(or $(OUT),build/sbom.json)
+
+licences: $(READY)
+	$(PYTHON) -m tests.supply.licences
+
+audit-deps: $(READY)
+	$(PYTHON) -m tests.supply.audit
 
 up:
 	deploy/up.sh

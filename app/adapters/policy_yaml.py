@@ -34,6 +34,8 @@ def read_tree(text: str, source: str) -> CommentedMap:
     try:
         knot = _alias_of_its_own(text)
         tree = _loader().load(text) if knot is None else None
+    except _TooManyValues as exc:
+        raise BadConfiguration(f"{source}:1:1: its aliases stand for too many values") from exc
     except DuplicateKeyError as exc:
         mark = exc.problem_mark
         key = (exc.problem or "").partition('"')[2].partition('"')[0]
@@ -120,29 +122,49 @@ def _problem(exc: MarkedYAMLError) -> str:
     return said if len(said) <= _SAID else f"{said[:_SAID]}…"
 
 
+class _Open:
+    """A value that is being read: its number, its name, and how many values it stands for."""
+
+    def __init__(self, number: int, anchor: str | None) -> None:
+        self.number, self.anchor, self.values = number, anchor, 1
+
+
 def _alias_of_its_own(text: str) -> StreamMark | None:
     """
     Find an alias within the very value that it names: its meaning has no end.
 
+    Asked before anything is made of the text: ruamel writes out a whole value to say that its key
+    is there twice.
+
     :raises RecursionError: values within values, beyond what any policy has: reading them takes
         the square of that in time
+    :raises _TooManyValues: what its aliases stand for
     """
-    opened: list[int] = []
-    named: dict[str, int] = {}
+    opened = [_Open(-1, None)]
+    named: dict[str, tuple[int, int]] = {}
     for number, event in enumerate(_loader().parse(text)):
         if isinstance(event, AliasEvent):
-            if named.get(event.anchor) in opened:
+            value, stands_for = named.get(event.anchor, (-1, 1))
+            if any(one.number == value for one in opened[1:]):
                 mark: StreamMark = event.start_mark
                 return mark
+            opened[-1].values += stands_for
         elif isinstance(event, CollectionEndEvent):
-            opened.pop()
+            done = opened.pop()
+            opened[-1].values += done.values
+            if done.anchor is not None:
+                named[done.anchor] = (done.number, done.values)
         elif isinstance(event, NodeEvent):
             if event.anchor is not None:
-                named[event.anchor] = number
+                named[event.anchor] = (number, 1)
             if isinstance(event, CollectionStartEvent):
-                opened.append(number)
-                if len(opened) > _DEEPEST:
+                opened.append(_Open(number, event.anchor))
+                if len(opened) > _DEEPEST + 1:
                     raise RecursionError
+            else:
+                opened[-1].values += 1
+        if opened[-1].values > len(text) + _ALIASED:
+            raise _TooManyValues
     return None
 
 

@@ -24,6 +24,7 @@ from app.adapters.engine.connection import (
     still_ours,
 )
 from app.adapters.engine.together import together
+from app.adapters.engine.translate import readable
 from app.domain.container import Container, Listed, RunState
 from app.domain.fidelity import FidelityReport
 from app.errors import (
@@ -80,19 +81,21 @@ class Clones:
         source, listed = await together(
             queries.clone_source(self._connection, source_id), queries.listing(self._connection)
         )
-        source = self._on_its_networks(source, listed)
+        with readable():
+            source = self._on_its_networks(source, listed)
         tried: set[str] = set()
         for _ in range(_NAMES_TO_TRY):
             if tried:
                 listed = await queries.listing(self._connection)
-            plan = plan_clone(
-                source,
-                taken=_taken(source.labels, listed, tried),
-                rules=rules,
-                label_prefix=self._prefix,
-                attempt_id=attempt_id,
-                at=at,
-            )
+            with readable():
+                plan = plan_clone(
+                    source,
+                    taken=_taken(source.labels, listed, tried),
+                    rules=rules,
+                    label_prefix=self._prefix,
+                    attempt_id=attempt_id,
+                    at=at,
+                )
             if dry_run:
                 return CloneResult(report=plan.report, clone=None)
             in_time(not_after)

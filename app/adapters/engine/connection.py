@@ -15,6 +15,7 @@ from datetime import timedelta
 import aiohttp
 from aiodocker import Docker, DockerError
 
+from app.adapters.engine.translate import UNREADABLE
 from app.errors import (
     ContainerGone,
     EngineRefused,
@@ -270,8 +271,8 @@ class EngineConnection:
             # In the second case the engine may well have begun.
             begun = acting and not isinstance(exc.__context__, aiohttp.ClientConnectorError)
             raise (EngineSilent if begun else EngineUnavailable)(exc.message) from exc
-        except (aiohttp.ClientError, OSError, ValueError, TypeError, KeyError) as exc:
-            # The last three: what answers is no engine, or a proxy that speaks for it.
+        except (aiohttp.ClientError, OSError, *UNREADABLE) as exc:
+            # The latter: what answers is no engine, or a proxy that speaks for it.
             self.renegotiate()
             silence = EngineSilent if acting else EngineUnavailable
             raise silence(f"no answer that can be read: {exc}") from exc

@@ -65,7 +65,7 @@ class DockerEngine:
         self._connection.renegotiate()
         async with self._connection.reading() as client:
             info = await client.system.info()
-        return translate.identity(info, api_version=self._connection.api_version)
+            return translate.identity(info, api_version=self._connection.api_version)
 
     async def containers(self) -> tuple[Listed, ...]:
         """List all containers, running or not."""

@@ -92,7 +92,7 @@ class Events:
             return None
         try:
             return translate.event(json.loads(line))
-        except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as exc:
+        except translate.UNREADABLE as exc:
             if not self._has_complained:
                 self._has_complained = True
                 trouble = f"{type(exc).__name__}: {exc}"

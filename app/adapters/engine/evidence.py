@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 from app.adapters.engine import stats
 from app.adapters.engine.connection import EngineConnection, checked_id
 from app.adapters.engine.log_tail import LINES, LogTail
-from app.adapters.engine.translate import Json
+from app.adapters.engine.translate import Json, text, whole
 from app.domain.casefile import CaseFile, HealthProbe
 from app.errors import ContainerGone, EngineRefused, EngineUnavailable, RelevoError
 
@@ -114,12 +114,12 @@ async def _state(connection: EngineConnection, container_id: str) -> _State:
         state: Json = inspected["State"]
         probes = ((state.get("Health") or {}).get("Log") or [])[-_PROBES:]
         return _State(
-            name=inspected["Name"].removeprefix("/"),
-            status=state["Status"],
-            started_at=state["StartedAt"],
-            exit_code=state.get("ExitCode") or 0,
+            name=text(inspected["Name"]).removeprefix("/"),
+            status=text(state["Status"]),
+            started_at=text(state["StartedAt"]),
+            exit_code=whole(state.get("ExitCode")),
             oom_killed=bool(state.get("OOMKilled")),
-            restart_count=inspected.get("RestartCount") or 0,
+            restart_count=whole(inspected.get("RestartCount")),
             health_log=tuple(map(_probe, probes)),
             is_cut=any(len(probe.get("Output") or "") > _OUTPUT_LENGTH for probe in probes),
         )
@@ -127,9 +127,9 @@ async def _state(connection: EngineConnection, container_id: str) -> _State:
 
 def _probe(told: Json) -> HealthProbe:
     return HealthProbe(
-        started_at=told.get("Start") or "",
-        exit_code=told.get("ExitCode") or 0,
-        output=(told.get("Output") or "")[:_OUTPUT_LENGTH],
+        started_at=text(told.get("Start")),
+        exit_code=whole(told.get("ExitCode")),
+        output=text(told.get("Output"))[:_OUTPUT_LENGTH],
     )
 
 
@@ -162,9 +162,10 @@ async def _processes(connection: EngineConnection, container_id: str) -> _Proces
         told = await client._query_json(f"containers/{container_id}/top")
         rows: Sequence[Sequence[Any]] = told.get("Processes") or ()
         return _Processes(
-            titles=tuple(map(str, told.get("Titles") or ())),
+            titles=tuple(text(str(title)) for title in told.get("Titles") or ()),
             rows=tuple(
-                tuple(str(column)[:_COLUMN_LENGTH] for column in row) for row in rows[:_PROCESSES]
+                tuple(text(str(column))[:_COLUMN_LENGTH] for column in row)
+                for row in rows[:_PROCESSES]
             ),
             is_cut=len(rows) > _PROCESSES
             or any(len(str(column)) > _COLUMN_LENGTH for row in rows for column in row),

@@ -49,7 +49,8 @@ async def set_aside(
         return
 
     known = _read(networks)
-    present = clone_replaces.endpoints(inspected)
+    with translate.readable():
+        present = clone_replaces.endpoints(inspected)
     changed = [
         name
         for name, endpoint in present.items()
@@ -81,7 +82,8 @@ async def bring_back(
     """Have a container serve again (see `ContainerEngine.bring_back`)."""
     inspected, one = await _look(connection, container_id)
     in_time(not_after)
-    present = clone_replaces.endpoints(inspected)
+    with translate.readable():
+        present = clone_replaces.endpoints(inspected)
     missing = {name: link for name, link in _read(networks).items() if name not in present}
     if one.state in _RUNS and one.started_at == ends:
         # Off its networks nobody misses it; on them it would answer, ill as it may be.

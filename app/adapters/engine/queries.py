@@ -46,14 +46,16 @@ async def clone_source(connection: EngineConnection, container_id: str) -> Clone
     """Gather all that the plan of a clone is made from."""
     checked_id(container_id)
     async with connection.about(container_id) as client:
-        inspected = await client.containers.container(container_id).show()
+        inspected = writable(await client.containers.container(container_id).show())
+        image_id = translate.text(inspected["Image"])
     image, changes = await together(
-        _image(connection, container_id, inspected["Image"]), _changes(connection, container_id)
+        _image(connection, container_id, image_id), _changes(connection, container_id)
     )
     source = CloneSource(
         container=inspected, image=image, changes=changes, api_version=connection.api_version
     )
-    paths = to_look_at(source)
+    with translate.readable():
+        paths = to_look_at(source)
     if not paths:
         return source
     async with connection.about(container_id, within=connection.bounds.changes) as client:
@@ -63,11 +65,20 @@ async def clone_source(connection: EngineConnection, container_id: str) -> Clone
     return replace(source, changes=tuple(looked_at))
 
 
+def writable(told: object) -> Json:
+    """
+    Take an object of JSON that goes on as it is, into a request or a report.
+
+    :raises ValueError: it holds half of a surrogate, which nobody can write (or TypeError)
+    """
+    json.dumps(told, ensure_ascii=False).encode()
+    return translate.mapping(told)
+
+
 async def _image(connection: EngineConnection, container_id: str, image_id: str) -> Json:
     try:
         async with connection.about(container_id) as client:
-            image: Json = await client.images.inspect(checked_image_id(image_id))
-            return image
+            return writable(await client.images.inspect(checked_image_id(image_id)))
     except ContainerGone as exc:
         # It is the image that was not found (deleted by force, under the running container).
         raise EngineRefused(404, f"the image that it runs is gone: {exc}") from exc
@@ -78,7 +89,8 @@ async def _changes(connection: EngineConnection, container_id: str) -> tuple[Lay
         # Not in aiodocker's own vocabulary. The answer is null where nothing changed.
         answer = await client._query_json(f"containers/{container_id}/changes")
         return tuple(
-            LayerChange(path=one["Path"], kind=ChangeKind(one["Kind"])) for one in answer or ()
+            LayerChange(path=translate.text(one["Path"]), kind=ChangeKind(one["Kind"]))
+            for one in answer or ()
         )
 
 

@@ -80,14 +80,15 @@ async def room(connection: EngineConnection, container_id: str, *, proc: Path) -
 
 async def _look(connection: EngineConnection, container_id: str) -> Json:
     async with connection.about(container_id) as client:
-        seen: Json = await client._query_json(f"containers/{container_id}/json")
-    return seen
+        return translate.mapping(await client._query_json(f"containers/{container_id}/json"))
 
 
 async def _info(connection: EngineConnection) -> Json:
     async with connection.reading() as client:
-        told: Json = await client.system.info()
-    return told
+        told = translate.mapping(await client.system.info())
+        # (`identity` is made of it, with the version of the API that is known by then.)
+        translate.identity(told, api_version=(0, 0))
+        return told
 
 
 async def _running(connection: EngineConnection) -> list[str]:

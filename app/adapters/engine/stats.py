@@ -94,7 +94,7 @@ class EngineReader:
         self._connection.renegotiate()
         async with self._connection.reading() as client:
             info = await client.system.info()
-        return translate.identity(info, api_version=self._connection.api_version)
+            return translate.identity(info, api_version=self._connection.api_version)
 
     async def running(self) -> tuple[Listed, ...]:
         """List the containers that run, paused ones included."""
@@ -121,8 +121,7 @@ class EngineReader:
         """
         path = f"containers/{checked_id(container_id)}/json"
         async with self._connection.about(container_id) as client:
-            inspected = await client._query_json(path)
-        return allowance(inspected)
+            return allowance(translate.mapping(await client._query_json(path)))
 
 
 async def measure(connection: EngineConnection, container_id: str) -> Json | None:
@@ -133,9 +132,9 @@ async def measure(connection: EngineConnection, container_id: str) -> Json | Non
         if connection.api_version >= _ONE_SHOT_SINCE:
             params["one-shot"] = "1"
         # aiodocker's own `stats` cannot say one-shot (aiodocker PR #1054).
-        stats: Json | None = await client._query_json(path, params=params)
-    # Removed while the engine was measuring: 200 with nothing in it (20.10).
-    return stats
+        stats = await client._query_json(path, params=params)
+        # Removed while the engine was measuring: 200 with nothing in it (20.10).
+        return None if stats is None else translate.mapping(stats)
 
 
 def figures(stats: Json) -> dict[str, float] | None:
@@ -224,7 +223,7 @@ def _reclaimable(memory: Json) -> int:
 
 
 def _per_interface(networks: Json, counter: str) -> dict[str, int]:
-    counts = {name: _count(_part(networks, name), counter) for name in networks}
+    counts = {translate.text(name): _count(_part(networks, name), counter) for name in networks}
     return {name: count for name, count in counts.items() if count is not None}
 
 
@@ -238,6 +237,8 @@ def _moved_bytes(stats: Json) -> dict[str, int]:
     moved: dict[str, int] = {}
     # cgroup v1 writes "Read", v2 "read"; v1 has other sums besides.
     for one in per_disk if isinstance(per_disk, list) else ():
+        if not isinstance(one, Mapping):
+            continue
         name = {"read": "disk_read_bytes", "write": "disk_written_bytes"}.get(
             str(one.get("op")).lower()
         )
@@ -253,8 +254,10 @@ def _part(whole: Json, key: str) -> Json:
 
 
 def _count(part: Json, key: str) -> int | None:
-    number = part.get(key)
-    return number if isinstance(number, int) and not isinstance(number, bool) else None
+    try:
+        return None if part.get(key) is None else translate.whole(part[key])
+    except (TypeError, ValueError):
+        return None
 
 
 def _unix_time(written: object) -> float | None:

@@ -15,7 +15,7 @@ from aiodocker import Docker
 
 from app.adapters.engine import swarm_translate as translate
 from app.adapters.engine.connection import EngineConnection, in_time
-from app.adapters.engine.translate import Json
+from app.adapters.engine.translate import Json, readable
 from app.domain.service import Service, ServiceMode
 from app.errors import (
     ContainerGone,
@@ -102,7 +102,8 @@ class SwarmServices:
                 raise EngineRefused(409, f"{service.name} is a job: it would run again")
             if service.template != expected_template:
                 raise ServiceChanged(f"somebody else updated {service.name} meanwhile")
-            spec["TaskTemplate"]["ForceUpdate"] = service.forced + 1
+            with readable():
+                spec["TaskTemplate"]["ForceUpdate"] = service.forced + 1
 
         return await self._written(service_id, attempt_id, change, not_after)
 
@@ -129,7 +130,8 @@ class SwarmServices:
                 raise ServiceChanged(
                     f"{service.name} is declared with {service.declared} replicas, {to} are fewer"
                 )
-            spec["Mode"]["Replicated"]["Replicas"] = to
+            with readable():
+                spec["Mode"]["Replicated"]["Replicas"] = to
             translate.remember(spec, prefix=self._prefix, declared=service.declared, scaled_to=to)
 
         return await self._written(service_id, attempt_id, change, not_after)

@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
-from app.adapters.engine.translate import Json, moment
+from app.adapters.engine.translate import Json, mapping, moment, text, whole
+from app.adapters.engine.translate import labels as labels_of
 from app.domain.service import (
     Service,
     ServiceMode,
@@ -37,12 +38,12 @@ def service(found: Json, tasks: Sequence[Json], *, prefix: str) -> Service:
     template: Json = spec.get("TaskTemplate") or {}
     container: Json = template.get("ContainerSpec") or {}
     rules: Json = spec.get("UpdateConfig") or {}
-    labels: dict[str, str] = dict(spec.get("Labels") or {})
+    labels = labels_of(spec.get("Labels"))
     mode, replicas = _mode(spec.get("Mode") or {})
     return Service(
-        id=found["ID"],
-        name=spec["Name"],
-        version=int(found["Version"]["Index"]),
+        id=text(found["ID"]),
+        name=text(spec["Name"]),
+        version=whole(found["Version"]["Index"]),
         mode=mode,
         replicas=replicas,
         declared=_declared(replicas, labels, prefix),
@@ -50,9 +51,9 @@ def service(found: Json, tasks: Sequence[Json], *, prefix: str) -> Service:
         template=_digest(template),
         is_remade=_is_remade(template, found.get("PreviousSpec") or {}),
         labels=labels,
-        container_labels=dict(container.get("Labels") or {}),
+        container_labels=labels_of(container.get("Labels")),
         stop_grace=_span(container.get("StopGracePeriod"), _DEFAULT_STOP_GRACE),
-        update_parallelism=int(rules.get("Parallelism", 1)) if rules else 1,
+        update_parallelism=whole(rules.get("Parallelism", 1)) if rules else 1,
         update_monitor=_span(rules.get("Monitor") or None, _DEFAULT_MONITOR),
         update_delay=_span(rules.get("Delay"), timedelta(0)),
         attempt_id=labels.get(f"{prefix}.{ATTEMPT}"),
@@ -87,7 +88,7 @@ def _mode(mode: Json) -> tuple[ServiceMode, int | None]:
     if "Replicated" in mode:
         # Swarm takes none for one.
         replicas = (mode["Replicated"] or {}).get("Replicas")
-        return ServiceMode.REPLICATED, 1 if replicas is None else int(replicas)
+        return ServiceMode.REPLICATED, 1 if replicas is None else whole(replicas)
     if "Global" in mode:
         return ServiceMode.GLOBAL, None
     # ReplicatedJob, GlobalJob, and whatever will be invented: nothing that we restart.
@@ -109,7 +110,7 @@ def _number(text: str | None) -> int | None:
 
 
 def _forced(template: Json) -> int:
-    return int(template.get("ForceUpdate") or 0)
+    return whole(template.get("ForceUpdate"))
 
 
 def _digest(template: Json) -> str:
@@ -119,7 +120,7 @@ def _digest(template: Json) -> str:
 
 def _is_remade(template: Json, previous: Json) -> bool:
     before: Json | None = previous.get("TaskTemplate")
-    return before is not None and _content(before) != _content(template)
+    return before is not None and _content(mapping(before)) != _content(template)
 
 
 def _content(template: Json) -> Json:
@@ -127,7 +128,7 @@ def _content(template: Json) -> Json:
 
 
 def _span(nanoseconds: int | None, otherwise: timedelta) -> timedelta:
-    return otherwise if nanoseconds is None else timedelta(microseconds=nanoseconds / 1000)
+    return otherwise if nanoseconds is None else timedelta(microseconds=whole(nanoseconds) / 1000)
 
 
 def _update(status: Json) -> ServiceUpdate | None:
@@ -137,7 +138,7 @@ def _update(status: Json) -> ServiceUpdate | None:
         return None
     return ServiceUpdate(
         state=state,
-        message=status.get("Message") or "",
+        message=text(status.get("Message")),
         started_at=moment(status.get("StartedAt")),
     )
 
@@ -148,19 +149,19 @@ def _task(found: Json) -> ServiceTask:
     container: Json = status.get("ContainerStatus") or {}
     created_at = moment(found.get("CreatedAt")) or _NEVER
     return ServiceTask(
-        id=found["ID"],
+        id=text(found["ID"]),
         # Go leaves the zero out: those of a global service have none.
-        slot=found.get("Slot") or None,
-        node=found.get("NodeID") or None,
+        slot=whole(found.get("Slot")) or None,
+        node=text(found.get("NodeID")) or None,
         state=_state(status.get("State")),
         desired=_state(found.get("DesiredState")),
-        container_id=container.get("ContainerID") or None,
-        image=(spec.get("ContainerSpec") or {}).get("Image") or "",
+        container_id=text(container.get("ContainerID")) or None,
+        image=text((spec.get("ContainerSpec") or {}).get("Image")),
         forced=_forced(spec),
         created_at=created_at,
         since=moment(status.get("Timestamp")) or created_at,
-        exit_code=container.get("ExitCode"),
-        error=status.get("Err") or None,
+        exit_code=None if (code := container.get("ExitCode")) is None else whole(code),
+        error=text(status.get("Err")) or None,
     )
 
 

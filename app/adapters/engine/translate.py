@@ -2,9 +2,10 @@
 
 import math
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, Final
 
 from app.domain.container import (
     Container,
@@ -16,9 +17,21 @@ from app.domain.container import (
     RunState,
 )
 from app.domain.target import is_safe_name
+from app.errors import EngineUnavailable
 
 #: What the engine answers: JSON, whose shape only its documentation promises.
 Json = Mapping[str, Any]
+#: What it ends in to read an answer of another shape.
+UNREADABLE: Final = (
+    ValueError,
+    TypeError,
+    LookupError,
+    AttributeError,
+    ArithmeticError,
+    RecursionError,
+)
+# Go's widest number.
+_WIDEST: Final = 1 << 64
 
 # Docker's own defaults for a health check that leaves them out (written as 0).
 _DEFAULT_INTERVAL = timedelta(seconds=30)
@@ -38,14 +51,59 @@ _CONTAINER_ID = re.compile(r"[0-9a-f]{64}")
 _MOMENT = re.compile(r"([^.]+?)(?:\.(\d{1,9}))?(Z|[+-]\d\d:\d\d)")
 
 
+@contextmanager
+def readable() -> Iterator[None]:
+    """
+    Read an answer within the block, after the connection has handed it out.
+
+    :raises EngineUnavailable: it has another shape
+    """
+    try:
+        yield
+    except UNREADABLE as exc:
+        raise EngineUnavailable(f"no answer that can be read: {type(exc).__name__}: {exc}") from exc
+
+
+def mapping(told: object) -> Json:
+    """Take an object of JSON. :raises TypeError: it is something else"""
+    if not isinstance(told, Mapping):
+        raise TypeError("no object")
+    return told
+
+
+def text(told: object) -> str:
+    """Take text, none being empty; halves of surrogates, which nobody can write, become ``?``."""
+    if told is None:
+        return ""
+    if not isinstance(told, str):
+        raise TypeError("no text")
+    return told if told.isascii() else told.encode("utf-8", "replace").decode()
+
+
+def whole(told: object) -> int:
+    """Take a whole number as Go has them, none being 0. :raises TypeError: ValueError:"""
+    if told is None:
+        return 0
+    if not isinstance(told, int) or isinstance(told, bool):
+        raise TypeError("no whole number")
+    if abs(told) > _WIDEST:
+        raise ValueError("a number that is too large")
+    return told
+
+
+def labels(told: object) -> dict[str, str]:
+    """Take labels, none being empty. :raises TypeError:"""
+    return {text(name): text(value) for name, value in mapping(told or {}).items()}
+
+
 def listed(line: Json) -> Listed:
-    """Read one line of ``GET /containers/json``."""
+    """Read one line of ``GET /containers/json``. :raises UNREADABLE:"""
     return Listed(
-        id=line["Id"],
-        name=_own_name(line.get("Names") or (), fallback=line["Id"]),
-        image=line.get("Image") or "",
-        image_id=line.get("ImageID") or "",
-        labels=dict(line.get("Labels") or {}),
+        id=_container_id(line["Id"]),
+        name=_own_name(line.get("Names"), fallback=line["Id"]),
+        image=text(line.get("Image")),
+        image_id=text(line.get("ImageID")),
+        labels=labels(line.get("Labels")),
         state=_run_state(line.get("State")),
         health=_listed_health(line),
         created_at=_unix_moment(line.get("Created")),
@@ -54,38 +112,38 @@ def listed(line: Json) -> Listed:
 
 
 def container(inspected: Json) -> Container:
-    """Read ``GET /containers/{id}/json``."""
+    """Read ``GET /containers/{id}/json``. :raises UNREADABLE:"""
     state: Json = inspected["State"]
     config: Json = inspected["Config"]
-    networks: Json = (inspected.get("NetworkSettings") or {}).get("Networks") or {}
+    networks: Json = mapping((inspected.get("NetworkSettings") or {}).get("Networks") or {})
     return Container(
-        id=inspected["Id"],
-        name=inspected["Name"].removeprefix("/"),
-        image=config.get("Image") or "",
-        image_id=inspected.get("Image") or "",
-        labels=dict(config.get("Labels") or {}),
+        id=_container_id(inspected["Id"]),
+        name=text(inspected["Name"]).removeprefix("/"),
+        image=text(config.get("Image")),
+        image_id=text(inspected.get("Image")),
+        labels=labels(config.get("Labels")),
         state=_run_state(state.get("Status")),
-        started_at=state["StartedAt"],
-        restart_count=inspected.get("RestartCount") or 0,
-        exit_code=state.get("ExitCode") or 0,
+        started_at=text(state["StartedAt"]),
+        restart_count=whole(inspected.get("RestartCount")),
+        exit_code=whole(state.get("ExitCode")),
         oom_killed=bool(state.get("OOMKilled")),
         health=_health(state),
         created_at=moment(inspected.get("Created")),
         health_check=_health_check(config.get("Healthcheck")),
         stop_grace=_stop_grace(config.get("StopTimeout")),
-        networks=tuple(networks),
+        networks=tuple(map(text, networks)),
         is_cut_off=_is_cut_off(_run_state(state.get("Status")), inspected),
     )
 
 
 def identity(info: Json, *, api_version: tuple[int, int]) -> EngineIdentity:
-    """Read ``GET /info``."""
+    """Read ``GET /info``. :raises UNREADABLE:"""
     return EngineIdentity(
-        name=safe_engine_name(info.get("Name") or ""),
+        name=safe_engine_name(text(info.get("Name"))),
         api_version=api_version,
-        version=info.get("ServerVersion") or "",
-        cpus=info.get("NCPU") or 0,
-        memory_bytes=info.get("MemTotal") or 0,
+        version=text(info.get("ServerVersion")),
+        cpus=whole(info.get("NCPU")),
+        memory_bytes=whole(info.get("MemTotal")),
     )
 
 
@@ -93,18 +151,18 @@ def event(told: Json) -> EngineEvent:
     """
     Read one line of ``GET /events``.
 
-    :raises ValueError: it is no event of a container (or KeyError, TypeError)
+    :raises UNREADABLE: it is no event of a container
     """
     # Not `status`, `id` and `from`: the same once more, and gone from API 1.52 on.
     actor: Json = told["Actor"]
-    container_id, at_ns = actor["ID"], told["timeNano"]
-    if told["Type"] != "container" or _CONTAINER_ID.fullmatch(container_id) is None:
+    container_id, at_ns = _container_id(actor["ID"]), whole(told["timeNano"])
+    if told["Type"] != "container":
         raise ValueError("not of a container")
-    if not isinstance(at_ns, int) or at_ns <= 0:
+    if at_ns <= 0:
         raise ValueError("no time")
-    attributes = dict(actor.get("Attributes") or {})
+    attributes = labels(actor.get("Attributes"))
     # "health_status: unhealthy", and "exec_create: sh -c …", which may hold secrets.
-    action, _, detail = told["Action"].partition(":")
+    action, _, detail = text(told["Action"]).partition(":")
     if action == "health_status":
         attributes[action] = detail.strip()
     return EngineEvent(
@@ -122,9 +180,9 @@ def moment(written: object) -> datetime | None:
         return None
     try:
         found = datetime.fromisoformat(written)
-    except ValueError:
+        return None if found.tzinfo is None else found.astimezone(UTC)
+    except (ValueError, OverflowError):  # (at the ends of the calendar, in another zone)
         return None
-    return None if found.tzinfo is None else found.astimezone(UTC)
 
 
 def unix_nanoseconds(written: str) -> int:
@@ -159,11 +217,18 @@ def safe_engine_name(host_name: str) -> str:
     return cleaned or "engine"
 
 
-def _own_name(names: Sequence[str], *, fallback: str) -> str:
+def _container_id(told: object) -> str:
+    """Take an id: the only form that ever acts. :raises ValueError:"""
+    if not isinstance(told, str) or _CONTAINER_ID.fullmatch(told) is None:
+        raise ValueError("no id of a container")
+    return told
+
+
+def _own_name(names: list[object] | None, *, fallback: str) -> str:
     # Besides its own, a listing holds a name for each legacy link to the container:
     # "/web", but also "/proxy/backend".
-    for name in names:
-        plain = name.removeprefix("/")
+    for name in names or ():
+        plain = text(name).removeprefix("/")
         if plain and "/" not in plain:
             return plain
     # A container in the middle of its removal has none.
@@ -216,13 +281,13 @@ def _health_check(check: Json | None) -> HealthCheck | None:
     return HealthCheck(
         interval=_nanoseconds(check.get("Interval")) or _DEFAULT_INTERVAL,
         timeout=_nanoseconds(check.get("Timeout")) or _DEFAULT_TIMEOUT,
-        retries=check.get("Retries") or _DEFAULT_RETRIES,
+        retries=whole(check.get("Retries")) or _DEFAULT_RETRIES,
         start_period=_nanoseconds(check.get("StartPeriod")),
     )
 
 
 def _nanoseconds(number: int | None) -> timedelta:
-    return timedelta(microseconds=(number or 0) / 1000)
+    return timedelta(microseconds=whole(number) / 1000)
 
 
 def _stop_grace(seconds: int | None) -> timedelta:
@@ -231,4 +296,4 @@ def _stop_grace(seconds: int | None) -> timedelta:
     if seconds < 0:
         return _ENDLESS_STOP_GRACE
     # Docker takes any number; nobody waits for longer than for one that is never killed.
-    return timedelta(seconds=min(seconds, _ENDLESS_STOP_GRACE.total_seconds()))
+    return timedelta(seconds=min(whole(seconds), _ENDLESS_STOP_GRACE.total_seconds()))

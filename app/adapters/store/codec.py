@@ -5,10 +5,10 @@ What is read back is validated again: a dump may be old, and others can write to
 """
 
 from datetime import UTC, datetime, timedelta
-from typing import Final, Generic, TypeVar
+from typing import Any, Final, Generic, TypeVar
 
 from pydantic import TypeAdapter, ValidationError
-from pydantic_core import PydanticSerializationError
+from pydantic_core import PydanticSerializationError, SchemaValidator
 
 from app.domain.activity import Activity
 from app.domain.alert import Alert, AlertStatus, KnownAlert
@@ -22,6 +22,9 @@ from app.ports import Aside, Reply
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _MS: Final = timedelta(milliseconds=1)
+
+#: Redis' widest number.
+_WIDEST: Final = 1 << 63
 
 T = TypeVar("T")
 
@@ -39,6 +42,33 @@ def to_ms_up(at: datetime) -> int:
 def from_ms(ms: int) -> datetime:
     """Moment of a number of milliseconds since the epoch."""
     return _EPOCH + ms * _MS
+
+
+def moment(ms: object, *, key: str) -> datetime:
+    """
+    Read a moment that stands outside of a record, in ms.
+
+    :raises Unreadable: it is none
+    """
+    try:
+        return from_ms(whole(ms, key=key))
+    except OverflowError as exc:
+        raise unreadable(key, exc) from exc
+
+
+def whole(number: object, *, key: str) -> int:
+    """
+    Read a whole number that stands outside of a record.
+
+    :raises Unreadable: it is none
+    """
+    try:
+        found = int(number)  # type: ignore[call-overload]
+        if abs(found) > _WIDEST:
+            raise ValueError("a number that is too large")
+    except (ValueError, TypeError, OverflowError) as exc:
+        raise unreadable(key, exc) from exc
+    return int(found)
 
 
 def span_ms(span: timedelta) -> int:
@@ -68,6 +98,7 @@ class Codec(Generic[T]):
 
     def __init__(self, kind: type[T], *, sparse: bool = False) -> None:
         self._adapter: TypeAdapter[T] = TypeAdapter(kind)
+        self._validator = SchemaValidator(_bounded(self._adapter.core_schema))
         self._sparse = sparse
 
     def dump(self, value: T) -> bytes:
@@ -89,9 +120,28 @@ class Codec(Generic[T]):
         :raises Unreadable: it is not such a record
         """
         try:
-            return self._adapter.validate_json(raw)
+            found: T = self._validator.validate_json(raw)
+            return found
         except ValidationError as exc:
             raise unreadable(key, exc) from exc
+
+
+def _bounded(schema: Any) -> Any:
+    """
+    Bound the numbers of a schema: what is too large for Redis, or for a float, is none of ours.
+
+    Types of the core have no bounds of their own, and nothing is checked twice this way.
+    """
+    if isinstance(schema, list | tuple):
+        return type(schema)(map(_bounded, schema))
+    if not isinstance(schema, dict):
+        return schema
+    match schema.get("type"):
+        case "int":
+            return {**schema, "ge": -_WIDEST, "le": _WIDEST}
+        case "float":
+            return {**schema, "allow_inf_nan": False}
+    return {name: _bounded(part) for name, part in schema.items()}
 
 
 ALERT: Final = Codec(Alert)

@@ -13,10 +13,10 @@ from app.adapters.store.codec import (
     REMEDIATION,
     Codec,
     T,
-    from_ms,
+    moment,
     text,
     to_ms,
-    unreadable,
+    whole,
 )
 from app.adapters.store.scripts import Script
 from app.domain.activity import Activity
@@ -71,10 +71,11 @@ class RedisHistory:
             told = zip(some, *(answer[part::4] for part in range(4)), strict=True)
             for one, open_id, opened, failures, cooling in told:
                 key = keys.remediation(text(open_id, key=keys.target(one)))
+                failing, cool = keys.failures(one), keys.cooldown(targets[one])
                 found[one] = Glance(
                     remediation=REMEDIATION.load(opened, key=key) if opened else None,
-                    failed_at=tuple(from_ms(int(at_ms)) for at_ms in failures[1::2]),
-                    cooling_until=from_ms(int(cooling)) if cooling else None,
+                    failed_at=tuple(moment(at_ms, key=failing) for at_ms in failures[1::2]),
+                    cooling_until=moment(cooling, key=cool) if cooling else None,
                 )
         return found
 
@@ -140,10 +141,7 @@ class RedisHistory:
         key = self._keys.tallies
         async with self._line.answering():
             found = cast("dict[bytes, bytes]", await self._redis.hgetall(key))
-        try:
-            return {text(name, key=key): int(total) for name, total in found.items()}
-        except ValueError as exc:
-            raise unreadable(key, exc) from exc
+        return {text(name, key=key): whole(total, key=key) for name, total in found.items()}
 
     async def asides(self, *, limit: int = 100) -> tuple[Aside, ...]:
         """See `app.ports.History`."""

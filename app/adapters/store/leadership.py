@@ -6,7 +6,7 @@ from typing import Any, Final, cast
 
 from app.adapters.store.arguments import Piece
 from app.adapters.store.client import Line
-from app.adapters.store.codec import HALT, from_ms, span_ms, text, to_ms
+from app.adapters.store.codec import HALT, moment, span_ms, text, to_ms, whole
 from app.adapters.store.control import hold_field, hold_value
 from app.adapters.store.keys import SCHEMA
 from app.adapters.store.scripts import included
@@ -124,7 +124,7 @@ class RedisLeadership:
                 "list[tuple[bytes, float]]",
                 await self._redis.zrangebyscore(key, f"({to_ms(since)}", "+inf", withscores=True),
             )
-        return [(text(attempt, key=key), from_ms(int(at_ms))) for attempt, at_ms in found]
+        return [(text(attempt, key=key), moment(at_ms, key=key)) for attempt, at_ms in found]
 
     async def _standing(self, *args: Piece) -> Standing:
         keys = self._keys
@@ -143,20 +143,21 @@ class RedisLeadership:
         return seen[1]
 
     def _read(self, found: list[bytes], run_id: str) -> Standing:
+        key = self._keys.meta
         epoch, fence, instance, life, term, beat, told_at, engine, begun_at = (
-            text(part, key=self._keys.meta) for part in found
+            text(part, key=key) for part in found
         )
         return Standing(
             epoch=epoch,
-            fence=int(fence),
+            fence=whole(fence, key=self._keys.fence),
             instance=instance,
             life=life,
-            term=int(term),
-            beat=int(beat),
-            told_at=from_ms(int(told_at)) if told_at else None,
+            term=whole(term, key=key),
+            beat=whole(beat, key=key),
+            told_at=moment(told_at, key=key) if told_at else None,
             engine=engine,
             run_id=run_id,
-            begun_at=from_ms(int(begun_at)) if begun_at else None,
+            begun_at=moment(begun_at, key=key) if begun_at else None,
         )
 
 

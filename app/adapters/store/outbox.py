@@ -3,7 +3,7 @@
 from typing import Final, cast
 
 from app.adapters.store.client import Line
-from app.adapters.store.codec import MESSAGE, text, unreadable
+from app.adapters.store.codec import MESSAGE, text, whole
 from app.adapters.store.scripts import Script
 from app.domain.message import Message
 from app.errors import StoreUnavailable
@@ -34,7 +34,7 @@ class RedisOutbox:
         members = cast("list[tuple[bytes, float]]", found)
         return Waiting(
             messages=tuple(
-                Pending(place=int(place), message=_load(raw, key=keys.outbox))
+                Pending(place=whole(place, key=keys.outbox), message=_load(raw, key=keys.outbox))
                 for raw, place in members
             ),
             number=number,
@@ -57,11 +57,8 @@ def _load(raw: bytes, *, key: str) -> Message | None:
 
 def _dropped(counts: dict[bytes, bytes], *, key: str) -> dict[str, int]:
     names = {text(name, key=key): raw for name, raw in counts.items()}
-    try:
-        return {
-            name.removeprefix(_DROPPED): int(raw)
-            for name, raw in names.items()
-            if name.startswith(_DROPPED)
-        }
-    except ValueError as exc:
-        raise unreadable(key, exc) from exc
+    return {
+        name.removeprefix(_DROPPED): whole(raw, key=key)
+        for name, raw in names.items()
+        if name.startswith(_DROPPED)
+    }

@@ -19,9 +19,9 @@ from app.adapters.store.codec import (
     ORDER,
     REMEDIATION,
     alert_mark,
-    from_ms,
     load_after_mark,
     load_known,
+    moment,
     span_ms,
     text,
     to_ms,
@@ -89,8 +89,8 @@ class RedisRecords:
             remediation=self._load(text(open_id, key=keys.target(target)), opened),
             alerts=_load_alerts(alerts, key=keys.alerts(target)),
             failures=failures,
-            cooling_until=from_ms(int(cooling)) if cooling else None,
-            left_at=from_ms(int(left)) if left else None,
+            cooling_until=moment(cooling, key=keys.cooldown(group)) if cooling else None,
+            left_at=moment(left, key=keys.target(target)) if left else None,
             previous=previous if previous is not None and previous.is_closed else None,
             order=ORDER.load(order, key=keys.order(target)) if order else None,
             pause=HALT.load(pause, key=keys.control) if pause else None,
@@ -167,7 +167,7 @@ class RedisRecords:
         if code == _LOST:
             raise LeaseLost(f"another worker has {target} now")
         if code != _WRITTEN:
-            raise _REFUSALS[code](from_ms(until[0]))
+            raise _REFUSALS[code](moment(until[0], key=keys.charges))
 
     async def note(self, claim: Claim, entry: Entry, *, now: datetime) -> None:
         """See `app.ports.Records`."""

@@ -10,8 +10,8 @@ from app.adapters.store.client import Line
 from app.adapters.store.codec import (
     ACTIVITY,
     REPLY,
-    from_ms,
     load_after_mark,
+    moment,
     span_ms,
     text,
     to_ms,
@@ -74,7 +74,7 @@ class RedisScaling:
                 ],
             )
         if code == _SPENT:
-            raise OutOfBudget(from_ms(found))
+            raise OutOfBudget(moment(found, key=keys.charges))
         if code == _REPLIED:
             return load_after_mark(REPLY, found, key=reply_key)
         return ACTIVITY.load(found, key=keys.activity(text(whose[0], key=keys.leaving)))

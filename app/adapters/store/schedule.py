@@ -7,7 +7,7 @@ from typing import Final
 from uuid import uuid4
 
 from app.adapters.store.client import Line
-from app.adapters.store.codec import from_ms, span_ms, text, to_ms, to_ms_up
+from app.adapters.store.codec import moment, span_ms, text, to_ms, to_ms_up
 from app.adapters.store.scripts import Script
 from app.errors import LeaseLost
 from app.ports import Claim, Claimed
@@ -64,7 +64,7 @@ class RedisSchedule:
                 Claim(target=text(target, key=keys.due), fence=fence, lost=lost)
                 for target, fence, lost in claims
             ),
-            next_due=None if next_ms < 0 else from_ms(next_ms),
+            next_due=None if next_ms < 0 else moment(next_ms, key=keys.due),
         )
 
     async def renew(self, claim: Claim, *, now: datetime, lease: timedelta) -> None:

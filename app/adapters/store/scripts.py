@@ -10,6 +10,7 @@ from redis.exceptions import ConnectionError, NoScriptError
 
 from app.adapters.store.arguments import Piece
 from app.adapters.store.client import Line
+from app.adapters.store.codec import unreadable
 
 #: ``-- include story``: that file's text in place of the line, for scripts that write alike.
 _INCLUDE: Final = re.compile(r"^-- include (\w+)$", re.MULTILINE)
@@ -42,6 +43,7 @@ class Script:
         Run it.
 
         :raises redis.exceptions.RedisError: see `Line.answering`
+        :raises Unreadable: the store's counter is no number
         """
         line = self._line
         acts = self._leads and line.life != ""
@@ -59,6 +61,9 @@ class Script:
                 raise ConnectionError("Redis was restarted; looking at it first") from None
             await line.redis.script_load(self._text)
             found = await self._run(keys, args)
+        # Where the counter is no number the answer has neither.
+        if len(found) != 2 or not isinstance(found[0], int):
+            raise unreadable(line.keys.fence, ValueError("it is no number"))
         counter, answer = found
         line.hear(counter)
         return answer

@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from typing import cast
 
 from app.adapters.store.client import Line
-from app.adapters.store.codec import from_ms, span_ms, text, to_ms
+from app.adapters.store.codec import moment, span_ms, text, to_ms
 
 
 class RedisFailureWindow:
@@ -54,4 +54,4 @@ class RedisFailureWindow:
                 "list[tuple[bytes, float]]",
                 await self._redis.zrangebyscore(key, f"({to_ms(since)}", "+inf", withscores=True),
             )
-        return [(member, from_ms(int(at_ms))) for member, at_ms in found]
+        return [(member, moment(at_ms, key=key)) for member, at_ms in found]
