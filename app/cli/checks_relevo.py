@@ -33,11 +33,27 @@ _STORE_FIXES: Final = (
     ("too old", "install Redis 6.2 or later, or leave RELEVO_REDIS_URL out"),
     ("read-only replica", "lead RELEVO_REDIS_URL to the primary"),
 )
-_SOCKET: Final = (
-    "let the user that Relevo runs as use the socket: usermod -aG docker USER; in a container: "
-    "--group-add with the group of the socket (stat -c %g /var/run/docker.sock)"
+#: A piece of what it says of the engine, and of the gate before it: the first that is there counts.
+_ENGINE_FIXES: Final = (
+    (
+        "RELEVO_GATE_USERS",
+        "give the gate RELEVO_GATE_USERS with the number of Relevo's user (id -u)",
+    ),
+    ("it may be of another version", "run gate, controller and collector of one version"),
+    (
+        "the gate does not answer",
+        "start it (relevo gate; in the stack: deploy/compose.sh up -d gate). RELEVO_GATE_SOCKET is "
+        "one path for gate, controller and collector, and its folder is open to their users",
+    ),
+    ("the gate", "look at its log: it was stopped, or the machine stands still"),
+    (
+        "ermission denied",
+        "let the user that Relevo (where there is a gate: the gate) runs as use the socket: "
+        "usermod -aG docker USER; in a container: --group-add with the group of the socket "
+        "(stat -c %g /var/run/docker.sock)",
+    ),
+    ("", "start Docker, or set DOCKER_HOST (where there is a gate: the gate's) to where it is"),
 )
-_ENGINE: Final = "start Docker, or set DOCKER_HOST to where it is"
 _NO_NAME: Final = (
     "let its alerts carry the container's name as label `name` (sum by (name) …), or add the "
     "label that does to target_labels in the policy file"
@@ -158,9 +174,14 @@ def _fsync() -> str:
 
 def _engine(status: dict[str, Any]) -> list[Check]:
     trouble = status["container_engine"]["trouble"]
-    return [
-        finding("engine", one, _SOCKET if "ermission denied" in one else _ENGINE) for one in trouble
-    ] or [ok("engine", f"{status['engine']} answers")]
+    return [finding("engine", one, engine_fix(one)) for one in trouble] or [
+        ok("engine", f"{status['engine']} answers")
+    ]
+
+
+def engine_fix(said: str) -> str:
+    """What mends what is said of the engine, or of the gate before it."""
+    return next(fix for word, fix in _ENGINE_FIXES if word in said)
 
 
 def _acting(status: dict[str, Any]) -> list[Check]:

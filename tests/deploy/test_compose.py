@@ -4,6 +4,7 @@ import json
 import os
 import re
 import subprocess
+import tomllib
 from pathlib import Path
 from typing import Any
 
@@ -118,13 +119,24 @@ def test_each_service_is_pinned_bound_to_loopback_and_never_healed(name: str) ->
         assert service["network_mode"] == "none"
         assert "ports" not in service
     else:
-        assert set(service["networks"]) == {"relevo"}
+        places = {"redis": {"store"}, "relevo": {"relevo", "store"}}
+        assert set(service["networks"]) == places.get(name, {"relevo"})
     if name != "cadvisor":
         assert service["security_opt"] == ["no-new-privileges:true"]
         assert service["cap_drop"] == ["ALL"]
         assert not service.get("privileged")
-    if name != "node-exporter":
-        assert service["healthcheck"]["test"][0] == "CMD"
+    assert service["healthcheck"]["test"][0] == "CMD"
+    # (Of a running stack: tests/stack/locked.py.)
+    assert service["pids_limit"]
+    if name not in {"cadvisor", "grafana"}:
+        assert re.fullmatch(r"[1-9]\d*:[1-9]\d*", service["user"])
+        assert service["read_only"] is True
+        assert service["tmpfs"]
+
+
+def test_nobody_but_the_controller_reaches_the_store() -> None:
+    networks = load_yaml(COMPOSE)["networks"]
+    assert networks == {"relevo": None, "store": {"internal": True}}
 
 
 @pytest.mark.parametrize("name", OWN)
@@ -224,3 +236,5 @@ def test_the_image_is_what_compose_expects() -> None:
         assert line in dockerfile.splitlines()
     assert "--require-hashes" in dockerfile
     assert "HEALTHCHECK" in dockerfile
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    assert f'org.opencontainers.image.version="{project["version"]}"' in dockerfile

@@ -69,6 +69,10 @@ async def test_a_page_can_be_followed_from_its_first_command_to_its_last(
             who = {"RELEVO_URL": served.url, "RELEVO_TOKEN": "token-operate"}
             held = relevo("hold", target, "--reason", "a test", **who)
             assert held.exit_code == 0, held.output
+        if "relevo audit" in script:
+            # Something to export.
+            who = {"RELEVO_URL": served.url, "RELEVO_TOKEN": "token-operate"}
+            assert relevo("pause", "--reason", "a test", **who).exit_code == 0
         sandbox = Sandbox(tmp_path, served)
         _written_before(todo[-1], tmp_path)
         try:
@@ -132,7 +136,7 @@ def of_ours() -> list[Snippet]:
     """Every command of relevo in running text, in transcripts, in what is indented."""
     found = [*spans(), *transcripts(), *indented()]
     # In the stack it is run inside of a container.
-    inside = re.compile(r"^docker compose \S+ \S+ exec relevo ")
+    inside = re.compile(r"^deploy/compose\.sh exec relevo ")
     plain = [Snippet(one.page, one.line, one.language, inside.sub("", one.text)) for one in found]
     return [one for one in plain if _OURS.match(one.text) and not one.text.startswith("relevo:")]
 

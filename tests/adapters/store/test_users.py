@@ -55,7 +55,8 @@ def test_relevo_may_do_what_it_needs_and_no_more() -> None:
     # To see whether anybody answers is harmless, and what people try first.
     assert allowed("relevo") == needed() | {"ping"}
     assert allowed("health") == {"ping"}
-    assert allowed("default") == set()
+    # Nobody can be this one (below); Redis itself is, when it loads its file.
+    assert "user default off resetpass ~* &* +@all" in USERS.read_text().splitlines()
 
 
 @pytest.fixture
@@ -69,7 +70,8 @@ def shipped(short_dir: Path) -> RedisServer:
         capture_output=True,
         check=True,
     )
-    options = ("--aclfile", str(home / "secrets" / "redis_acl"))
+    acl = str(home / "secrets" / "redis_acl")
+    options = ("--aclfile", acl, "--appendonly", "yes", "--appendfsync", "always")
     return RedisServer(require("redis"), home, *options)
 
 
@@ -163,6 +165,38 @@ def _answers(client: Redis) -> bool:
         return bool(client.ping())
     except RedisError:
         return False
+
+
+async def test_what_relevo_has_written_is_there_after_a_restart(shipped: RedisServer) -> None:
+    """A default user without commands would have Redis drop each transaction of its own file."""
+    (password,) = re.findall(
+        r"^redis://relevo:(\w+)@",
+        (shipped.socket.parent / "secrets" / "relevo_redis_url").read_text(),
+    )
+    url = f"unix://relevo@{shipped.socket}?password={password}"
+    try:
+        shipped.start()
+        async with open_store(url) as store:
+            await store.audit.tell(outcome())
+        shipped.kill()
+        shipped.start()
+        async with open_store(url) as store:
+            assert (await store.audit.verify()).lines == 1
+    finally:
+        shipped.kill()
+
+
+async def test_nobody_is_the_default_user(shipped: RedisServer) -> None:
+    shipped.start()
+    try:
+        for words in ("x", "default x", "default"):
+            with Redis.from_url(f"unix://{shipped.socket}", protocol=2) as anybody:
+                with pytest.raises(AuthenticationError):
+                    anybody.execute_command("AUTH", *words.split())
+                with pytest.raises(AuthenticationError):
+                    anybody.ping()
+    finally:
+        shipped.kill()
 
 
 async def test_without_its_rights_the_store_says_so(short_dir: Path) -> None:
