@@ -79,30 +79,19 @@ class MemoryLeadership:
 
     def _look(self, seat: Seat) -> Standing:
         # Whoever follows looks every second, and what he sees changes far more seldom.
-        state = (
-            seat.epoch,
-            seat.counter,
-            seat.instance,
-            seat.life,
-            seat.term,
-            seat.beat,
-            seat.told_at,
-            seat.engine,
-            seat.run_id,
-            seat.begun_at,
-        )
+        state = (*seat.__dict__.values(),)
         if self._seen is None or self._seen[0] != state:
-            epoch, fence, instance, life, term, beat, told_at, engine, run_id, begun_at = state
+            told_at, begun_at = seat.told_at, seat.begun_at
             standing = Standing(
-                epoch=epoch,
-                fence=fence,
-                instance=instance,
-                life=life,
-                term=term,
-                beat=beat,
+                epoch=seat.epoch,
+                fence=seat.counter,
+                instance=seat.instance,
+                life=seat.life,
+                term=seat.term,
+                beat=seat.beat,
                 told_at=None if told_at is None else from_ms(told_at),
-                engine=engine,
-                run_id=run_id,
+                engine=seat.engine,
+                run_id=seat.run_id,
                 begun_at=None if begun_at is None else from_ms(begun_at),
             )
             self._seen = (state, standing)

@@ -766,7 +766,14 @@ class _Current:
         if name.startswith("__"):
             raise AttributeError(name)
 
+        known: object = None
+        method: Any = None
+
         def call(*args: Any, **more: Any) -> Any:
-            return getattr(self._of(), name)(*args, **more)
+            nonlocal known, method
+            one = self._of()
+            if one is not known:
+                known, method = one, getattr(one, name)
+            return method(*args, **more)
 
         return call

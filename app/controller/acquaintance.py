@@ -66,6 +66,21 @@ class Acquaintance:
         self._trust(standing)
         return Met(standing, why)
 
+    def recognizes(self, standing: Standing, *, known: int) -> bool:
+        """
+        Tell whether it is still the one, and take in its mark.
+
+        :param known: the mark that was known before `standing` was asked for
+        """
+        if standing.epoch != self._epoch or standing.fence < known:
+            return False
+        if known == 0 and self._seat.heard == 0:
+            self._trust(standing)
+        if standing.fence > known:
+            # Marks of other controllers' writes as well: who follows knows an older store too.
+            self._seat.hear(standing.fence)
+        return True
+
     async def compare(self, standing: Standing, *, known: int) -> Met:
         """
         Look whether it is still the one; where it is not, go on with a new history.
@@ -73,11 +88,7 @@ class Acquaintance:
         :param known: the mark that was known before `standing` was asked for
         :raises StoreUnavailable:
         """
-        if standing.epoch == self._epoch and standing.fence >= known:
-            if self._seat.heard == 0:
-                self._trust(standing)
-            # Marks of other controllers' writes as well: who follows knows an older store too.
-            self._seat.hear(standing.fence)
+        if self.recognizes(standing, known=known):
             return Met(standing)
         if standing.epoch not in ("", self._epoch):
             lost = "has begun anew, or is another one"
@@ -87,6 +98,11 @@ class Acquaintance:
             standing = await self._found(instead_of=standing.epoch)
         self._trust(standing)
         return Met(standing, lost)
+
+    @property
+    def has_news(self) -> bool:
+        """Whether there is anything to `keep` now."""
+        return self._memory.is_due(epoch=self._epoch, fence=self._seat.heard)
 
     async def keep(self) -> None:
         """

@@ -19,6 +19,7 @@ from typing import Final
 
 import structlog
 
+from app.controller.bell import Bell
 from app.controller.telemetry import Telemetry
 from app.domain.message import Message
 from app.errors import MessageRefused, SourceUnavailable, Transient
@@ -74,7 +75,7 @@ class Courier:
         self._telemetry = telemetry
         self._may_deliver = may_deliver
         self._first_wait = first_wait
-        self._wakeup = asyncio.Event()
+        self._wakeup = Bell()
         #: Rounds in a row that ended with a failure.
         self._failures = 0
         #: Message -> how often others passed after it had failed.
@@ -90,12 +91,12 @@ class Courier:
 
     def wake(self) -> None:
         """Look soon: something was written."""
-        self._wakeup.set()
+        self._wakeup.ring()
 
     async def run(self) -> None:
         """Run until cancelled. What is not delivered then stays in the outbox."""
         while True:
-            self._wakeup.clear()
+            self._wakeup.hush()
             if self._may_deliver():
                 await self._turn()
             else:
@@ -107,11 +108,7 @@ class Courier:
                 wait = self._first_wait * 2 ** min(self._failures - 1, 10)
                 await asyncio.sleep(min(wait, _LONGEST_WAIT).total_seconds())
                 continue
-            try:
-                async with asyncio.timeout(_LOOK_EVERY.total_seconds()):
-                    await self._wakeup.wait()
-            except TimeoutError:
-                pass
+            await self._wakeup.wait(_LOOK_EVERY)
 
     async def _turn(self) -> None:
         try:

@@ -17,6 +17,7 @@ from typing import Final
 
 import structlog
 
+from app.controller.bell import Bell
 from app.controller.news import News
 from app.controller.picture import Census
 from app.controller.rules import Rules
@@ -96,7 +97,7 @@ class Crier:
         self._clock = clock
         self._hold_for = hold_for
         self._count = count
-        self._wakeup = asyncio.Event()
+        self._wakeup = Bell()
         #: What was read last.
         self._view: NewsView | None = None
         self._cried: dict[str, _Cried] = {}
@@ -106,7 +107,7 @@ class Crier:
 
     def wake(self) -> None:
         """Look soon: something may have changed."""
-        self._wakeup.set()
+        self._wakeup.ring()
 
     async def run(self) -> None:
         """Run until cancelled. What was posted then expires, unless a successor goes on."""
@@ -114,7 +115,7 @@ class Crier:
         # However often it is woken: a storm of decisions is no storm of posts.
         gap = self._hold_for / 60
         while True:
-            self._wakeup.clear()
+            self._wakeup.hush()
             try:
                 if self._speaks():
                     await self.look()
@@ -123,11 +124,7 @@ class Crier:
             else:
                 self._well("look")
             await asyncio.sleep(gap.total_seconds())
-            try:
-                async with asyncio.timeout((every - gap).total_seconds()):
-                    await self._wakeup.wait()
-            except TimeoutError:
-                pass
+            await self._wakeup.wait(every - gap)
 
     async def look(self) -> None:
         """Do one round: read what holds, post what has to be told of it."""

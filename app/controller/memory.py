@@ -28,6 +28,7 @@ class Memory:
         self._keepsake = keepsake
         self._memento: Memento | None = None
         self._kept_at = 0.0
+        self._loop = asyncio.get_running_loop()
 
     @property
     def trouble(self) -> str | None:
@@ -52,6 +53,15 @@ class Memory:
         """Name this controller, the same after a restart."""
         return (await self.recall()).instance
 
+    def is_due(self, *, epoch: str, fence: int) -> bool:
+        """Tell whether it is time to `keep` a store that is at this mark."""
+        before = self._memento
+        if before is None or epoch != before.epoch:
+            return True
+        if fence == before.fence:
+            return False
+        return self._loop.time() - self._kept_at >= _KEEP_EVERY_S
+
     async def keep(self, store: Store, *, epoch: str, fence: int, now: datetime) -> None:
         """
         Remember the store as it is.
@@ -59,13 +69,9 @@ class Memory:
         :raises StoreUnavailable: what is to be remembered cannot be read
         """
         before = self._memento or await self.recall()
-        is_known = epoch == before.epoch
-        if is_known and fence == before.fence:
+        if not self.is_due(epoch=epoch, fence=fence):
             return
-        at = asyncio.get_running_loop().time()
-        if is_known and at - self._kept_at < _KEEP_EVERY_S:
-            return
-        self._kept_at = at
+        self._kept_at = self._loop.time()
         audit = await self._mark(store, before.audit, now=now)
         self._memento = Memento(
             instance=before.instance,

@@ -13,18 +13,19 @@ class Resumed:
         self._asked = False
         self._last: datetime | None = None
 
-    async def since_it_began(self, *, is_held: bool) -> bool:
+    def matters(self, *, is_held: bool) -> bool:
+        """Tell whether to ask: the first look at the next hold tells what was before it."""
+        self._asked = self._asked and is_held
+        return is_held
+
+    async def since_it_began(self) -> bool:
         """
         Tell whether a person has resumed since the present hold began.
 
-        Nothing is asked while there is none; the first look at one tells what was before. To be
-        asked before a new doubt is begun: that is not what was meant.
+        To be asked before a new doubt is begun: that is not what was meant.
 
         :raises StoreUnavailable:
         """
-        if not is_held:
-            self._asked = False
-            return False
         at = (await self._controls.brake()).cleared_at
         before, self._last = self._last, at
         is_first, self._asked = not self._asked, True

@@ -7,6 +7,7 @@ from typing import Final
 
 import structlog
 
+from app.controller.bell import Bell
 from app.controller.picture import Picture, Pictures
 from app.controller.poison import LEFT_ALONE
 from app.controller.rules import Rules
@@ -54,7 +55,7 @@ class Resync:
         self._clock = clock
         self._rules = rules
         self._wake = wake
-        self._asked = asyncio.Event()
+        self._asked = Bell()
         #: Fingerprints of each target at the last pull.
         self._seen: dict[str, frozenset[str]] = {}
         self._is_first = True
@@ -67,18 +68,14 @@ class Resync:
 
     def ask(self) -> None:
         """Pull now: something was left out of a notification."""
-        self._asked.set()
+        self._asked.ring()
 
     async def run(self) -> None:
         """Pull until cancelled."""
         while True:
-            self._asked.clear()
+            self._asked.hush()
             await self._guarded()
-            try:
-                async with asyncio.timeout(self._rules.book.pull.total_seconds()):
-                    await self._asked.wait()
-            except TimeoutError:
-                pass
+            await self._asked.wait(self._rules.book.pull)
 
     async def _guarded(self) -> None:
         try:

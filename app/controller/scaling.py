@@ -15,6 +15,7 @@ from typing import Final
 
 import structlog
 
+from app.controller.bell import Bell
 from app.controller.departure import Departure
 from app.controller.lookout import Lookout, Sight, old_clones
 from app.controller.rules import Rules
@@ -60,7 +61,7 @@ class Departures:
         self._rules = rules
         self._may_act = may_act
         self._tell = tell
-        self._wakeup = asyncio.Event()
+        self._wakeup = Bell()
         #: Of each group whose clone leaves.
         self._running: dict[str, asyncio.Task[None]] = {}
         #: Why nobody leaves, by group.
@@ -69,6 +70,8 @@ class Departures:
         self._failures: dict[str, str] = {}
         #: Clones that were told of as old.
         self._old: frozenset[str] = frozenset()
+        #: How many there were at the last look; None before the first.
+        self._old_counted: int | None = None
 
     @property
     def is_busy(self) -> bool:
@@ -82,27 +85,20 @@ class Departures:
 
     def wake(self) -> None:
         """Look now: a story may have ended, or a person has ordered something."""
-        self._wakeup.set()
+        self._wakeup.ring()
 
     async def run(self) -> None:
         """Run until cancelled; what is under way then is gone on with by whoever comes next."""
         try:
             while True:
-                self._wakeup.clear()
+                self._wakeup.hush()
                 await self._guarded("the round", self._round())
-                try:
-                    async with asyncio.timeout(self._poll_s()):
-                        await self._wakeup.wait()
-                except TimeoutError:
-                    pass
+                await self._wakeup.wait(self._rules.book.defaults.verify.poll)
         finally:
             running = tuple(self._running.values())
             for task in running:
                 task.cancel()
             await asyncio.gather(*running, return_exceptions=True)
-
-    def _poll_s(self) -> float:
-        return self._rules.book.defaults.verify.poll.total_seconds()
 
     async def _round(self) -> None:
         """Go on with what is under way, and ask about every other group with clones."""
@@ -218,4 +214,6 @@ class Departures:
             for container_id in old.keys() - self._old:
                 log.warning("a clone is older than a day", clone=old[container_id])
             self._old = frozenset(old)
-        self._telemetry.old_clones.labels(engine=roster.engine).set(len(old))
+        if len(old) != self._old_counted:
+            self._old_counted = len(old)
+            self._telemetry.old_clones.labels(engine=roster.engine).set(len(old))

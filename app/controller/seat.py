@@ -28,6 +28,8 @@ class Seat:
         self._life = life
         self._engine = engine
         self._last: Standing | None = None
+        #: It is ours, be it renewed in time or not.
+        self.is_ours = False
         #: Since when it has not changed.
         self._still_since = 0.0
         self._looked_at = 0.0
@@ -45,10 +47,8 @@ class Seat:
         """How it stood at the last look; None before the first."""
         return self._last
 
-    @property
-    def is_ours(self) -> bool:
-        """Whether it is ours, be it renewed in time or not."""
-        return self._last is not None and self._last.life == self._life and not self._is_left
+    def _is_mine(self, standing: Standing) -> bool:
+        return standing.life == self._life and not self._is_left
 
     @property
     def ours_until(self) -> float | None:
@@ -90,6 +90,7 @@ class Seat:
     def found(self, standing: Standing, at: float) -> None:
         """See it without having asked for it."""
         self._last, self._still_since, self._renewed_at = standing, at, None
+        self.is_ours = self._is_mine(standing)
 
     def see(self, standing: Standing, sent_at: float, seen_at: float) -> bool:
         """
@@ -101,6 +102,7 @@ class Seat:
         :return: its holder, who is another, is known to have renewed it since the last look
         """
         last, self._last = self._last, standing
+        self.is_ours = self._is_mine(standing)
         gap, self._looked_at = sent_at - self._looked_at, sent_at
         has_changed = last is None or (last.term, last.beat) != (standing.term, standing.beat)
         if has_changed:
@@ -122,4 +124,4 @@ class Seat:
 
     def leave(self) -> None:
         """Want it no more."""
-        self._is_left = True
+        self._is_left, self.is_ours = True, False

@@ -19,21 +19,25 @@ class Soundness:
 
     def __init__(self, health: StoreHealth) -> None:
         self._health = health
+        self._loop = asyncio.get_running_loop()
         self._asked_at: float | None = None
         #: What keeps it from keeping its word, a sentence each.
         self.faults: tuple[str, ...] = ()
 
-    async def ask(self, *, anew: bool) -> None:
-        """
-        Ask, where the last answer is old.
+    @property
+    def is_old(self) -> bool:
+        """Whether the last answer is too old to be believed; or there is none yet."""
+        if self._asked_at is None:
+            return True
+        return self._loop.time() - self._asked_at >= _EVERY.total_seconds()
 
-        :param anew: ask however old that is
+    async def ask(self) -> None:
+        """
+        Ask, however old the last answer is.
+
         :raises StoreUnavailable:
         """
-        now = asyncio.get_running_loop().time()
-        is_old = self._asked_at is None or now - self._asked_at >= _EVERY.total_seconds()
-        if not is_old and not anew:
-            return
+        now = self._loop.time()
         faults = await self._health.check()
         if faults and faults != self.faults:
             log.error("not acting on such a store", faults=faults)

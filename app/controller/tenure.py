@@ -19,6 +19,7 @@ from typing import Final, Literal
 import structlog
 
 from app.controller.acquaintance import Acquaintance, Met
+from app.controller.bell import Bell
 from app.controller.memory import Memory
 from app.controller.resumed import Resumed
 from app.controller.seat import LOOK, Seat
@@ -97,8 +98,8 @@ class Tenure:
         self._loop = asyncio.get_running_loop()
         self._me: Candidate | None = None
         #: Somebody has found the store to be another one than it was.
-        self._doubted = asyncio.Event()
-        store.leadership.on_doubt(self._doubted.set)
+        self._doubted = Bell()
+        store.leadership.on_doubt(self._doubted.ring)
         self._down: str | None = "the store has not answered yet"
         self._soundness, self._resumed = Soundness(store.health), Resumed(store.controls)
 
@@ -122,9 +123,7 @@ class Tenure:
         """Whether alerts may be taken on: not into a store that is not known, or not ours."""
         # Now, and not with the next beat: what waited in a socket while the host slept is old.
         self._mind_the_clock()
-        if not self.may_write:
-            return False
-        return self._stillness.why is None or not self._stillness.is_lost
+        return self.may_write and (self._stillness.why is None or not self._stillness.is_lost)
 
     def not_after(self) -> float:
         """
@@ -177,18 +176,14 @@ class Tenure:
                 log.error("tenure", exc_info=exc)
                 self._say_down(f"{type(exc).__name__}: {exc}")
             is_steady = self.leads and self._down is None and self._stillness.why is None
-            wait = RENEW if is_steady else LOOK
-            await self._sleep(wait)
-
-    async def _sleep(self, wait: timedelta) -> None:
-        # One timer, and woken once: who follows does this every second.
-        soonest = self._loop.time() + _BREATH.total_seconds()
-        ends = self._loop.call_later(wait.total_seconds(), self._doubted.set)
-        await self._doubted.wait()
-        ends.cancel()
-        # Not sooner than this, whatever is in doubt: the store is asked, not hammered.
-        await asyncio.sleep(soonest - self._loop.time())
-        self._doubted.clear()
+            wait_s = (RENEW if is_steady else LOOK).total_seconds()
+            soonest = self._loop.time() + _BREATH.total_seconds()
+            ends = self._loop.call_later(wait_s, self._doubted.ring)
+            await self._doubted.rung()
+            ends.cancel()
+            # Not sooner than this, whatever is in doubt: the store is asked, not hammered.
+            await asyncio.sleep(soonest - self._loop.time())
+            self._doubted.hush()
 
     async def beat(self) -> None:
         """
@@ -202,8 +197,10 @@ class Tenure:
             self._leadership.act_as(self._me)
         if self._seat.last is None:
             self._take_in(await self._known.meet())
-        await self._soundness.ask(anew=self._down is not None)
-        if await self._resumed.since_it_began(is_held=self._stillness.why is not None):
+        if self._down is not None or self._soundness.is_old:
+            await self._soundness.ask()
+        is_held = self._stillness.why is not None
+        if self._resumed.matters(is_held=is_held) and await self._resumed.since_it_began():
             self.resume()
         # Before it is sent: others hear of newer marks while this is under way.
         sent_at, mark = self._loop.time(), self._leadership.heard
@@ -212,7 +209,8 @@ class Tenure:
             self._me, now=self._clock.now(), engine=self._engine(), deserted=deserted
         )
         self._down = None
-        met = await self._known.compare(standing, known=mark)
+        is_known = self._known.recognizes(standing, known=mark)
+        met = Met(standing) if is_known else await self._known.compare(standing, known=mark)
         before = self._seat.last
         if before is not None and not self._own_server and standing.run_id != before.run_id:
             self.hold("Redis was restarted")
@@ -224,7 +222,8 @@ class Tenure:
             self._take_in(met)
             return
         self._see(standing, sent_at)
-        await self._known.keep()
+        if self._known.has_news:
+            await self._known.keep()
 
     async def resign(self) -> None:
         """Leave the seat; whoever follows may take it at once. Nothing is claimed after this."""

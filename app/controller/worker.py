@@ -16,6 +16,7 @@ from typing import Final
 
 import structlog
 
+from app.controller.bell import Bell
 from app.controller.telemetry import Telemetry
 from app.errors import LeaseLost, Transient
 from app.ports import Claim, Clock, Schedule
@@ -82,7 +83,7 @@ class Worker:
         self._may_claim = may_claim
         self._parallel = parallel
         self._lease = lease
-        self._wakeup = asyncio.Event()
+        self._wakeup = Bell()
         self._stopping = False
         #: Since when, and how many steps of each target were run in the current second.
         self._pace: dict[str, tuple[float, int]] = {}
@@ -107,18 +108,18 @@ class Worker:
 
     def wake(self) -> None:
         """Look at the schedule now: something new may be due."""
-        self._wakeup.set()
+        self._wakeup.ring()
 
     def stop(self) -> None:
         """Claim nothing more; `run` returns once the running steps have ended."""
         self._stopping = True
-        self._wakeup.set()
+        self._wakeup.ring()
 
     async def run(self) -> None:
         """Run until stopped or cancelled."""
         try:
             while not self._stopping:
-                self._wakeup.clear()
+                self._wakeup.hush()
                 wait = await self._claim()
                 await self._idle(wait)
             if self._running:
@@ -159,17 +160,13 @@ class Worker:
     def _ended(self, task: asyncio.Task[None]) -> None:
         self._running.discard(task)
         # Its note may have made a target due sooner than what we are waiting for.
-        self._wakeup.set()
+        self._wakeup.ring()
 
     async def _idle(self, wait: timedelta) -> None:
         if wait <= timedelta(0) or self._stopping:
             await asyncio.sleep(0)
             return
-        try:
-            async with asyncio.timeout(wait.total_seconds()):
-                await self._wakeup.wait()
-        except TimeoutError:
-            pass
+        await self._wakeup.wait(wait)
 
     async def _guarded(self, claim: Claim, now: datetime) -> None:
         """Run one step; one bad target cannot end the loop. Its lease brings it back."""

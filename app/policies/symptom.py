@@ -253,8 +253,10 @@ def _settle(evidence: Evidence, pulled: Pulled | Unreachable | None) -> timedelt
         annotations += [a.alert_annotations for a in _all_listed(pulled)]
     found = []
     for each in annotations:
+        if _SETTLE not in each:
+            continue
         try:
             found.append(parse_duration(each[_SETTLE]))
-        except (KeyError, ValueError):
-            continue  # a rule without it, or with something else in it: the policy's holds
+        except ValueError:
+            continue  # a rule with something else in it: the policy's holds
     return max(found, default=None)

@@ -132,7 +132,8 @@ class _Faulty:
             if inspect.ismethod(found):
                 setattr(self, method, found)
             return found  # of what the process itself believes
-        wire, through = self._wire, self._claim if method == "claim" else self._wire.carry
+        wire, claims = self._wire, method == "claim"
+        through = self._claim if claims else wire.carry
 
         async def carried(args: Any, more: Any) -> Any:
             try:
@@ -141,10 +142,10 @@ class _Faulty:
                 raise StoreUnavailable(f"Redis: {exc.word}") from exc
 
         def call(*args: Any, **more: Any) -> Awaitable[Any]:
-            if wire.weather.is_fair and method != "claim":
-                answer: Awaitable[Any] = found(*args, **more)  # as `carry` does then, for less
-                return answer
-            return carried(args, more)
+            if claims or not wire.weather.is_fair:
+                return carried(args, more)
+            answer: Awaitable[Any] = found(*args, **more)  # as `carry` does then, for less
+            return answer
 
         call.is_awaited = True  # type: ignore[attr-defined]
         setattr(self, method, call)

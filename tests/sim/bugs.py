@@ -85,7 +85,7 @@ NO_LAST_HOLD: Final = Py(LOOK, "hold is not None and not hold.is_over(now)", "Fa
 NO_LAST_STATE: Final = Py(LOOK, "observed.is_running and not container.is_running", "False")
 NO_SEAT: Final = Lua("frame", "if life ~= '' and redis", "if false and redis")
 ANY_LEADS: Final = Py(
-    f"{SEAT}:Seat.is_ours", "self._last.life == self._life and not self._is_left", "True"
+    f"{SEAT}:Seat._is_mine", "standing.life == self._life and not self._is_left", "True"
 )
 NO_FENCE: Final = Lua(
     "intend", "if redis.call('HGET', leases, target) ~= fence then", "if false then"

@@ -218,7 +218,9 @@ class WatchedScaling:
         self._port = port
 
     def __getattr__(self, name: str) -> Any:
-        return getattr(self._port, name)
+        found = getattr(self._port, name)
+        setattr(self, name, found)  # calls, which are always the same
+        return found
 
     async def begin(self, activity: Activity, *args: Any, **more: Any) -> Activity | Reply:
         """Watch an intent."""

@@ -226,7 +226,9 @@ class WatchedRecords:
         self._port = port
 
     def __getattr__(self, name: str) -> Any:
-        return getattr(self._port, name)
+        found = getattr(self._port, name)
+        setattr(self, name, found)  # calls, which are always the same
+        return found
 
     async def read(self, target: str, **more: Any) -> Any:
         """Note when that was: what is told later need not be known."""

@@ -145,9 +145,9 @@ HANDS: Final[dict[str, Mutant]] = {
     "loss_not_noticed": Mutant(
         (
             Py(
-                "app.controller.acquaintance:Acquaintance.compare",
-                "standing.epoch == self._epoch and standing.fence >= known",
-                "standing.epoch",
+                "app.controller.acquaintance:Acquaintance.recognizes",
+                "standing.epoch != self._epoch or standing.fence < known",
+                "not standing.epoch",
             ),
             NO_FRAME,
             NO_RUN_ID,

@@ -25,6 +25,7 @@ _AT_ONCE: Final = (
     Py(f"{SCALING}._start", "if group in self._running:", "if False:"),
     Py(f"{SCALING}._round", "if str(group) not in self._running:", "if True:"),
 )
+_OLDEST_FIRST: Final = Py(f"{SCALE_IN}:_newest_first", "reverse=True", "reverse=False")
 _NO_REST: Final = Py(f"{SCALE_IN}:unrest", "if rests and now < max(rests)", "if False")
 
 LEAVING_BUGS: Final[dict[str, Mutant]] = {
@@ -33,9 +34,12 @@ LEAVING_BUGS: Final[dict[str, Mutant]] = {
         "tides",
         rules=("D2",),
     ),
+    # Clones are younger than what they were made from: while the newest goes first, an original
+    # that is taken for one of them is never chosen before the last of them has gone.
     "originals_leave": Mutant(
         (
             Py(f"{_LOOK}.look", "if member.clone_of is not None:", "if True:"),
+            _OLDEST_FIRST,
             _NO_GRACE,
             _ANY_RECORD,
             NO_LABEL,
@@ -52,11 +56,7 @@ LEAVING_BUGS: Final[dict[str, Mutant]] = {
         "tides",
         rules=("D1",),
     ),
-    "oldest_leaves_first": Mutant(
-        (Py(f"{SCALE_IN}:_newest_first", "reverse=True", "reverse=False"),),
-        "ebb",
-        rules=("D6",),
-    ),
+    "oldest_leaves_first": Mutant((_OLDEST_FIRST,), "ebb", rules=("D6",)),
     "quiet_is_not_waited_for": Mutant(
         (Py(f"{SCALE_IN}:unrest", "if now < since + rules.after:", "if False:"),),
         "ebb",

@@ -54,7 +54,9 @@ class CountedSchedule:
         self._schedule = schedule
 
     def __getattr__(self, name: str) -> Any:
-        return getattr(self._schedule, name)
+        found = getattr(self._schedule, name)
+        setattr(self, name, found)  # calls, which are always the same
+        return found
 
     async def claim(self, **more: Any) -> Any:
         """Claim, and tell of it."""
@@ -80,7 +82,9 @@ class PoisonedRecords:
         self._noted = noted
 
     def __getattr__(self, name: str) -> Any:
-        return getattr(self._records, name)
+        found = getattr(self._records, name)
+        setattr(self, name, found)  # calls, which are always the same
+        return found
 
     async def read(self, target: str, **more: Any) -> Any:
         """Read, and maybe die of it. Whoever buries a story does not read all this."""

@@ -2,6 +2,7 @@
 
 import asyncio
 import inspect
+from collections import defaultdict
 from collections.abc import Awaitable, Callable, Mapping
 from contextvars import copy_context
 from dataclasses import dataclass
@@ -67,7 +68,7 @@ class Process:
         self.trace = trace
         self.ambushes: list[Ambush] = []
         #: Named points that were passed, and how often.
-        self.passed: dict[str, int] = {}
+        self.passed: defaultdict[str, int] = defaultdict(int)
         #: Its wall clock.
         self.now: Callable[[], datetime] = lambda: START
         self.on_death: Callable[[Process, str], None] = lambda process, why: None
@@ -138,36 +139,36 @@ class Process:
         # What `at` does stands here twice, written out: every second step is one of these.
         if not self.alive:
             raise Dead
-        loop, passed, name = self.loop, self.passed, point.before
-        passed[name] = passed.get(name, 0) + 1
+        loop, ready = self.loop, self.loop._ready
+        self.passed[point.before] += 1
         if self.ambushes:
-            self._may_spring(name)
+            self._may_spring(point.before)
         # Nobody would run in between: then there is no need to give way.
-        if self.fuse or self.frozen or loop._ready or not loop.is_quiet():
+        if ready or self.fuse or self.frozen or loop.is_due():
             await _TURN
-        if not self.alive:
-            raise Dead
-        answer: Any = None
+            if not self.alive:
+                raise Dead
         failure: Exception | None = None
         try:
             answer = await invoke(*args, **more)
         except Exception as exc:  # noqa: BLE001 - passed on below
+            if not self.alive:
+                raise Dead from None
             failure = exc
-        if not self.alive:
-            raise Dead
-        if failure is not None:
-            self.trace.add(self.label, point.name, words(failure))
+            said = words(exc)
         else:
+            if not self.alive:
+                raise Dead
             tell = point.tell
-            self.trace.add(self.label, point.name, "" if tell is None else tell(args, answer))
-        passed, name = self.passed, point.after
-        passed[name] = passed.get(name, 0) + 1
+            said = "" if tell is None else tell(args, answer)
+        self.trace.add(self.label, point.name, said)
+        self.passed[point.after] += 1
         if self.ambushes:
-            self._may_spring(name)
-        if self.fuse or self.frozen or loop._ready or not loop.is_quiet():
+            self._may_spring(point.after)
+        if ready or self.fuse or self.frozen or loop.is_due():
             await _TURN
-        if not self.alive:
-            raise Dead
+            if not self.alive:
+                raise Dead
         if failure is not None:
             raise failure
         return answer
@@ -176,10 +177,10 @@ class Process:
         """Pass a named point: here it may die, or fall asleep."""
         if not self.alive:
             raise Dead
-        self.passed[point] = self.passed.get(point, 0) + 1
+        self.passed[point] += 1
         if self.ambushes:
             self._may_spring(point)
-        if self.fuse or self.frozen or not self.loop.is_quiet():
+        if self.fuse or self.frozen or self.loop._ready or self.loop.is_due():
             await _TURN  # whoever is frozen stays here
         if not self.alive:
             raise Dead

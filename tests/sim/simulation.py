@@ -255,7 +255,7 @@ class Simulation:
         assert node.process is not None
         for point, number in node.process.passed.items():
             self.passed[point] = self.passed.get(point, 0) + number
-        node.process.passed = {}
+        node.process.passed.clear()
 
     def _started(self, attempt_id: str, name: str, group: str) -> None:
         self.watch.started(attempt_id, name)

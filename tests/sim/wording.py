@@ -14,7 +14,7 @@ Teller = Callable[[tuple[Any, ...], Any], str]
 
 def teller(point: str) -> Teller | None:
     """Return what tells in a few words what a call was about; None: there is nothing to say."""
-    return _TELLERS.get(point)
+    return _stands() if point in _STANDINGS else _TELLERS.get(point)
 
 
 def _claimed(_: tuple[Any, ...], answer: Any) -> str:
@@ -44,9 +44,18 @@ def _accepted(args: tuple[Any, ...], answer: Any) -> str:
     return " ".join(f"{n.target}:{word}" for n, word in zip(args[0], answer, strict=True))
 
 
-def _stands(_: tuple[Any, ...], answer: Any) -> str:
-    # Names of histories are drawn, by backends in different order.
-    return f"{answer.fence} {answer.life} {answer.term}.{answer.beat}"
+def _stands() -> Teller:
+    # Whoever follows asks every second, and is mostly answered the same.
+    last, told = None, ""
+
+    def tell(_: tuple[Any, ...], answer: Any) -> str:
+        nonlocal last, told
+        if answer is not last:
+            # Names of histories are drawn, by backends in different order.
+            last, told = answer, f"{answer.fence} {answer.life} {answer.term}.{answer.beat}"
+        return told
+
+    return tell
 
 
 _TELLERS: dict[str, Teller] = {
@@ -58,7 +67,5 @@ _TELLERS: dict[str, Teller] = {
     "records.read": _read,
     "records.note": _noted,
     "inbox.accept": _accepted,
-    "leadership.lead": _stands,
-    "leadership.look": _stands,
-    "leadership.found": _stands,
 }
+_STANDINGS = frozenset({"leadership.lead", "leadership.look", "leadership.found"})
