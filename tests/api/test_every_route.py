@@ -15,6 +15,7 @@ from starlette.routing import Route
 from app.api.app import create_app
 from app.api.deps import OPENS, Scope, needs
 from app.api.rotation import RotatingTokens
+from app.api.slowing import Slowing
 from app.controller.feed import MOST_LISTENERS
 from app.web import docs, guard
 from app.web.links import Links
@@ -121,7 +122,10 @@ async def walked(house: House) -> AsyncIterator[Walked]:
         # A stream would never end; one too many is sent away.
         for _ in range(MOST_LISTENERS):
             stack.enter_context(house.controller.feed.listening())
-        yield Walked(create_app(parts, docs.router, site(Links())), tokens)
+        app = create_app(parts, docs.router, site(Links()))
+        # What a wrong token costs is told elsewhere; here are hundreds of them.
+        app.state.slowing = app.state.login_slowing = Slowing(at_most=0.001)
+        yield Walked(app, tokens)
 
 
 async def ask(http: httpx.AsyncClient, door: Door) -> httpx.Response:

@@ -223,5 +223,5 @@ def _known(one: Snippet) -> bool:
 
 def test_languages_are_those_that_are_looked_at() -> None:
     assert {one.language for one in blocks()} <= {
-        *("sh", "yaml", "json", "promql", "text", "console")
+        *("sh", "yaml", "json", "jsonl", "promql", "text", "console")
     }

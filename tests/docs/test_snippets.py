@@ -105,6 +105,9 @@ def test_queries_are_queries_and_json_is_json() -> None:
         promql_parser.parse(snippet.text)
     for snippet in blocks("json"):
         json.loads(snippet.text)
+    for snippet in blocks("jsonl"):
+        for line in snippet.text.splitlines():
+            json.loads(line)
 
 
 def test_there_is_something_of_each_kind() -> None:

@@ -1,6 +1,7 @@
 """The adapter at the real engine."""
 
 import asyncio
+import itertools
 import time
 from datetime import timedelta
 
@@ -16,11 +17,17 @@ pytestmark = pytest.mark.docker
 #: Ends at once on SIGTERM; `sleep` as PID 1 ignores it and has to be killed.
 OBEDIENT = ("sh", "-c", "trap 'exit 0' TERM; while :; do sleep 600 & wait $!; done")
 
+_numbers = itertools.count(1)
+
 
 async def restart(engine: ContainerEngine, container_id: str, *, grace: timedelta) -> None:
+    """Restart it in an attempt of its own: behind a gate none is done twice."""
     seen = await engine.inspect(container_id)
     await engine.restart(
-        container_id, attempt_id=ATTEMPT, expected_started_at=seen.started_at, stop_grace=grace
+        container_id,
+        attempt_id=f"{ATTEMPT}.{next(_numbers)}",
+        expected_started_at=seen.started_at,
+        stop_grace=grace,
     )
 
 
