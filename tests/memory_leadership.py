@@ -9,7 +9,7 @@ from typing import Any
 from app.adapters.store.codec import from_ms, to_ms
 from app.domain.control import Halt
 from app.errors import LeaseLost, StoreRegressed
-from app.ports import Candidate, Restored, Standing
+from app.ports import Candidate, Claimed, Restored, Standing
 
 
 @dataclass
@@ -226,11 +226,15 @@ def _framed(
                 raise StoreRegressed("it is older than it was")
         if leads and bearings.life and seat.life != bearings.life:
             raise LeaseLost("another controller leads now")
+        has_written = writes
         try:
-            return await method(*args, **more)
+            answer = await method(*args, **more)
+            if isinstance(answer, Claimed) and not answer.claims:
+                has_written = False
+            return answer
         finally:
             # A refusal too: the script has run to its end.
-            if writes:
+            if has_written:
                 seat.next()
             bearings.heard = max(bearings.heard, seat.counter)
 

@@ -391,6 +391,17 @@ async def test_what_was_forgotten_is_told_again(ground: Ground) -> None:
     assert (await claimed(store)).fence > 5000
 
 
+async def test_a_look_for_work_that_finds_none_writes_nothing(anna: Store) -> None:
+    """A controller with nothing to do wakes no disk, and keeps nothing anew."""
+    await claimed(anna)
+    heard = anna.leadership.heard
+
+    assert not (await anna.schedule.claim(now=at(1), lease=LEASE, limit=9)).claims
+
+    assert anna.leadership.heard == heard
+    assert (await anna.leadership.look()).fence == heard
+
+
 async def test_what_the_store_still_knows_counts(anna: Store) -> None:
     """An older copy knows older charges, and a pause that nobody remembers any better."""
     await anna.records.intend(

@@ -124,6 +124,9 @@ if #given > 0 then
   redis.call('DEL', handed)
   redis.call('HSET', handed, '?', call, unpack(given))
   redis.call('PEXPIRE', handed, remember_ms)
+else
+  -- Nothing was due and nothing is written: whoever waits wakes no disk.
+  writes = false
 end
 
 local answer = { next_at or -1 }

@@ -17,7 +17,8 @@
     with NOTLEADING: another life has the seat. Nothing was written.
 
   The counter is the mark that every acknowledged write leaves: who has heard of it knows an
-  older copy of the store when he sees one.
+  older copy of the store when he sees one. A script that has found nothing to write says so by
+  `writes = false`.
 ]]
 local writes, life = table.remove(ARGV) == '1', table.remove(ARGV)
 local known, epoch = table.remove(ARGV), table.remove(ARGV)
