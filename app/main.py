@@ -26,6 +26,7 @@ from app.adapters.ourselves import ourselves
 from app.adapters.policy_file import load_rulebook, parse_rulebook
 from app.adapters.prometheus import PrometheusSamples
 from app.adapters.prometheus_usage import PrometheusUsage
+from app.adapters.stop_file import stoppable
 from app.adapters.store import open_store
 from app.adapters.store.embedded import embedded_server
 from app.api.app import create_app
@@ -151,7 +152,8 @@ def _engine(
     """
     prefix = settings.label_prefix
     if settings.gate_socket is None:
-        return open_engine(settings.docker_host, label_prefix=prefix)
+        direct = open_engine(settings.docker_host, label_prefix=prefix)
+        return stoppable(direct, settings.data_dir / "STOP")
 
     def fence() -> Fence:
         return tenures[0].fence() if tenures else Fence()

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
+from app.adapters import stop_file
 from app.adapters.engine.together import together
 from app.adapters.gate.book import Book
 from app.adapters.gate.journal import Journal
@@ -85,14 +86,7 @@ class Sight:
 
     def is_stopped(self) -> bool:
         """Tell whether the STOP file is there."""
-        # Whatever keeps us from looking counts as one that is there.
-        try:
-            self._habits.stop_file.lstat()
-        except FileNotFoundError:
-            return False
-        except OSError:
-            return True
-        return True
+        return stop_file.is_there(self._habits.stop_file)
 
     async def look(
         self, ask: Ask, under_way: UnderWay
