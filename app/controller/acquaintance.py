@@ -38,6 +38,8 @@ class Acquaintance:
         self._memory = memory
         self._clock = clock
         self._epoch = ""
+        #: Those who ask it have been told which one it is.
+        self._is_trusted = False
 
     async def meet(self) -> Met:
         """
@@ -74,7 +76,8 @@ class Acquaintance:
         """
         if standing.epoch != self._epoch or standing.fence < known:
             return False
-        if known == 0 and self._seat.heard == 0:
+        if not self._is_trusted:
+            # Whatever was heard by now: others may have asked before us, and it goes on meanwhile.
             self._trust(standing)
         if standing.fence > known:
             # Marks of other controllers' writes as well: who follows knows an older store too.
@@ -115,7 +118,7 @@ class Acquaintance:
         )
 
     def _trust(self, standing: Standing) -> None:
-        self._epoch = standing.epoch
+        self._epoch, self._is_trusted = standing.epoch, True
         self._seat.trust(standing.epoch, standing.fence)
 
     async def _found(

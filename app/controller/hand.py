@@ -19,6 +19,7 @@ from app.domain.decision import (
     StartStopped,
     Verdict,
 )
+from app.domain.gate import Bar
 from app.domain.remediation import Attempt, Remediation
 from app.errors import (
     CloneRefused,
@@ -40,6 +41,9 @@ log: Final = structlog.get_logger("relevo.hand")
 
 #: Actions in a row that were not answered, before others wait.
 _MOST_SILENT: Final = 3
+
+#: What the gate refuses for, and will not for ever: what is down by our hand is owed its start.
+_PASSES: Final = frozenset({Bar.STOP, Bar.BUSY})
 
 ActionDecision = Restart | ScaleOut | Resume | StartStopped
 
@@ -104,6 +108,8 @@ class Hand:
             )
             self._silent = 0
         except GateRefused as exc:
+            if isinstance(decision, StartStopped) and exc.reason in _PASSES:
+                return Outcome(remediation=attempts.owed(record))
             return Outcome(
                 remediation=record,
                 conclusion=Conclude(
@@ -131,6 +137,8 @@ class Hand:
             return Outcome(remediation=unknown)
         except EngineUnavailable as exc:
             # It never heard of it. A dead engine is nobody's failed restart.
+            if isinstance(decision, StartStopped):
+                return Outcome(remediation=attempts.owed(record))
             return Outcome(
                 remediation=record,
                 conclusion=Conclude(
@@ -147,6 +155,8 @@ class Hand:
                 ),
             )
         except TooLate as exc:
+            if isinstance(decision, StartStopped):
+                return Outcome(remediation=attempts.owed(record))
             return Outcome(
                 remediation=record,
                 conclusion=Conclude(

@@ -95,6 +95,14 @@ def acted(
     )
 
 
+def owed(remediation: Remediation) -> Remediation:
+    """Write down that what our restart left stopped was not started yet: it is tried again."""
+    attempt = remediation.open_attempt
+    assert attempt is not None
+    attempt = replace(attempt, started_again=False)
+    return replace(remediation, attempts=(*remediation.attempts[:-1], attempt), next_action=None)
+
+
 def adopted(remediation: Remediation, seen: Observation, *, now: datetime) -> Remediation:
     """Write down that an action whose end nobody saw did happen."""
     attempt = remediation.open_attempt

@@ -8,13 +8,14 @@ from typing import Any, Final
 import pytest
 
 from app.adapters.stop_file import StoppableEngine, is_there
+from app.domain.container import RunState
 from app.domain.decision import Verdict
-from app.errors import GateRefused, TooLate
+from app.errors import EngineSilent, EngineUnavailable, GateRefused, RelevoError, TooLate
 from app.policies.spec import ScaleOutRules
 from app.ports import NO_END, Deadline
 from tests.builders import START, alert
 from tests.controller.house import VirtualClock, build, pass_time, working
-from tests.fakes import FakeEngine, web
+from tests.fakes import FakeEngine, LivelyEngine, web
 from tests.memory_store import make_store
 
 AT: Final = START
@@ -145,3 +146,54 @@ async def test_a_need_waits_for_its_end_and_is_not_counted(file: Path) -> None:
         await pass_time(minutes=30)
 
     assert engine.done("restart")
+
+
+async def left_stopped(engine: LivelyEngine) -> None:
+    """Wait until a restart has stopped it, and was not heard of again."""
+    for _ in range(900):
+        if engine.named("web").state is not RunState.RUNNING:
+            return
+        await pass_time(milliseconds=100)
+    raise AssertionError(engine.acts)
+
+
+@pytest.mark.looptime
+async def test_what_is_down_by_our_hand_is_started_once_it_is_gone(file: Path) -> None:
+    clock = VirtualClock()
+    engine = LivelyEngine(clock)
+    engine.run(web())
+    engine.errors = [EngineSilent("no answer in 40 s")]
+    house = build(make_store(), clock, StoppableEngine(engine, file))  # type: ignore[arg-type]
+
+    async with working(house, pulling=True):
+        await house.take(alert())
+        await left_stopped(engine)
+        file.touch()
+        await pass_time(minutes=10)
+        assert engine.acts == []
+
+        file.unlink()
+        await pass_time(minutes=1)
+
+    assert [what for what, _, _ in engine.acts] == ["start"]
+    assert engine.named("web").state is RunState.RUNNING
+
+
+@pytest.mark.looptime
+@pytest.mark.parametrize(
+    "error", [GateRefused("busy", "another"), TooLate("a moment"), EngineUnavailable("refused")]
+)
+async def test_a_start_that_was_not_begun_is_still_owed(error: RelevoError) -> None:
+    """Nobody else would: it is quiet because it is down."""
+    clock = VirtualClock()
+    engine = LivelyEngine(clock)
+    engine.run(web())
+    engine.errors = [EngineSilent("no answer in 40 s"), error]
+    house = build(make_store(), clock, engine)
+
+    async with working(house, pulling=True):
+        await house.take(alert())
+        await left_stopped(engine)
+        await pass_time(minutes=2)
+
+    assert [what for what, _, _ in engine.acts] == ["start"]

@@ -84,6 +84,21 @@ async def test_nothing_is_taken_on_or_done_until_it_is_known_again(town: Town, h
     assert [who for who, _ in town.done()] == ["anna"]
 
 
+@pytest.mark.parametrize("how", ["emptied", "older"])
+async def test_a_restarted_controller_notices_it_as_well(town: Town, how: str) -> None:
+    """What is remembered of a store is some seconds old: it has gone on since, as it may."""
+    anna = await led(town)
+    older = deepcopy(town.memory)
+    await anna.take()
+    assert town.memory.seat.counter > (await anna.house.tenure.memory.recall()).fence
+    await anna.restart()
+    await pass_time(seconds=1)
+    lose(town, how, older)
+
+    with pytest.raises(StoreUnavailable, match=r"has lost|older|history"):
+        await anna.take(alert(fingerprint="f2"))
+
+
 async def test_it_takes_a_pull_however_long_that_takes(town: Town) -> None:
     one = town.neighbour("anna")
     await one.start(pulling=False)

@@ -184,6 +184,7 @@ class Clones:
                 async with self._connection.about(
                     clone_id, within=self._connection.bounds.step, acting=True
                 ) as client:
+                    still_ours(not_after, "the clone is made and not on all of its networks")
                     network_id = checked_network_id(link.id)
                     network = DockerNetwork(client, network_id)  # type: ignore[no-untyped-call]
                     await network.connect(
