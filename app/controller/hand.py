@@ -115,7 +115,7 @@ class Hand:
                 conclusion=Conclude(
                     Verdict.CANCELLED,
                     _word_of_the_gate(exc),
-                    f"the gate refused: {exc}; nothing was done",
+                    f"not let through: {exc}; nothing was done",
                 ),
             )
         except EngineRefused as exc:
