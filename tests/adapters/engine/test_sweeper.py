@@ -43,7 +43,9 @@ class FakeEngine:
     def put(self, path: str, body: object, **more: Any) -> None:
         json_type = ("Content-Type: application/json",)
         said = Answer(body=json.dumps(body), headers=json_type, **more)
-        self.side.answers[path if path == "/version" else f"/v{self.api}{path}"] = said
+        self.side.answers[f"/v{self.api}{path}"] = said
+        if path == "/version":  # asked for before a version is agreed on, and after
+            self.side.answers[path] = said
 
 
 def listed(id: str, name: str, **labels: str) -> dict[str, Any]:
