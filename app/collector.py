@@ -21,12 +21,10 @@ from prometheus_client import generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from app import __version__
+from app import __version__, garbage
 from app.adapters.engine.series import container_series, machine_series
 from app.adapters.engine.stats import ContainerReader, EngineReader
 from app.adapters.engine.sweeper import Sweeper
-from app.adapters.gate.line import GateLine
-from app.adapters.gate.reader import GateReader
 from app.adapters.opt_ins import OptIns
 from app.domain.container import Listed
 from app.errors import BadConfiguration
@@ -72,6 +70,7 @@ async def collect(settings: Settings) -> None:
             group.create_task(sweeper.run(), name="sweeper"),
             group.create_task(opt_ins.run(every=every), name="opt-ins"),
         )
+        garbage.is_looked_for()
         _log.info("collector.started", listen=settings.collect_listen)
         await stopped.wait()
         for task in tasks:
@@ -82,6 +81,10 @@ async def collect(settings: Settings) -> None:
 def _reader(settings: Settings) -> ContainerReader:
     """Find who reads the engine: behind the gate where there is one."""
     if settings.gate_socket is not None:
+        # Without a gate nothing of its speech is needed.
+        from app.adapters.gate.line import GateLine
+        from app.adapters.gate.reader import GateReader
+
         return GateReader(GateLine(settings.gate_socket))
     try:
         return EngineReader(settings.docker_host)

@@ -16,7 +16,7 @@ from typing import Final
 
 import structlog
 
-from app import __version__
+from app import __version__, garbage
 from app.adapters.clock import LoopClock
 from app.adapters.engine.connection import EngineConnection
 from app.adapters.engine.docker import DockerEngine
@@ -49,6 +49,7 @@ async def keep(settings: Settings) -> None:
     """
     with _stop_signal() as stopped:
         async with open_gate(settings):
+            garbage.is_looked_for()
             _log.info("gate.started", version=__version__, socket=str(settings.gate_socket))
             await stopped.wait()
     _log.info("gate.stopped")

@@ -15,11 +15,10 @@ import structlog
 import uvicorn
 from pydantic import SecretStr
 
-from app import __version__
+from app import __version__, garbage
 from app.adapters.alertmanager import Alertmanagers
 from app.adapters.clock import LoopClock
 from app.adapters.engine.swarm_engine import open_engine
-from app.adapters.gate.client import open_engine_behind
 from app.adapters.grafana import GrafanaAnnotations
 from app.adapters.memento import open_keepsake
 from app.adapters.ourselves import ourselves
@@ -29,9 +28,11 @@ from app.adapters.prometheus_usage import PrometheusUsage
 from app.adapters.stop_file import stoppable
 from app.adapters.store import open_store
 from app.adapters.store.embedded import embedded_server
+from app.adapters.trust import trusted
 from app.api.app import create_app
 from app.api.deps import Parts, Scope
 from app.api.rotation import RotatingTokens
+from app.connections import most_connections
 from app.controller.tenure import Tenure
 from app.domain.gate import Fence
 from app.errors import BadConfiguration
@@ -50,8 +51,6 @@ log: Final = structlog.get_logger("relevo")
 _GRACE: Final = timedelta(seconds=20)
 
 
-#: Open connections, idle ones too: far below what a process may open.
-_MOST_CONNECTIONS: Final = 512
 #: How long Alertmanager believes an alert of ours that is not posted again.
 _BELIEVED: Final = timedelta(minutes=5)
 
@@ -80,7 +79,7 @@ async def open_controller(settings: Settings, rulebook: Rulebook) -> AsyncIterat
         store = await stack.enter_async_context(open_store(redis_url))
         tenures: list[Tenure] = []
         engine = await stack.enter_async_context(_engine(settings, tenures))
-        http = await stack.enter_async_context(httpx.AsyncClient())
+        http = await stack.enter_async_context(httpx.AsyncClient(verify=trusted(settings.urls)))
         alerts = (
             Alertmanagers(settings.alertmanager_url, settings.alertmanager_receiver, http)
             if settings.alertmanager_url
@@ -158,6 +157,9 @@ def _engine(
     def fence() -> Fence:
         return tenures[0].fence() if tenures else Fence()
 
+    # Without a gate nothing of its speech is needed.
+    from app.adapters.gate.client import open_engine_behind
+
     return open_engine_behind(settings.gate_socket, label_prefix=prefix, fence=fence)
 
 
@@ -178,7 +180,7 @@ async def serve(settings: Settings) -> None:
                 access_log=False,
                 server_header=False,
                 timeout_graceful_shutdown=5,
-                limit_concurrency=_MOST_CONNECTIONS,
+                limit_concurrency=most_connections(),
                 http=PatientHttp,
             )
         )
@@ -210,7 +212,7 @@ async def _run(controller: Controller, server: uvicorn.Server, stopping: asyncio
     """Run server and loops; when one of them ends, for whatever cause, all do."""
     serving = asyncio.create_task(server.serve(), name="http")
     working = asyncio.create_task(controller.worker.run(), name="worker")
-    leading = asyncio.create_task(controller.tenure.run(), name="tenure")
+    leading = asyncio.create_task(controller.lead(), name="tenure")
     looping = {asyncio.create_task(loop(), name=loop.__qualname__) for loop in controller.loops}
     asked = asyncio.create_task(stopping.wait(), name="signal")
     everything = {serving, working, leading, *looping}
@@ -247,6 +249,7 @@ class _Server(uvicorn.Server):
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Listen. :raises BadConfiguration: where the address is in use, or not ours"""
+        garbage.is_looked_for()
         try:
             await super().startup(sockets)
         except SystemExit as exc:

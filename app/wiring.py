@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
+from functools import partial
 
 from app.controller.act import Actor
 from app.controller.auditor import Auditor
@@ -13,6 +14,7 @@ from app.controller.departure import Departure
 from app.controller.desk import Desk
 from app.controller.dismiss import Dismissal
 from app.controller.feed import Feed
+from app.controller.first_look import lead
 from app.controller.freshness import Freshness
 from app.controller.gauges import Gauges
 from app.controller.hand import Hand
@@ -67,6 +69,8 @@ class Controller:
     witness: Witness
     worker: Worker
     departures: Departures
+    #: Seeks the seat; `tenure` tells of it.
+    lead: Loop
     step: Step
     pulse: Pulse
     board: Board
@@ -110,7 +114,7 @@ def wire(
         Memory(outside.keepsake),
         clock,
         life=habits.life,
-        engine=lambda: census.last.engine if census.last is not None else "",
+        engine=census.engine_name,
         pulled_at=lambda: resync.done_at,
         pull=lambda: resync.ask(),
         wake=lambda: stir(),
@@ -273,6 +277,7 @@ def wire(
         witness=witness,
         worker=worker,
         departures=departures,
+        lead=partial(lead, census, tenure),
         step=reconciler.step,
         pulse=Pulse(telemetry),
         board=Board(desk, overview, census, store.history, clock),

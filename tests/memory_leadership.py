@@ -1,9 +1,10 @@
 """The seat of the leader and the store's history, in memory; and the frame around what writes."""
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from functools import wraps
+from operator import attrgetter
 from typing import Any
 
 from app.adapters.store.codec import from_ms, to_ms
@@ -28,6 +29,8 @@ class Seat:
     engine_of: str = ""
     run_id: str = "in-memory"
     begun_at: int | None = None
+    #: How it was when somebody looked last, and what he was told.
+    seen: tuple[object, Standing | None] = field(default=(None, None), compare=False, repr=False)
 
     def next(self) -> int:
         """Count one write."""
@@ -71,7 +74,6 @@ class MemoryLeadership:
         self._look_again = look_again
         self._charges = charges
         self._restore = restore
-        self._seen: tuple[object, Standing] | None = None
 
     async def look(self) -> Standing:
         """See `app.ports.Leadership`."""
@@ -79,8 +81,9 @@ class MemoryLeadership:
 
     def _look(self, seat: Seat) -> Standing:
         # Whoever follows looks every second, and what he sees changes far more seldom.
-        state = (*seat.__dict__.values(),)
-        if self._seen is None or self._seen[0] != state:
+        standing: Standing | None
+        *state, (known, standing) = seat.__dict__.values()
+        if standing is None or known != state:
             told_at, begun_at = seat.told_at, seat.begun_at
             standing = Standing(
                 epoch=seat.epoch,
@@ -94,8 +97,8 @@ class MemoryLeadership:
                 run_id=seat.run_id,
                 begun_at=None if begun_at is None else from_ms(begun_at),
             )
-            self._seen = (state, standing)
-        return self._seen[1]
+            seat.seen = (state, standing)
+        return standing
 
     async def lead(
         self, me: Candidate, *, now: datetime, engine: str, deserted: Standing | None = None
@@ -170,10 +173,8 @@ class MemoryLeadership:
         """See `app.ports.Leadership`."""
         self._bearings.doubt = call
 
-    @property
-    def heard(self) -> int:
-        """See `app.ports.Leadership`."""
-        return self._bearings.heard
+    #: See `app.ports.Leadership`. Asked with every beat, of which a simulation has millions.
+    heard = property(attrgetter("_bearings.heard"))
 
     async def charges(self, *, since: datetime) -> Sequence[tuple[str, datetime]]:
         """See `app.ports.Leadership`."""
@@ -226,10 +227,10 @@ def _framed(
                 raise StoreRegressed("it is older than it was")
         if leads and bearings.life and seat.life != bearings.life:
             raise LeaseLost("another controller leads now")
-        has_written = writes
+        has_written, before = writes, seat.counter
         try:
             answer = await method(*args, **more)
-            if isinstance(answer, Claimed) and not answer.claims:
+            if isinstance(answer, Claimed) and seat.counter == before:
                 has_written = False
             return answer
         finally:

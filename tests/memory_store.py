@@ -20,6 +20,7 @@ from app.domain.remediation import Remediation
 from app.errors import CoolingDown, GroupBusy, LeaseLost, OutOfBudget
 from app.policies import trail
 from app.ports import (
+    NEXT_SUSPECT,
     Aside,
     Claim,
     Claimed,
@@ -340,12 +341,20 @@ class MemoryStore:
         """See `app.ports.Inbox`."""
         now_ms = to_ms(now)
         taken = tuple(self._alerts.take(notice, now_ms=now_ms) for notice in notices)
+        missed: dict[str, int] = {}
+        wanted: dict[str, int] = {}
         for notice, answer in zip(notices, taken, strict=True):
+            due_ms = now_ms if notice.due is None else to_ms_up(notice.due)
             if answer in (Taken.ACCEPTED, Taken.RESOLVED):
-                self._pull_due(notice.target, now_ms)
-            elif answer is Taken.DUPLICATE and notice.target not in self._running:
-                # A target with an alert and no place in the schedule has lost it.
-                self._due.setdefault(notice.target, now_ms)
+                wanted[notice.target] = min(wanted.get(notice.target, due_ms), due_ms)
+            elif answer is Taken.DUPLICATE:
+                missed[notice.target] = min(missed.get(notice.target, due_ms), due_ms)
+        # A target with an alert and no place in the schedule has lost it.
+        for target, due_ms in missed.items():
+            if target not in self._running:
+                self._due.setdefault(target, due_ms)
+        for target, due_ms in wanted.items():
+            self._pull_due(target, due_ms)
         for place, aside in enumerate(asides):
             kept = ASIDE.load(dump_aside(aside), key="asides")
             self._asides[to_ms(aside.at), place, kept] = kept
@@ -369,15 +378,35 @@ class MemoryStore:
         ]
         return sorted(found)
 
-    async def claim(self, *, now: datetime, lease: timedelta, limit: int) -> Claimed:
+    async def claim(
+        self,
+        *,
+        now: datetime,
+        lease: timedelta,
+        limit: int,
+        has_suspect: bool = False,
+        here: Collection[str] = (),
+    ) -> Claimed:
         """See `app.ports.Schedule`."""
         now_ms = to_ms(now)
+        later_ms = now_ms + span_ms(NEXT_SUSPECT)
         later = [at for at in (*self._due.values(), *self._running.values()) if at > now_ms]
-        claims = []
-        for _, was_due, target in self._claimable(now_ms)[:limit]:
+        claims: list[Claim] = []
+        found = self._claimable(now_ms)
+        # All that one call leases have one fence.
+        fence = self.seat.next() if found and limit else 0
+        for _, was_due, target in found:
+            if len(claims) >= limit:
+                break
             if not was_due:
                 self._lost[target] = self._lost.get(target, 0) + 1
-            fence = self._leases[target] = self.seat.next()
+            if target in self._lost and (was_due or target not in here):
+                if has_suspect:
+                    self._hold_back(target, now_ms, later_ms)
+                    later.append(later_ms)
+                    continue
+                has_suspect = True
+            self._leases[target] = fence
             self._running[target] = to_ms_up(now + lease)
             if self._due.get(target, now_ms + 1) <= now_ms:
                 del self._due[target]
@@ -385,11 +414,23 @@ class MemoryStore:
             claims.append(Claim(target=target, fence=fence, lost=lost))
         return Claimed(claims=tuple(claims), next_due=from_ms(min(later)) if later else None)
 
-    async def renew(self, claim: Claim, *, now: datetime, lease: timedelta) -> None:
+    def _hold_back(self, target: str, now_ms: int, later_ms: int) -> None:
+        """Have a suspect wait, neither due nor leased."""
+        due_ms = self._due.get(target, now_ms)
+        self._due[target] = later_ms if due_ms <= now_ms else min(due_ms, later_ms)
+        self._running.pop(target, None)
+        self._leases.pop(target, None)
+
+    async def renew(
+        self, claims: Sequence[Claim], *, now: datetime, lease: timedelta
+    ) -> tuple[Claim, ...]:
         """See `app.ports.Schedule`."""
-        if self._leases.get(claim.target) != claim.fence:
-            raise LeaseLost(claim.target)
-        self._running[claim.target] = max(self._running[claim.target], to_ms_up(now + lease))
+        gone = tuple(one for one in claims if self._leases.get(one.target) != one.fence)
+        for claim in claims:
+            if claim not in gone:
+                end = max(self._running[claim.target], to_ms_up(now + lease))
+                self._running[claim.target] = end
+        return gone
 
     async def requeue(self, claim: Claim, *, due: datetime, forget_lost: bool = True) -> None:
         """See `app.ports.Schedule`."""
@@ -400,6 +441,13 @@ class MemoryStore:
         del self._running[target], self._leases[target]
         if forget_lost:
             self._lost.pop(target, None)
+
+    async def release(
+        self, claims: Sequence[Claim], *, due: datetime, forget_lost: bool = False
+    ) -> None:
+        """See `app.ports.Schedule`."""
+        for claim in claims:
+            await self.requeue(claim, due=due, forget_lost=forget_lost)
 
     async def overdue(self, *, now: datetime) -> timedelta:
         """See `app.ports.Schedule`."""
@@ -720,7 +768,7 @@ def make_view(memory_of: Callable[[], MemoryStore]) -> Store:
         seat,
         bearings,
         writes=("accept",),
-        leads=("claim", "renew", "requeue", "intend", "note"),
+        leads=("claim", "renew", "requeue", "release", "intend", "note"),
         reads=("read", "overdue"),
     )
     controls: Any = Framed(

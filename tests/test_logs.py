@@ -136,3 +136,43 @@ def test_every_event_is_explained() -> None:
 
     assert len(events) > 50
     assert events <= explained
+
+
+@pytest.mark.parametrize("style", ["logfmt", "json"])
+def test_a_log_that_nobody_can_write_ends_nothing(style: str) -> None:
+    with Path("/dev/full").open("w") as full:
+        spoken = subprocess.run(
+            [sys.executable, "-c", SPEAK + "print('still here')", style, "words"],
+            cwd=ROOT,
+            stdout=subprocess.PIPE,
+            stderr=full,
+            check=False,
+            timeout=60,
+        )
+
+    assert b"still here" in spoken.stdout
+
+
+@pytest.mark.parametrize("style", ["logfmt", "json"])
+def test_a_line_that_cannot_be_written_is_told_of_and_ends_nothing(style: str) -> None:
+    speak = """
+class Odd:
+    def __str__(self):
+        raise RuntimeError("no text")
+    __repr__ = __str__
+
+log.info("odd", value=Odd())
+log.info("after")
+"""
+    spoken = subprocess.run(
+        [sys.executable, "-c", SPEAK + speak, style, "words"],
+        cwd=ROOT,
+        capture_output=True,
+        check=True,
+        timeout=60,
+    ).stderr.decode()
+
+    assert "a line could not be written" in spoken
+    assert "'odd'" in spoken
+    assert "RuntimeError" in spoken
+    assert "after" in spoken.splitlines()[-1]

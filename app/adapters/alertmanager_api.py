@@ -27,11 +27,11 @@ def _in_utc(moment: datetime) -> datetime:
 _Moment = Annotated[AwareDatetime, AfterValidator(_in_utc)]
 
 
-class _Receiver(BaseModel):
+class _Receiver(BaseModel, defer_build=True):
     name: str
 
 
-class _Status(BaseModel):
+class _Status(BaseModel, defer_build=True):
     state: str
     silencedBy: tuple[str, ...] | None = None
     inhibitedBy: tuple[str, ...] | None = None
@@ -45,7 +45,7 @@ class _Status(BaseModel):
         return ListedState.SUPPRESSED if muted or self.state == "suppressed" else ListedState.ACTIVE
 
 
-class _AlertIn(BaseModel):
+class _AlertIn(BaseModel, defer_build=True):
     fingerprint: str
     labels: Mapping[str, str]
     annotations: Mapping[str, str]
@@ -70,7 +70,7 @@ class _AlertIn(BaseModel):
         )
 
 
-class _StatusIn(BaseModel):
+class _StatusIn(BaseModel, defer_build=True):
     #: Despite its name the time at which the process started.
     uptime: _Moment
     #: Whatever it is: one that we cannot read is no reason to believe no alert.

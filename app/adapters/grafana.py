@@ -25,7 +25,7 @@ _REMEDY: Final = {
 _MOST_FOUND: Final = "20"
 
 
-class _Found(BaseModel):
+class _Found(BaseModel, defer_build=True):
     id: int
     tags: tuple[str, ...] | None = None
 

@@ -15,14 +15,14 @@ from app.errors import SourceUnavailable
 T = TypeVar("T")
 
 
-class ActiveAlert(BaseModel):
+class ActiveAlert(BaseModel, defer_build=True):
     """An alert of a rule that is pending or firing."""
 
     labels: Mapping[str, str]
     state: str = ""
 
 
-class Rule(BaseModel):
+class Rule(BaseModel, defer_build=True):
     """A rule of Prometheus; `alert` is no name of a recording rule."""
 
     name: str
@@ -39,7 +39,7 @@ class Rule(BaseModel):
         return self.type == "alerting"
 
 
-class RuleGroup(BaseModel):
+class RuleGroup(BaseModel, defer_build=True):
     """A group of rules."""
 
     name: str
@@ -49,7 +49,7 @@ class RuleGroup(BaseModel):
     rules: Sequence[Rule]
 
 
-class Target(BaseModel):
+class Target(BaseModel, defer_build=True):
     """What Prometheus scrapes."""
 
     labels: Mapping[str, str]
@@ -59,17 +59,17 @@ class Target(BaseModel):
     scrapeInterval: str = ""
 
 
-class Sample(BaseModel):
+class Sample(BaseModel, defer_build=True):
     """One series of an answer."""
 
     metric: Mapping[str, str]
     value: tuple[float, str]
 
 
-class Silence(BaseModel):
+class Silence(BaseModel, defer_build=True):
     """A silence, as far as it is shown."""
 
-    class Matcher(BaseModel):
+    class Matcher(BaseModel, defer_build=True):
         """One of its conditions."""
 
         name: str
@@ -77,7 +77,7 @@ class Silence(BaseModel):
         isRegex: bool = False
         isEqual: bool = True
 
-    class Status(BaseModel):
+    class Status(BaseModel, defer_build=True):
         """Whether it is in force."""
 
         state: str

@@ -61,7 +61,8 @@ Name = Annotated[str, StringConstraints(min_length=1, max_length=200)]
 class Section(BaseModel):
     """A part of the file: only known keys, every one of them optional."""
 
-    model_config = ConfigDict(extra="forbid")
+    # Only the whole file is ever read: its sections are built within it, and not one by one before.
+    model_config = ConfigDict(extra="forbid", defer_build=True)
 
     @model_validator(mode="before")
     @classmethod

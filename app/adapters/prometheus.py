@@ -22,18 +22,18 @@ _FIRING = 'ALERTS{alertstate="firing"}'
 _OF_THE_SERIES = frozenset({"__name__", "alertstate"})
 
 
-class _Series(BaseModel):
+class _Series(BaseModel, defer_build=True):
     metric: Mapping[str, str]
     #: Time of the evaluation and the value, the latter as text (``NaN`` and ``+Inf`` are values).
     value: tuple[float, str]
 
 
-class _Vector(BaseModel):
+class _Vector(BaseModel, defer_build=True):
     resultType: Literal["vector"]
     result: tuple[_Series, ...]
 
 
-class _Answer(BaseModel):
+class _Answer(BaseModel, defer_build=True):
     status: Literal["success"]
     data: _Vector
 

@@ -21,17 +21,17 @@ _ESCAPES = str.maketrans({"\\": r"\\", '"': r"\"", "\n": r"\n"})
 _WINDOW_S = 60
 
 
-class _Series(BaseModel):
+class _Series(BaseModel, defer_build=True):
     metric: Mapping[str, str]
     values: tuple[tuple[float, str], ...]
 
 
-class _Matrix(BaseModel):
+class _Matrix(BaseModel, defer_build=True):
     resultType: Literal["matrix"]
     result: tuple[_Series, ...]
 
 
-class _Answer(BaseModel):
+class _Answer(BaseModel, defer_build=True):
     status: Literal["success"]
     data: _Matrix
 

@@ -1,6 +1,5 @@
 """The HTTP application, made of parts that somebody else opened."""
 
-import asyncio
 from weakref import WeakValueDictionary
 
 from fastapi import APIRouter
@@ -23,6 +22,8 @@ from app.api.deps import Parts
 from app.api.document import Documented
 from app.api.hosts import Names, OwnNamesOnly
 from app.api.limits import Bounded, Untraced
+from app.api.reading import Reading
+from app.api.receiver import Receiver
 from app.api.sessions import Sessions
 from app.api.slowing import API_COST, LOGIN_COST, Slowing
 
@@ -58,7 +59,7 @@ def create_app(parts: Parts, *pages: APIRouter) -> Documented:
     """
     Make the application.
 
-    The receiver's route comes first: it is the one in a hurry.
+    The receiver has a way of its own, with the same guards: it is the one in a hurry.
 
     :param pages: routers of pages, beside the API
     """
@@ -76,7 +77,7 @@ def create_app(parts: Parts, *pages: APIRouter) -> Documented:
     app.state.parts = parts
     # By Idempotency-Key, for as long as a request with it is being handled (app/api/writing.py).
     app.state.locks = WeakValueDictionary()
-    app.state.large = asyncio.Semaphore(webhooks.MOST_LARGE)
+    app.state.reading = Reading()
     # Simulations that are under way or wait (app/api/policies.py).
     app.state.simulated = set()
     # Of people's browsers; the API itself is opened by tokens, and its events by either.
@@ -88,6 +89,8 @@ def create_app(parts: Parts, *pages: APIRouter) -> Documented:
     # Around all routes, so that none can be forgotten.
     app.add_middleware(OwnNamesOnly, parts=parts, names=names)
     errors.install(app)
+    receiver = OwnNamesOnly(Receiver(app, parts), parts=parts, names=names)
+    app.receiver = Untraced(Bounded(receiver))
     # The last that is added comes first.
     app.add_middleware(Bounded)
     app.add_middleware(Untraced)

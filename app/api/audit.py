@@ -5,11 +5,12 @@ from typing import Annotated, Any, Final
 
 from fastapi import APIRouter, Query
 from fastapi.responses import Response
-from pydantic import AwareDatetime, BaseModel, Field
+from pydantic import AwareDatetime, Field
 
 from app.api.deps import PartsDep, Scope, needs
 from app.api.errors import documented
 from app.api.schemas import Moment
+from app.api.shape import Shape
 from app.domain.audit import AuditKind, AuditMark, AuditText, compact
 from app.domain.decision import Action, Reason, Verdict
 from app.domain.remediation import Trigger
@@ -19,7 +20,7 @@ router = APIRouter(prefix="/api/v1/audit", tags=["audit"], dependencies=[needs(S
 _ID: Final = r"^[0-9]{1,15}-[0-9]{1,15}$"
 
 
-class AuditEntryOut(BaseModel):
+class AuditEntryOut(Shape):
     """What a line says; what it has nothing to say of is left out."""
 
     at: Moment
@@ -44,7 +45,7 @@ class AuditEntryOut(BaseModel):
     detail: str | None = None
 
 
-class AuditLineOut(BaseModel):
+class AuditLineOut(Shape):
     """One line, and what it is chained with."""
 
     id: Annotated[str, Field(description="Milliseconds since 1970, and the number of the line.")]
@@ -63,7 +64,7 @@ class AuditLineOut(BaseModel):
     ] = None
 
 
-class AuditOut(BaseModel):
+class AuditOut(Shape):
     """Lines, the oldest first."""
 
     lines: list[AuditLineOut]
@@ -72,7 +73,7 @@ class AuditOut(BaseModel):
     ]
 
 
-class AuditMarkOut(BaseModel):
+class AuditMarkOut(Shape):
     """A line that was there when this Relevo looked last; it is kept outside of the store."""
 
     id: str
@@ -80,7 +81,7 @@ class AuditMarkOut(BaseModel):
     is_there: Annotated[bool, Field(description="As it was, or given way to younger ones.")]
 
 
-class AuditCheckOut(BaseModel):
+class AuditCheckOut(Shape):
     """Whether the audit is what was written."""
 
     whole: Annotated[bool, Field(description="Nothing is missing or changed.")]

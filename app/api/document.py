@@ -15,6 +15,8 @@ from typing import Any, Final
 
 from fastapi import FastAPI
 from pydantic.json_schema import models_json_schema
+from starlette.types import ASGIApp, Receive, Send
+from starlette.types import Scope as Scope_
 
 from app.api.deps import OPENS, Scope
 from app.api.errors import ProblemOut
@@ -22,6 +24,7 @@ from app.api.notification import AlertIn, WebhookIn
 from app.api.orders import HaltIn, OrderIn
 from app.api.policies import SimulateIn
 from app.api.sessions import COOKIE
+from app.api.webhooks import PATH
 from app.api.words import NAMED
 
 #: Read or answered past FastAPI, which therefore knows nothing of them.
@@ -56,7 +59,18 @@ _IN_PATHS: Final[Mapping[str, tuple[str, str]]] = {
 
 
 class Documented(FastAPI):
-    """The application with the whole of its document."""
+    """The application with the whole of its document, and the receiver before all else."""
+
+    #: Takes what is posted to `webhooks.PATH`, with guards of its own around it.
+    receiver: ASGIApp
+
+    async def __call__(self, scope: Scope_, receive: Receive, send: Send) -> None:
+        """Handle one request."""
+        if scope.get("path") == PATH and scope.get("method") == "POST":
+            scope["app"] = self
+            await self.receiver(scope, receive, send)
+        else:
+            await super().__call__(scope, receive, send)
 
     def openapi(self) -> dict[str, Any]:
         """Make the document, once."""

@@ -7,11 +7,12 @@ from typing import Annotated, Any, Final
 import structlog
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
-from fastapi.responses import JSONResponse
-from pydantic import BaseModel, Field
+from fastapi.responses import JSONResponse, Response
+from pydantic import Field
 from starlette.exceptions import HTTPException
 
 from app.api.faults import first_fault
+from app.api.shape import Shape
 from app.domain.reason import Reason
 from app.errors import (
     BadConfiguration,
@@ -49,7 +50,7 @@ _HEADERS: Final[Mapping[int, tuple[str, str]]] = {
 }
 
 
-class ProblemOut(BaseModel):
+class ProblemOut(Shape):
     """An error, as RFC 9457 has it."""
 
     type: Annotated[str, Field(description="No errors have a page of their own.")] = "about:blank"
@@ -133,6 +134,16 @@ def install(app: FastAPI) -> None:
     @app.exception_handler(NotAccepting)
     async def _closed(_: Request, exc: NotAccepting) -> JSONResponse:
         return problem(503, str(exc), RETRY_AFTER)
+
+
+async def answer_of(app: FastAPI, request: Request, exc: Exception) -> Response | None:
+    """Answer an error as a route of the application would have it answered; None: nobody does."""
+    for kind in type(exc).__mro__:
+        handler = app.exception_handlers.get(kind)
+        if handler is not None:
+            answer: Response = await handler(request, exc)  # type: ignore[misc]
+            return answer
+    return None
 
 
 def _answer(body: ProblemOut, headers: dict[str, str] | None = None) -> JSONResponse:

@@ -10,9 +10,10 @@ from app.api.errors import RETRY_AFTER, problem
 
 log: Final = structlog.get_logger("relevo.api")
 
-#: The receiver has its own places: who looks at pages keeps no alert out. Alertmanager sends one
-#: group at a time, and again what was sent away.
-MOST_NOTIFICATIONS: Final = 32
+#: The receiver has its own places: who looks at pages keeps no alert out. Alertmanager sends all
+#: its groups at once, each on a connection of its own, and what was sent away half a second later
+#: and later still. They leave for the store together and their bytes are bounded: many cost little.
+MOST_NOTIFICATIONS: Final = 2048
 #: As many as there are connections to the store; a page asks for three things at once.
 MOST_OTHERS: Final = 64
 #: Of bodies that come or are being handled, of either kind: eight of the largest. A slow one takes

@@ -6,7 +6,6 @@ from typing import Annotated, Final, Literal, Self
 
 from pydantic import (
     AfterValidator,
-    BaseModel,
     BeforeValidator,
     ConfigDict,
     Field,
@@ -15,6 +14,7 @@ from pydantic import (
 )
 
 from app.api.schemas import HaltOut
+from app.api.shape import Shape
 from app.api.words import Traffic
 from app.controller.operate import Placed
 from app.domain.duration import parse_duration
@@ -64,7 +64,7 @@ Who = Annotated[
 ]
 
 
-class OrderIn(BaseModel):
+class OrderIn(Shape):
     """What somebody wants done, and why."""
 
     # An unknown key is refused: a misspelt dry_run must not do the thing.
@@ -92,7 +92,7 @@ class HaltIn(OrderIn):
     ] = None
 
 
-class PlacedOut(BaseModel):
+class PlacedOut(Shape):
     """An order that was taken: the target's next step, within a second, carries it out."""
 
     remediation: Annotated[
@@ -115,14 +115,14 @@ class ScaleInDryRunOut(PlacedOut):
     container: Annotated[str | None, Field(description="Name of the instance.")]
 
 
-class HeldOut(BaseModel):
+class HeldOut(Shape):
     """A hold that is in force."""
 
     target: str
     hold: HaltOut
 
 
-class ReleasedOut(BaseModel):
+class ReleasedOut(Shape):
     """The end of a hold, and of a quarantine if there was one."""
 
     target: str
@@ -131,13 +131,13 @@ class ReleasedOut(BaseModel):
     ]
 
 
-class PauseOut(BaseModel):
+class PauseOut(Shape):
     """The pause that is in force."""
 
     pause: Annotated[HaltOut | None, Field(description="Null: Relevo is not paused.")]
 
 
-class FidelityItemOut(BaseModel):
+class FidelityItemOut(Shape):
     """What becomes of one field of the container in the clone."""
 
     field: Annotated[str, Field(description="In Docker's words: HostConfig.PortBindings.")]
@@ -146,7 +146,7 @@ class FidelityItemOut(BaseModel):
     reason: Annotated[Reason | None, Field(description="Of a refusal: its word.")]
 
 
-class FidelityOut(BaseModel):
+class FidelityOut(Shape):
     """Field by field, what a clone would share with its source."""
 
     refused: Annotated[bool, Field(description="No faithful clone can be made.")]
@@ -168,7 +168,7 @@ class FidelityOut(BaseModel):
         )
 
 
-class ScaleOutDryRunOut(BaseModel):
+class ScaleOutDryRunOut(Shape):
     """What a scale-out would make of a container."""
 
     dry_run: Literal[True] = True

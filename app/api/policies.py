@@ -8,7 +8,6 @@ from typing import Annotated, Any, Final
 from fastapi import APIRouter, Depends, HTTPException, Request
 from pydantic import (
     AfterValidator,
-    BaseModel,
     ConfigDict,
     Field,
     StringConstraints,
@@ -19,6 +18,7 @@ from app.api.body import BODY_FAULTS, Body, body_of
 from app.api.deps import PartsDep, Scope, needs
 from app.api.errors import documented
 from app.api.rulebook import policies_as_written
+from app.api.shape import Shape
 from app.domain.duration import format_duration
 from app.domain.reason import Reason
 from app.errors import NotAccepting
@@ -43,7 +43,7 @@ def _known(scenario: str) -> str:
     return scenario
 
 
-class PoliciesOut(BaseModel):
+class PoliciesOut(Shape):
     """The policy file in force, in its own words, every value written out."""
 
     model_config = ConfigDict(extra="allow")
@@ -60,7 +60,7 @@ class PoliciesOut(BaseModel):
     guards: dict[str, Any]
 
 
-class SimulateIn(BaseModel):
+class SimulateIn(Shape):
     """Which policy, and how the trouble answers."""
 
     model_config = ConfigDict(
@@ -87,7 +87,7 @@ class SimulateIn(BaseModel):
     ] = _ALL
 
 
-class StepOut(BaseModel):
+class StepOut(Shape):
     """One thing that happens: an action, a verdict, a hold, an end."""
 
     at_seconds: Annotated[float, Field(description="Since the first notice of the alert.")]
@@ -97,14 +97,14 @@ class StepOut(BaseModel):
     detail: str
 
 
-class TimelineOut(BaseModel):
+class TimelineOut(Shape):
     """What would be done about one kind of trouble."""
 
     scenario: Scenario
     steps: list[StepOut]
 
 
-class SimulationOut(BaseModel):
+class SimulationOut(Shape):
     """What a policy does, in virtual time."""
 
     policy: str

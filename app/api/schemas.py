@@ -3,11 +3,12 @@
 from datetime import UTC, datetime
 from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, Field, PlainSerializer, WithJsonSchema
+from pydantic import Field, PlainSerializer, WithJsonSchema
 
+from app.api.shape import Shape
 from app.api.words import TargetState, Traffic
+from app.controller.counts import Counts
 from app.controller.headcount import CloneView
-from app.controller.intake import Counts
 from app.controller.tenure import TenureView
 from app.domain.control import Halt
 from app.domain.decision import Action, Reason
@@ -27,7 +28,7 @@ Moment = Annotated[
 ]
 
 
-class Accepted(BaseModel):
+class Accepted(Shape):
     """What became of the alerts of one notification."""
 
     accepted: Annotated[int, Field(description="Firing alerts that are kept, known ones included.")]
@@ -48,7 +49,7 @@ class Accepted(BaseModel):
         )
 
 
-class HaltOut(BaseModel):
+class HaltOut(Shape):
     """A pause of everything, or a hold on one target."""
 
     reason: str
@@ -62,7 +63,7 @@ class HaltOut(BaseModel):
         return cls(reason=halt.reason, author=halt.author, since=halt.since, until=halt.until)
 
 
-class ReadinessOut(BaseModel):
+class ReadinessOut(Shape):
     """Whether another instance could be made, known before it is needed."""
 
     can_scale_out: bool
@@ -71,7 +72,7 @@ class ReadinessOut(BaseModel):
     details: Annotated[list[str], Field(description="For a refusal: what would change it.")]
 
 
-class CloneOut(BaseModel):
+class CloneOut(Shape):
     """An instance that a scale-out made."""
 
     container: str
@@ -100,7 +101,7 @@ class CloneOut(BaseModel):
         )
 
 
-class StayOut(BaseModel):
+class StayOut(Shape):
     """Why no clone of a group leaves."""
 
     reason: Annotated[Reason, Field(description="The word, as in docs/reasons.md.")]
@@ -115,7 +116,7 @@ class StayOut(BaseModel):
         return cls(reason=stay.reason, until=stay.until, detail=stay.detail)
 
 
-class TargetOut(BaseModel):
+class TargetOut(Shape):
     """One opted-in container slot, and what is about to happen to it."""
 
     target: str
@@ -155,20 +156,20 @@ class TargetOut(BaseModel):
     readiness: ReadinessOut | None
 
 
-class TargetsOut(BaseModel):
+class TargetsOut(Shape):
     """All opted-in targets, by name."""
 
     targets: list[TargetOut]
 
 
-class PartOut(BaseModel):
+class PartOut(Shape):
     """A part of the chain, and what is wrong with it."""
 
     ok: bool
-    trouble: list[str] = []
+    trouble: list[str] = Field(default=[])
 
 
-class BrakeOut(BaseModel):
+class BrakeOut(Shape):
     """Whether so much fails at once that it cannot be the containers."""
 
     engaged_at: Annotated[
@@ -177,14 +178,14 @@ class BrakeOut(BaseModel):
     failing: Annotated[int, Field(description="Failing targets when it engaged.")]
 
 
-class BudgetOut(BaseModel):
+class BudgetOut(Shape):
     """How many actions may still be begun."""
 
     burst: Annotated[int, Field(description="In a row.")]
     hour: Annotated[int, Field(description="Within the hour.")]
 
 
-class PrecisionOut(BaseModel):
+class PrecisionOut(Shape):
     """The report of observe mode: how often acting would have been right."""
 
     would_have_acted: int
@@ -192,7 +193,7 @@ class PrecisionOut(BaseModel):
     still_needed: Annotated[int, Field(description="Of these, it did not.")]
 
 
-class AsideOut(BaseModel):
+class AsideOut(Shape):
     """An alert that was not taken on."""
 
     at: Moment
@@ -200,7 +201,7 @@ class AsideOut(BaseModel):
     detail: str
 
 
-class ActingOut(BaseModel):
+class ActingOut(Shape):
     """Who acts: one controller at a time; any accepts alerts."""
 
     role: Annotated[Literal["leading", "following", "waiting"], Field(description="Of this one.")]
@@ -214,7 +215,7 @@ class ActingOut(BaseModel):
         return cls(role=view.role, ok=view.is_ready, trouble=list(view.trouble), term=view.term)
 
 
-class MessagesOut(BaseModel):
+class MessagesOut(Shape):
     """How it goes to tell Grafana of actions; of several controllers the leader does that."""
 
     pending: Annotated[int, Field(description="Annotations that Grafana has not taken yet.")]
@@ -223,7 +224,7 @@ class MessagesOut(BaseModel):
     ]
 
 
-class StatusOut(BaseModel):
+class StatusOut(Shape):
     """What this Relevo is doing, at a glance."""
 
     version: str
@@ -251,7 +252,7 @@ class StatusOut(BaseModel):
     messages: Annotated[MessagesOut | None, Field(description="Null: there is no Grafana to tell.")]
 
 
-class ReadyOut(BaseModel):
+class ReadyOut(Shape):
     """Whether alerts can be accepted and acted on."""
 
     ready: bool
@@ -260,7 +261,7 @@ class ReadyOut(BaseModel):
     acting: ActingOut
 
 
-class ReloadedOut(BaseModel):
+class ReloadedOut(Shape):
     """The policy file was taken."""
 
     reloaded: Literal[True] = True

@@ -3,6 +3,7 @@
 import asyncio
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from functools import lru_cache
 from ipaddress import IPv6Address, ip_address, ip_network
 from typing import Final
 
@@ -137,7 +138,11 @@ def _left(guesser: _Guesser) -> float:
 
 def address_of(request: Request) -> str:
     """Say who asks; behind a proxy that is the proxy. Of IPv6 everybody has a network."""
-    host = request.client.host if request.client is not None else ""
+    return _address_of(request.client.host if request.client is not None else "")
+
+
+@lru_cache(maxsize=1000)
+def _address_of(host: str) -> str:
     try:
         address = ip_address(host)
         if isinstance(address, IPv6Address):

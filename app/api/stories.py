@@ -4,9 +4,10 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Annotated, Any, Self
 
-from pydantic import BaseModel, Field
+from pydantic import Field
 
 from app.api.schemas import Moment
+from app.api.shape import Shape
 from app.api.words import RemediationState
 from app.domain.activity import Activity, ActivityKind, ActivityStatus
 from app.domain.casefile import CaseFile
@@ -14,7 +15,7 @@ from app.domain.decision import Action, Outcome, Reason, Verdict
 from app.domain.remediation import Attempt, Remediation, Trigger
 
 
-class AttemptOut(BaseModel):
+class AttemptOut(Shape):
     """One try to remediate, from its intent to its verdict."""
 
     id: str
@@ -61,7 +62,7 @@ class AttemptOut(BaseModel):
         )
 
 
-class LogOut(BaseModel):
+class LogOut(Shape):
     """One decision of a remediation; polls that change nothing are left out."""
 
     at: Moment
@@ -71,7 +72,7 @@ class LogOut(BaseModel):
     detail: str | None
 
 
-class RemediationOut(BaseModel):
+class RemediationOut(Shape):
     """The whole story of one target, from its first alert to closed or quarantined."""
 
     id: str
@@ -103,7 +104,7 @@ class RemediationOut(BaseModel):
         return cls(**_story(record))
 
 
-class ProbeOut(BaseModel):
+class ProbeOut(Shape):
     """One run of a container's health check."""
 
     started_at: str
@@ -111,7 +112,7 @@ class ProbeOut(BaseModel):
     output: str
 
 
-class CaseFileOut(BaseModel):
+class CaseFileOut(Shape):
     """The evidence from before an action: what a restart would have destroyed."""
 
     container_id: str
@@ -148,13 +149,13 @@ class RemediationDetailOut(RemediationOut):
         return cls(**_story(record), case_files=evidence)
 
 
-class RemediationsOut(BaseModel):
+class RemediationsOut(Shape):
     """Remediations, newest first."""
 
     remediations: list[RemediationOut]
 
 
-class ActivityOut(BaseModel):
+class ActivityOut(Shape):
     """One change of the number of instances of a group."""
 
     id: str
@@ -189,7 +190,7 @@ class ActivityOut(BaseModel):
         )
 
 
-class ActivitiesOut(BaseModel):
+class ActivitiesOut(Shape):
     """Scaling activities, newest first."""
 
     activities: list[ActivityOut]

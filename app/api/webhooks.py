@@ -8,22 +8,21 @@ import pydantic_core
 from fastapi import APIRouter, Depends, HTTPException, Request
 from pydantic import ValidationError
 
-from app.api.body import body_of, read_body
+from app.api.body import body_of, check_json, read_body
 from app.api.deps import Parts, Scope, get_parts, needs
 from app.api.errors import documented
 from app.api.faults import first_fault
 from app.api.notification import WebhookIn
+from app.api.reading import Reading
 from app.api.schemas import Accepted
 from app.controller.intake import Unreadable
 from app.domain.alert import Alert
 
-router = APIRouter(prefix="/api/v1/webhooks", tags=["receiver"])
+#: Where notifications are posted.
+PATH: Final = "/api/v1/webhooks/alertmanager"
 
-#: Larger bodies are read beside the event loop, where others and the leader's seat need it:
-#: 10,000 alerts take a fifth of a second.
-_AT_ONCE: Final = 64 * 1024
-#: So many of the larger ones at a time, others wait: what 4 MiB say takes twenty times that.
-MOST_LARGE: Final = 2
+# What is posted comes by app/api/receiver.py; this route is what the document knows of it.
+router = APIRouter(tags=["receiver"])
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,9 +35,7 @@ class Notification:
 
 async def raw_notification(request: Request) -> bytes:
     """Read the body: 415, 413, 400 for what does not come whole."""
-    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
-    if kind != "application/json" and not kind.endswith("+json"):
-        raise HTTPException(415, "send application/json")
+    check_json(request)
     return await read_body(request)
 
 
@@ -59,7 +56,7 @@ def _parsed(raw: bytes) -> Notification:
 
 
 @router.post(
-    "/alertmanager",
+    PATH,
     summary="Take on the alerts of one notification",
     status_code=202,
     response_model=Accepted,
@@ -77,10 +74,10 @@ async def receive_alerts(
     Alertmanager send the notification again; taking an alert twice is harmless. One alert
     that cannot be read is set aside and counted, and its neighbours are taken.
     """
-    if len(raw) <= _AT_ONCE:
-        return await _accept(parts, _parsed(raw))
-    large: asyncio.Semaphore = request.app.state.large
-    async with large:
+    reading: Reading = request.app.state.reading
+    async with reading.turn(raw) as is_large:
+        if not is_large:
+            return await _accept(parts, _parsed(raw))
         return await _accept(parts, await asyncio.to_thread(_parsed, raw))
 
 

@@ -1,42 +1,70 @@
-"""The ``relevo`` command: exit codes 0 ok, 1 findings, 2 usage."""
+"""
+The ``relevo`` command: exit codes 0 ok, 1 findings, 2 usage.
 
-import asyncio
-import sys
-from collections.abc import Callable, Coroutine
+A command is loaded when it is called, or when all of them are told about: a process that runs for
+weeks, and a health check every ten seconds, hold and read no line of the others.
+"""
+
+from collections.abc import Mapping
+from importlib import import_module
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Final
 
 import click
-import httpx
 
 from app import __version__
-from app.cli.audit import audit
-from app.cli.completion import completion
-from app.cli.connect import connect
-from app.cli.doctor import doctor
+from app.cli.ending import end
 from app.cli.env_file import read_env_file
-from app.cli.operate import (
-    cancel,
-    hold,
-    pause,
-    release,
-    reset,
-    restart,
-    resume,
-    scale_in,
-    scale_out,
-)
-from app.cli.policy import check, simulate_policies
-from app.cli.show import activities, remediations, show_one, status, targets
-from app.cli.why import why
 from app.errors import BadConfiguration
-from app.log import configure_logging
-from app.settings import Settings, load_settings
 
-FINDINGS = 1
+#: Where each is: its module beside this one, and its name there.
+_COMMANDS: Final[Mapping[str, tuple[str, str]]] = {
+    "activities": ("show", "activities"),
+    "audit": ("audit", "audit"),
+    "cancel": ("operate", "cancel"),
+    "check": ("policy", "check"),
+    "collect": ("processes", "collect"),
+    "completion": ("completion", "completion"),
+    "connect": ("connect", "connect"),
+    "doctor": ("doctor", "doctor"),
+    "gate": ("processes", "gate"),
+    "healthcheck": ("healthcheck", "healthcheck"),
+    "hold": ("operate", "hold"),
+    "pause": ("operate", "pause"),
+    "release": ("operate", "release"),
+    "remediations": ("show", "remediations"),
+    "reset": ("operate", "reset"),
+    "restart": ("operate", "restart"),
+    "resume": ("operate", "resume"),
+    "scale-in": ("operate", "scale_in"),
+    "scale-out": ("operate", "scale_out"),
+    "serve": ("processes", "serve"),
+    "show": ("show", "show_one"),
+    "simulate": ("policy", "simulate_policies"),
+    "status": ("show", "status"),
+    "targets": ("show", "targets"),
+    "why": ("why", "why"),
+}
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+class _Relevo(click.Group):
+    """See the module."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Name all commands."""
+        return sorted(_COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Load a command; None where there is none of that name."""
+        if cmd_name not in _COMMANDS:
+            return None
+        module, name = _COMMANDS[cmd_name]
+        command = getattr(import_module(f"app.cli.{module}"), name)
+        assert isinstance(command, click.Command)  # noqa: S101 - as the table says
+        return command
+
+
+@click.group(cls=_Relevo, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="relevo")
 @click.option(
     "--env-file",
@@ -49,93 +77,9 @@ def cli(env_file: Path | None) -> None:
         try:
             read_env_file(env_file)
         except BadConfiguration as exc:
-            _fail(str(exc))
-
-
-for _command in (
-    *(check, simulate_policies, connect, doctor, completion),
-    *(status, targets, remediations, show_one, activities, why, audit),
-    *(restart, scale_out, scale_in, hold, release, reset, cancel, pause, resume),
-):
-    cli.add_command(_command)
-
-
-@cli.command()
-def serve() -> None:
-    """Run the controller."""
-    from app.main import serve as run
-
-    _run_process(run)
-
-
-@cli.command()
-def collect() -> None:
-    """Run the container collector: container metrics for Prometheus."""
-    from app.collector import collect as run
-
-    _run_process(run)
-
-
-@cli.command()
-def gate() -> None:
-    """Run the gate: it alone has the engine's socket, and judges what is asked of it."""
-    from app.gate import keep as run
-
-    _run_process(run)
-
-
-@cli.command()
-@click.option("--url", help="What to ask; by default /-/healthy of RELEVO_URL.")
-@click.option("--gate", is_flag=True, help="Ask the gate, at RELEVO_GATE_SOCKET.")
-def healthcheck(url: str | None, gate: bool) -> None:
-    """Exit 0 if Relevo answers: for a container's health check."""
-    try:
-        if gate:
-            answer = _gate_answers(load_settings())
-        else:
-            answer = httpx.get(url or f"{load_settings().url}/-/healthy", timeout=5)
-    except (httpx.HTTPError, BadConfiguration) as exc:
-        _fail(f"no answer: {exc}")
-    if answer.status_code != httpx.codes.OK:
-        _fail(f"answered {answer.status_code}")
-
-
-def _gate_answers(settings: Settings) -> httpx.Response:
-    """Ask the gate for nothing, which it answers whether its engine does or not."""
-    transport = httpx.HTTPTransport(uds=str(settings.gate_socket))
-    with httpx.Client(transport=transport, timeout=5) as client:
-        return client.post(
-            "http://gate/intentions/extend", json={"ticket": "nobody", "not_after": 0}
-        )
+            end(str(exc))
 
 
 def main() -> None:
     """Run the command line."""
     cli(prog_name="relevo")
-
-
-def _run_process(run: Callable[[Settings], Coroutine[Any, Any, None]]) -> None:
-    """Run one of the long-lived processes; a wrong setting is said in a line, not a trace."""
-    try:
-        settings = load_settings()
-        configure_logging(settings.log_format)
-        _with_uvloop(run(settings))
-    except BadConfiguration as exc:
-        _fail(str(exc))
-    except OSError as exc:
-        _fail(f"cannot start: {exc}")
-
-
-def _with_uvloop(main: Coroutine[Any, Any, None]) -> None:
-    try:
-        import uvloop
-    except ImportError:
-        asyncio.run(main)
-    else:
-        uvloop.run(main)
-
-
-def _fail(message: str) -> NoReturn:
-    """Say what is wrong, and end with the exit code for findings."""
-    click.echo(f"relevo: {message}", err=True)
-    sys.exit(FINDINGS)

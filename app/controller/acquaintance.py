@@ -102,10 +102,9 @@ class Acquaintance:
         self._trust(standing)
         return Met(standing, lost)
 
-    @property
-    def has_news(self) -> bool:
-        """Whether there is anything to `keep` now."""
-        return self._memory.is_due(epoch=self._epoch, fence=self._seat.heard)
+    def has_news(self, at: float) -> bool:
+        """Tell whether there is anything to `keep` now, which is `at` by the loop's clock."""
+        return self._memory.is_due(epoch=self._epoch, fence=self._seat.heard, at=at)
 
     async def keep(self) -> None:
         """

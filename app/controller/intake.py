@@ -8,8 +8,10 @@ from typing import Final
 
 import structlog
 
+from app.controller.counts import Counting, Counts
 from app.controller.picture import Census
 from app.controller.rules import Rules
+from app.controller.rush import Rush
 from app.controller.telemetry import Telemetry
 from app.controller.tenure import Tenure
 from app.domain.alert import OWN_ALERTS, Alert, AlertStatus
@@ -23,6 +25,9 @@ log: Final = structlog.get_logger("relevo.intake")
 
 #: A sender is not kept waiting for a slow engine: it sends again.
 _ENGINE_ANSWERS: Final = timedelta(seconds=3)
+#: A listing so old will do to tell whose an alert is: whoever is not on it is looked for anew, and
+#: the step looks for itself. So no notice waits while the engine lists its containers.
+_RECENT: Final = timedelta(seconds=3)
 _NO_ANSWER: Final = "it did not list its containers in time"
 #: Whose alert it is does not depend on which containers there are.
 _FOREIGN: Final = (Reason.OTHER_ENGINE, Reason.AMBIGUOUS_ENGINE)
@@ -30,6 +35,8 @@ _FOREIGN: Final = (Reason.OTHER_ENGINE, Reason.AMBIGUOUS_ENGINE)
 _NO_DATA: Final = ("DatasourceNoData", "DatasourceError")
 #: Of a label's value that is stored with its alert; Prometheus' own are a few words.
 _LONGEST_VALUE: Final = 2048
+#: Looks into the store at once: the rest of its connections are the worker's and the seat's.
+_LOOKS: Final = 16
 #: Alerts looked at without a pause.
 _BREATH: Final = 200
 #: What is kept of an alert that was not taken on.
@@ -42,20 +49,6 @@ class Unreadable:
 
     detail: str
     excerpt: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Counts:
-    """What became of the alerts of one notification."""
-
-    #: Firing ones that are kept, those known already included.
-    accepted: int = 0
-    resolved: int = 0
-    stale: int = 0
-    #: Not for us: another engine, not opted in, no such container, our own outcome.
-    skipped: int = 0
-    #: Unreadable, kept aside.
-    set_aside: int = 0
 
 
 class Intake:
@@ -79,13 +72,16 @@ class Intake:
         self._clock = clock
         self._telemetry = telemetry
         self._rules = rules
-        self._wake = wake
+        self._rush = Rush(wake)
         self._tenure = tenure
         self._closed = False
+        self._counting = Counting(telemetry)
+        self._looks = asyncio.Semaphore(_LOOKS)
 
     def close(self) -> None:
         """Take nothing more on: Alertmanager sends it again to whoever comes next."""
         self._closed = True
+        self._counting.tell()
 
     async def take(self, alerts: Sequence[Alert | Unreadable], *, truncated: int = 0) -> Counts:
         """
@@ -103,7 +99,12 @@ class Intake:
             raise NotAccepting("Relevo is shutting down")
         if not self._tenure.accepts:
             raise StoreUnavailable("; ".join(self._tenure.view().trouble))
+        with self._rush.one_more():
+            return await self._take(alerts, truncated)
+
+    async def _take(self, alerts: Sequence[Alert | Unreadable], truncated: int) -> Counts:
         now = self._clock.now()
+        in_storm = self._rush.is_on(now)
         notices: list[Notice] = []
         asides: list[Aside] = []
         skipped: list[Reason] = []
@@ -118,7 +119,7 @@ class Intake:
             if isinstance(about, NotOurs):
                 gone = await self._gone_target(alert, about)
                 if gone is not None:
-                    notices.append(Notice(target=gone, alert=alert))
+                    notices.append(self._notice(gone, alert, now if in_storm else None))
                     continue
                 skipped.append(about.reason)
                 asides.append(_aside(about.reason, about.detail, _excerpt(alert), now=now))
@@ -128,10 +129,13 @@ class Intake:
                 detail = f"label {long!r} is longer than {_LONGEST_VALUE} characters"
                 asides.append(_aside("set_aside", detail, _excerpt(alert), now=now))
                 continue
-            notices.append(Notice(target=str(about.root.target), alert=alert))
+            target = str(about.root.target)
+            notices.append(self._notice(target, alert, now if in_storm else None))
         taken = await self._accepted(notices, asides, now=now)
         asides += await self._too_many(notices, taken, now=now)
-        self._wake()
+        turns = [one.due for one in notices if one.due is not None]
+        if turns or not in_storm:
+            self._rush.kept(min(turns, default=None), self._clock.now())
         if truncated > 0:
             self._tenure.distrust(f"a notification left {truncated} alerts out")
         counts = Counts(
@@ -141,8 +145,12 @@ class Intake:
             skipped=len(skipped),
             set_aside=len(asides) - len(skipped),
         )
-        self._count(counts, skipped)
+        self._counting.count(counts, skipped, in_storm=in_storm and not self._closed)
         return counts
+
+    def _notice(self, target: str, alert: Alert, storm: datetime | None) -> Notice:
+        due = None if storm is None else self._rush.turn(target, storm)
+        return Notice(target=target, alert=alert, due=due)
 
     async def _too_many(
         self, notices: Sequence[Notice], taken: Sequence[Taken], *, now: datetime
@@ -170,9 +178,10 @@ class Intake:
             return None
         target = str(TargetId(last.engine, slot))
         window = self._rules.book.defaults.restart.window
-        known = await self._records.read(
-            target, group=target, now=self._clock.now(), window=window, brake_window=window
-        )
+        async with self._looks:
+            known = await self._records.read(
+                target, group=target, now=self._clock.now(), window=window, brake_window=window
+            )
         fingerprints = {one.alert.fingerprint for one in known.alerts}
         return target if alert.fingerprint in fingerprints else None
 
@@ -184,9 +193,7 @@ class Intake:
         try:
             return await self._inbox.accept(notices, asides, now=now)
         except StoreUnavailable as exc:
-            refused = self._telemetry.alerts.labels(result="refused", reason=Reason.STORE_DOWN)
-            refused.inc(len(notices) + len(asides))
-            log.warning("refused", reason=str(Reason.STORE_DOWN), error=str(exc))
+            self._counting.refuse(len(notices) + len(asides), exc)
             raise
 
     async def _about(self, alert: Alert, look: "_Look") -> Found | NotOurs:
@@ -207,24 +214,6 @@ class Intake:
             return foreign
         return roster.resolve(alert.labels, target_labels=rules.target_labels)
 
-    def _count(self, counts: Counts, skipped: Sequence[Reason]) -> None:
-        for result in ("accepted", "resolved", "stale", "set_aside"):
-            number = getattr(counts, result)
-            reason = Reason.STALE if result == Reason.STALE else ""
-            self._telemetry.alerts.labels(result=result, reason=reason).inc(number)
-        for reason in skipped:
-            self._telemetry.skipped(reason)
-        reasons = {*skipped, Reason.STALE} if counts.stale else set(skipped)
-        log.info(
-            "notification",
-            accepted=counts.accepted,
-            resolved=counts.resolved,
-            stale=counts.stale,
-            skipped=counts.skipped,
-            set_aside=counts.set_aside,
-            reasons=",".join(sorted(reasons)) or None,
-        )
-
 
 class _Look:
     """The engine's listing for one notification: asked anew at most once."""
@@ -241,6 +230,9 @@ class _Look:
             if last is not None and self._census.trouble is not None:
                 self._roster = last  # a dead engine is waited for by others
                 return last
+            self._roster = self._census.recent(_RECENT)
+            if self._roster is not None:
+                return self._roster
             try:
                 async with asyncio.timeout(_ENGINE_ANSWERS.total_seconds()):
                     self._roster = await self._census.roster()

@@ -53,14 +53,14 @@ class Memory:
         """Name this controller, the same after a restart."""
         return (await self.recall()).instance
 
-    def is_due(self, *, epoch: str, fence: int) -> bool:
-        """Tell whether it is time to `keep` a store that is at this mark."""
+    def is_due(self, *, epoch: str, fence: int, at: float) -> bool:
+        """Tell whether it is time, by the loop's clock, to `keep` a store that is at this mark."""
         before = self._memento
         if before is None or epoch != before.epoch:
             return True
         if fence == before.fence:
             return False
-        return self._loop.time() - self._kept_at >= _KEEP_EVERY_S
+        return at - self._kept_at >= _KEEP_EVERY_S
 
     async def keep(self, store: Store, *, epoch: str, fence: int, now: datetime) -> None:
         """
@@ -69,8 +69,6 @@ class Memory:
         :raises StoreUnavailable: what is to be remembered cannot be read
         """
         before = self._memento or await self.recall()
-        if not self.is_due(epoch=epoch, fence=fence):
-            return
         self._kept_at = self._loop.time()
         audit = await self._mark(store, before.audit, now=now)
         self._memento = Memento(

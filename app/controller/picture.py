@@ -91,6 +91,16 @@ class Census:
         """The newest listing there is, however old; None before the first."""
         return self._roster
 
+    def engine_name(self) -> str:
+        """Tell what the engine is called; empty before the first listing."""
+        return "" if self._roster is None else self._roster.engine
+
+    def recent(self, within: timedelta) -> Roster | None:
+        """Return the last listing where it is no older and the engine answers; ask nobody."""
+        if self._taken_at is None or self.trouble is not None:
+            return None
+        return self._roster if _loop_time() - self._taken_at <= within.total_seconds() else None
+
     async def roster(self, *, fresh: bool = False) -> Roster:
         """
         List the engine's containers as targets.

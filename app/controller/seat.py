@@ -27,7 +27,8 @@ class Seat:
     def __init__(self, *, life: str, engine: Callable[[], str]) -> None:
         self._life = life
         self._engine = engine
-        self._last: Standing | None = None
+        #: How it stood at the last look; None before the first.
+        self.last: Standing | None = None
         #: It is ours, be it renewed in time or not.
         self.is_ours = False
         #: Since when it has not changed.
@@ -41,11 +42,6 @@ class Seat:
         self._fence_of: tuple[str, int] | None = None
         #: Its holder was another, and was seen to renew it.
         self.was_alive = False
-
-    @property
-    def last(self) -> Standing | None:
-        """How it stood at the last look; None before the first."""
-        return self._last
 
     def _is_mine(self, standing: Standing) -> bool:
         return standing.life == self._life and not self._is_left
@@ -64,21 +60,21 @@ class Seat:
     @property
     def is_settled(self) -> bool:
         """Whether it is ours, or its holder was seen to be alive."""
-        return self._last is not None and (self.is_ours or self.was_alive)
+        return self.last is not None and (self.is_ours or self.was_alive)
 
     @property
     def whose(self) -> tuple[str, ...]:
         """Say whose it is, one sentence; empty where it is ours."""
         if self.is_ours:
             return ()
-        if self._last is None or not self._last.instance:
+        if self.last is None or not self.last.instance:
             return ("nobody has the seat of the leader yet",)
-        return (f"another controller leads ({self._last.instance}); this one stands by",)
+        return (f"another controller leads ({self.last.instance}); this one stands by",)
 
     @property
     def foreign(self) -> tuple[str, ...]:
         """Say that it is the seat of another engine, one sentence; empty where it is not."""
-        last, engine = self._last, self._engine()
+        last, engine = self.last, self._engine()
         if last is None or not engine or last.engine in ("", engine):
             return ()
         return (
@@ -89,7 +85,7 @@ class Seat:
 
     def found(self, standing: Standing, at: float) -> None:
         """See it without having asked for it."""
-        self._last, self._still_since, self._renewed_at = standing, at, None
+        self.last, self._still_since, self._renewed_at = standing, at, None
         self.is_ours = self._is_mine(standing)
 
     def see(self, standing: Standing, sent_at: float, seen_at: float) -> bool:
@@ -101,26 +97,27 @@ class Seat:
 
         :return: its holder, who is another, is known to have renewed it since the last look
         """
-        last, self._last = self._last, standing
-        self.is_ours = self._is_mine(standing)
+        last, self.last = self.last, standing
         gap, self._looked_at = sent_at - self._looked_at, sent_at
-        has_changed = last is None or (last.term, last.beat) != (standing.term, standing.beat)
-        if has_changed:
-            self._still_since = seen_at
-        self._renewed_at = sent_at if self.is_ours else None
-        if self.is_ours and self._fence_of != (standing.epoch, standing.term):
-            # Once for each: what is sent in one tenure may arrive in any order.
-            self._fence = Fence(epoch=standing.epoch, number=standing.fence)
-            self._fence_of = standing.epoch, standing.term
-        is_alive = has_changed and last is not None and gap <= 2 * LOOK.total_seconds()
+        self.is_ours, self._renewed_at = self._is_mine(standing), None
+        if self.is_ours:
+            self._renewed_at = sent_at
+            if self._fence_of != (standing.epoch, standing.term):
+                # Once for each: what is sent in one tenure may arrive in any order.
+                self._fence = Fence(epoch=standing.epoch, number=standing.fence)
+                self._fence_of = standing.epoch, standing.term
+        if last is not None and last.beat == standing.beat and last.term == standing.term:
+            return False
+        self._still_since = seen_at
+        is_alive = last is not None and gap <= 2 * LOOK.total_seconds()
         self.was_alive = self.was_alive or is_alive
         return is_alive
 
     def deserted(self, now: float) -> Standing | None:
         """Return how it stands where its holder must be gone; None where he need not be."""
-        if self._last is None or self.is_ours or self._is_left:
+        if self.last is None or self.is_ours or self._is_left:
             return None
-        return self._last if now - self._still_since >= TTL.total_seconds() else None
+        return self.last if now - self._still_since >= TTL.total_seconds() else None
 
     def leave(self) -> None:
         """Want it no more."""

@@ -25,7 +25,7 @@ from app.controller.resumed import Resumed
 from app.controller.seat import LOOK, Seat
 from app.controller.soundness import Soundness
 from app.controller.stillness import Stillness
-from app.controller.timekeeper import Timekeeper
+from app.controller.timekeeper import Odd, Timekeeper
 from app.errors import LeaseLost, StoreUnavailable
 from app.ports import Candidate, SettableClock, Standing, Store
 
@@ -33,7 +33,7 @@ log: Final = structlog.get_logger("relevo.tenure")
 
 RENEW: Final = timedelta(seconds=5)  # by the leader; others look every `LOOK`
 _WAS_EMPTY: Final = "this Redis was empty: a moment, in case another controller knows it"
-_BREATH: Final = timedelta(milliseconds=200)
+_BREATH_S: Final = 0.2
 #: How long nothing is done after something odd.
 HOLD: Final = timedelta(seconds=15)
 #: A picture that is known to be incomplete, and cannot be completed, is used after this long.
@@ -89,7 +89,7 @@ class Tenure:
         #: What is remembered outside of the store.
         self.memory = memory
         self._clock = clock
-        self._time = Timekeeper(clock, longest_wait=longest_wait)
+        self._time = Timekeeper(clock, longest_wait=longest_wait, heed=self._heed)
         self._known = Acquaintance(store, memory, clock)
         self._engine = engine
         self._pull, self._wake = pull, wake
@@ -106,7 +106,7 @@ class Tenure:
     @property
     def may_claim(self) -> bool:
         """Whether steps may be begun."""
-        self._mind_the_clock()
+        self._time.mind(leads=self._seat.is_ours)
         return self.leads and not self._doubts()
 
     @property
@@ -122,7 +122,7 @@ class Tenure:
     def accepts(self) -> bool:
         """Whether alerts may be taken on: not into a store that is not known, or not ours."""
         # Now, and not with the next beat: what waited in a socket while the host slept is old.
-        self._mind_the_clock()
+        self._time.mind(leads=self._seat.is_ours)
         return self.may_write and (self._stillness.why is None or not self._stillness.is_lost)
 
     def not_after(self) -> float:
@@ -175,9 +175,9 @@ class Tenure:
                 # The boundary: a controller that cannot keep its seat must at least say so.
                 log.error("tenure", exc_info=exc)
                 self._say_down(f"{type(exc).__name__}: {exc}")
-            is_steady = self.leads and self._down is None and self._stillness.why is None
+            is_steady = self._seat.is_ours and self._down is None and self._stillness.why is None
             wait_s = (RENEW if is_steady else LOOK).total_seconds()
-            soonest = self._loop.time() + _BREATH.total_seconds()
+            soonest = self._loop.time() + _BREATH_S
             ends = self._loop.call_later(wait_s, self._doubted.ring)
             await self._doubted.rung()
             ends.cancel()
@@ -191,7 +191,7 @@ class Tenure:
 
         :raises StoreUnavailable:
         """
-        self._mind_the_clock()
+        self._time.mind(leads=self._seat.is_ours)
         if self._me is None:
             self._me = Candidate(instance=await self.memory.instance(), life=self._life)
             self._leadership.act_as(self._me)
@@ -209,20 +209,22 @@ class Tenure:
             self._me, now=self._clock.now(), engine=self._engine(), deserted=deserted
         )
         self._down = None
-        is_known = self._known.recognizes(standing, known=mark)
-        met = Met(standing) if is_known else await self._known.compare(standing, known=mark)
+        lost: Met | None = None
+        if not self._known.recognizes(standing, known=mark):
+            lost = await self._known.compare(standing, known=mark)
         before = self._seat.last
         if before is not None and not self._own_server and standing.run_id != before.run_id:
             self.hold("Redis was restarted")
         begins = standing.life == self._life and not self.leads and not self._seat.was_alive
-        if met.lost is None and self._time.gives_up(standing.told_at, begins=begins):
+        if lost is None and self._time.gives_up(standing.told_at, begins=begins):
             self._time.go_back()
-            met = await self._known.begin_anew(standing, "was told a time that is far ahead")
-        if met.lost is not None:
-            self._take_in(met)
+            lost = await self._known.begin_anew(standing, "was told a time that is far ahead")
+        if lost is not None:
+            self._take_in(lost)
             return
-        self._see(standing, sent_at)
-        if self._known.has_news:
+        seen_at = self._loop.time()
+        self._see(standing, sent_at, seen_at)
+        if self._known.has_news(seen_at):
             await self._known.keep()
 
     async def resign(self) -> None:
@@ -269,11 +271,11 @@ class Tenure:
         self._stillness.lose(why, HOLD)
         self._pull()
 
-    def _see(self, standing: Standing, sent_at: float) -> None:
+    def _see(self, standing: Standing, sent_at: float, seen_at: float) -> None:
         """Take in whose seat it is."""
-        led = self.leads
-        is_alive = self._seat.see(standing, sent_at, self._loop.time())
-        if self.leads:
+        led = self._seat.is_ours
+        is_alive = self._seat.see(standing, sent_at, seen_at)
+        if self._seat.is_ours:
             if not led:
                 self._time.begin(standing.told_at)
                 log.info("leading", term=standing.term)
@@ -286,11 +288,10 @@ class Tenure:
         if is_alive:
             self._time.follow(standing.told_at)
 
-    def _mind_the_clock(self) -> None:
-        odd = self._time.mind(leads=self.leads)
-        if odd is not None and odd.slept:
+    def _heed(self, odd: Odd) -> None:
+        if odd.slept:
             self._lose(odd.why)
-        elif odd is not None:
+        else:
             self.hold(odd.why, max(odd.span, HOLD))
 
     def _say_down(self, why: str) -> None:

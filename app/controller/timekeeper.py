@@ -38,10 +38,18 @@ class Timekeeper:
     not have happened yet.
 
     :param longest_wait: of all policies
+    :param heed: told what has happened that nothing may be done for a while
     """
 
-    def __init__(self, clock: SettableClock, *, longest_wait: Callable[[], timedelta]) -> None:
+    def __init__(
+        self,
+        clock: SettableClock,
+        *,
+        longest_wait: Callable[[], timedelta],
+        heed: Callable[[Odd], None],
+    ) -> None:
         self._clock = clock
+        self._heed = heed
         self._longest_wait = longest_wait
         #: How far the wall clock was ahead of ours when both were looked at last.
         self._ahead = clock.ahead()
@@ -75,9 +83,9 @@ class Timekeeper:
         if told_at is not None and abs(told_at - self._clock.now()) > _CLOSE:
             self._set_to(told_at)
 
-    def mind(self, *, leads: bool) -> Odd | None:
+    def mind(self, *, leads: bool) -> None:
         """
-        Look what has happened to the clock, and how long nothing is to be done for it.
+        Look what has happened to the clock, and tell how long nothing is to be done for it.
 
         A clock that was set forward would end waits early: nothing is done for as long as the
         longest of them may still last.
@@ -86,21 +94,22 @@ class Timekeeper:
         if slept > _JUMP:
             self._set_to(self._clock.now() + slept)
             said = f"this host was suspended for {slept.total_seconds():.0f} s"
-            return Odd(said, timedelta(0), slept=True)
+            self._heed(Odd(said, timedelta(0), slept=True))
+            return
         ahead = self._clock.ahead()
         if ahead == self._ahead:
-            return None
+            return
         jump, self._ahead = ahead - self._ahead, ahead
         if abs(jump) <= _JUMP:
             self._ahead -= jump  # small ones add up
-            return None
+            return
         log.warning("this host's clock was set", by=str(jump))
         self._was_set_back = leads and jump < -_FAR
         if jump < timedelta(0) or not leads:
-            return None
+            return
         self._set_to(self._clock.now() + jump)
         said = f"this host's clock was set forward by {jump.total_seconds():.0f} s"
-        return Odd(said, min(jump, self._longest_wait()))
+        self._heed(Odd(said, min(jump, self._longest_wait())))
 
     def _wall(self) -> datetime:
         return self._clock.now() + self._clock.ahead()

@@ -4,7 +4,10 @@ The loop: claim what is due, run a step, idle until the next.
 * Fair: the longest due first; a target that waits delays no other, since a wait is a due
   time in the store and not a sleep in here.
 * Stingy: one step of a target at a time; a second worker is kept off by the lease.
-* Stopping: claims nothing more, lets running steps end, cancels those that do not.
+* Never late to stop: what is claimed and has not begun begins only while we may act and its
+  lease is sure; it is given back otherwise.
+* Stopping: claims nothing more, gives back what has not begun, lets running steps end, cancels
+  those that do not.
 
 It knows nothing of remediation: it is handed a step.
 """
@@ -16,7 +19,13 @@ from typing import Final
 
 import structlog
 
+from app.controller.ahead import Ahead
 from app.controller.bell import Bell
+from app.controller.complaints import Complaints
+from app.controller.pace import Pace
+from app.controller.returns import AGAIN, Returns
+from app.controller.strikes import Strikes
+from app.controller.suspects import Suspects
 from app.controller.telemetry import Telemetry
 from app.errors import LeaseLost, Transient
 from app.ports import Claim, Clock, Schedule
@@ -32,20 +41,10 @@ LEASE: Final = timedelta(seconds=30)
 PARALLEL: Final = 64
 #: How soon a store that did not answer is asked again.
 RETRY: Final = timedelta(seconds=1)
-#: No story needs more steps of one target in a second: a verdict, its close, the next opening,
-#: and whatever notices arrive meanwhile.
-MOST_STEPS: Final = 50
-#: Where the steps of more targets raise, it is what they share that is ill.
-_MOST_POISON: Final = 3
-#: How soon a step is tried that has to run alone.
-_NEXT_SUSPECT: Final = timedelta(milliseconds=200)
-_PACE: Final = timedelta(seconds=1)
-_PACED_TARGETS: Final = 100_000
-
-#: A step that fails is repeated after this long; one that cannot tell why, when its lease ends.
-AGAIN: Final = timedelta(seconds=5)
-#: Whoever had the step has died with it, or the step itself, this often in a row: it is poison.
-MOST_LOST: Final = 2
+#: Share of a lease for which it is relied on: clocks may run at different speed.
+_SURE: Final = 2 / 3
+#: Steps that one runs before others have a turn.
+_BREATH: Final = 64
 
 Step = Callable[[Claim, datetime], Awaitable[None]]
 
@@ -78,28 +77,22 @@ class Worker:
         self._schedule = schedule
         self._clock = clock
         self._step = step
-        self._telemetry = telemetry
         self._bury = bury
         self._may_claim = may_claim
         self._parallel = parallel
         self._lease = lease
         self._wakeup = Bell()
         self._stopping = False
-        #: Since when, and how many steps of each target were run in the current second.
-        self._pace: dict[str, tuple[float, int]] = {}
+        self._pace, self._complaints, self._strikes = Pace(), Complaints(telemetry), Strikes()
+        self._suspects, self._returns = Suspects(), Returns(schedule, clock)
+        self._ahead = Ahead(parallel)
+        #: Each runs one step after the other.
         self._running: set[asyncio.Task[None]] = set()
-        #: Targets whose step runs here.
-        self._at: set[str] = set()
-        #: A step that has ended its worker before runs alone among its like: if it does so again,
-        #: it is known which one it was.
-        self._suspect: str | None = None
-        #: How often in a row the step of a target has raised what nobody expected.
-        self._raised: dict[str, int] = {}
-        #: Claims that could not be given back while the store was away, and whether what was lost
-        #: is forgotten with it.
-        self._owed: dict[str, tuple[Claim, bool]] = {}
-        #: What each target's last step failed with: only a changed failure is news.
-        self._failures: dict[str, str] = {}
+        #: Claims whose step runs here, by target.
+        self._at: dict[str, Claim] = {}
+        self._renewing: asyncio.Task[None] | None = None
+        #: `_begin` is called with the loop's next turn.
+        self._is_looked_after = False
 
     @property
     def is_busy(self) -> bool:
@@ -122,155 +115,185 @@ class Worker:
                 self._wakeup.hush()
                 wait = await self._claim()
                 await self._idle(wait)
+            # At once: whoever comes next need not wait for our steps, nor for a lease.
+            await self._returns.release(self._drop())
             if self._running:
                 await asyncio.wait(self._running)
+            # Whatever ends in an orderly way leaves nothing to be counted as lost.
+            await self._returns.settle(at_end=True)
         finally:
+            self._drop()
             # Copied: a task takes itself out of the set as it ends.
             running = tuple(self._running)
+            if self._renewing is not None:
+                running = *running, self._renewing
             for task in running:
                 task.cancel()
             await asyncio.gather(*running, return_exceptions=True)
 
     async def _claim(self) -> timedelta:
-        """Start what is due; answer how long nothing else will be."""
-        free = self._parallel - len(self._running)
-        if free <= 0:
-            return MAX_IDLE  # a step that ends wakes us
+        """Have what is due wait for its turn; answer how long nothing else will be."""
         if not self._may_claim():
-            return MAX_IDLE  # whoever changes that wakes us
-        await self._settle_debts()
-        now = self._clock.now()
+            # Whoever changes that wakes us. What waits is not ours to begin.
+            await self._returns.release(self._drop())
+            return MAX_IDLE
+        self._begin()
+        await self._returns.settle()
+        room = self._ahead.room(len(self._at))
+        if room <= 0:
+            return MAX_IDLE  # a step that ends wakes us
+        now, sure_until = self._clock.now(), self._sure_until()
         try:
-            claimed = await self._schedule.claim(now=now, lease=self._lease, limit=free)
+            claimed = await self._schedule.claim(
+                now=now,
+                lease=self._lease,
+                limit=room,
+                has_suspect=bool(self._suspects),
+                here=tuple(self._at),
+            )
         except Transient as exc:
-            self._failed("the schedule", exc)
+            self._complaints.say("the schedule", exc)
             return RETRY
         except LeaseLost as exc:
             log.info("nothing claimed", why=str(exc))
+            self._drop()
             return RETRY
-        self._failures.pop("the schedule", None)
-        for claim in claimed.claims:
-            task = asyncio.create_task(self._guarded(claim, now), name=f"step {claim.target}")
-            self._running.add(task)
-            task.add_done_callback(self._ended)
+        self._complaints.over("the schedule")
+        mine, is_full = claimed.claims, len(claimed.claims) >= room
+        self._suspects.forget(self._ahead.outdate(mine))
+        self._suspects.see(mine, at=self._at)
+        self._ahead.put(mine, is_full=is_full, running=len(self._at), until=sure_until)
+        self._begin()
+        if self._ahead.has_more:
+            return timedelta(0)
         if claimed.next_due is None:
             return MAX_IDLE
         return min(claimed.next_due - self._clock.now(), MAX_IDLE)
 
+    def _drop(self) -> list[Claim]:
+        """Have nothing wait any more; return what did."""
+        dropped = self._ahead.clear()
+        self._suspects.forget(dropped)
+        return dropped
+
+    def _begin(self) -> None:
+        """Have one more run what waits, where all that do are busy with a step."""
+        self._is_looked_after = False
+        if not self._ahead.waiting or self._stopping:
+            return
+        if not self._may_claim():
+            self._wakeup.ring()  # `run` gives back what waits
+            return
+        if len(self._running) == len(self._at) < self._parallel:
+            task = asyncio.create_task(self._work(), name="step")
+            self._running.add(task)
+            task.add_done_callback(self._ended)
+        if self._renewing is None or self._renewing.done():
+            self._renewing = asyncio.create_task(self._renew(), name="leases")
+
     def _ended(self, task: asyncio.Task[None]) -> None:
         self._running.discard(task)
-        # Its note may have made a target due sooner than what we are waiting for.
         self._wakeup.ring()
+        self._begin()
 
     async def _idle(self, wait: timedelta) -> None:
         if wait <= timedelta(0) or self._stopping:
             await asyncio.sleep(0)
             return
-        await self._wakeup.wait(wait)
+        await self._wakeup.wait(wait, exactly=True)
 
-    async def _guarded(self, claim: Claim, now: datetime) -> None:
+    async def _work(self) -> None:
+        """Run what waits, a step after the other, until nothing does."""
+        me, loop = asyncio.current_task(), asyncio.get_running_loop()
+        assert me is not None
+        count = 0
+        while (claim := self._next(loop.time())) is not None:
+            if not self._is_looked_after:
+                # While this step waits for something, another one runs.
+                self._is_looked_after = True
+                loop.call_soon(self._begin)
+            me.set_name(f"step {claim.target}")
+            await self._guarded(claim)
+            # Its note may have made a target due sooner than what we are waiting for.
+            self._wakeup.ring()
+            count += 1
+            if count % _BREATH == 0:
+                await asyncio.sleep(0)  # steps that wait for nothing would keep all others waiting
+
+    def _next(self, now: float) -> Claim | None:
+        """Take the next claim whose step may begin; None: none does, at this time of the loop."""
+        while not self._stopping and self._ahead.waiting:
+            if not self._may_claim():
+                self._wakeup.ring()
+                break
+            claim, until = self._ahead.take()
+            if now < until:
+                return claim
+            # Its lease could not be renewed, and may be over: not begun, and no fault of its own.
+            self._suspects.forget([claim])
+            self._returns.owe(claim)
+        return None
+
+    async def _guarded(self, claim: Claim) -> None:
         """Run one step; one bad target cannot end the loop. Its lease brings it back."""
         if claim.target in self._at:
             # Its lease could not be renewed, and ran out: the step itself goes on.
-            await self._give_back(claim, AGAIN)
+            self._returns.owe(claim, forget_lost=True)
             return
-        is_suspect = claim.lost > 0
-        if is_suspect and self._suspect is not None:
-            await self._give_back(claim, _NEXT_SUSPECT, forget_lost=False)
-            return
-        self._at.add(claim.target)
-        self._suspect = claim.target if is_suspect else self._suspect
+        self._at[claim.target] = claim
         try:
-            await self._run(claim, now)
-        finally:
-            self._at.discard(claim.target)
-            if self._suspect == claim.target:
-                self._suspect = None
-
-    async def _run(self, claim: Claim, now: datetime) -> None:
-        await self._not_too_fast(claim.target)
-        renewing = asyncio.create_task(self._renew(claim), name=f"lease of {claim.target}")
-        try:
-            is_poison = self._bury is not None and self._is_poison(claim)
-            await (self._bury if self._bury and is_poison else self._step)(claim, now)
+            if self._pace.is_too_fast(claim.target):
+                await self._pace.slow_down()
+            is_poison = self._bury is not None and self._strikes.is_poison(claim)
+            await (self._bury if self._bury and is_poison else self._step)(claim, self._clock.now())
+            self._complaints.over(claim.target)
+            self._strikes.over(claim.target)
         except asyncio.CancelledError:
             if self._stopping:
                 # Cut off by a shutdown: whoever comes next need not wait for the lease.
-                await self._give_back(claim, timedelta(0))
+                await self._returns.give_back(claim, timedelta(0))
             raise
         except LeaseLost as exc:
             log.info("step not done", target=claim.target, why=str(exc))
-            await self._give_back(claim, AGAIN)
+            await self._returns.give_back(claim, AGAIN)
         except Transient as exc:
-            self._failed(claim.target, exc)
-            await self._give_back(claim, AGAIN)
+            self._complaints.say(claim.target, exc)
+            await self._returns.give_back(claim, AGAIN)
         except Exception as exc:  # noqa: BLE001 - the boundary: logged, counted, repeated
-            self._failed(claim.target, exc, unexpected=True)
-            self._raised[claim.target] = self._raised.get(claim.target, 0) + 1
-            await self._give_back(claim, self._lease, forget_lost=False)
-        else:
-            self._failures.pop(claim.target, None)
-            self._raised.pop(claim.target, None)
+            self._complaints.say(claim.target, exc, unexpected=True)
+            self._strikes.add(claim.target)
+            await self._returns.give_back(claim, self._lease, forget_lost=False)
         finally:
-            renewing.cancel()
+            del self._at[claim.target]
+            self._suspects.forget([claim])
 
-    def _is_poison(self, claim: Claim) -> bool:
-        """Tell whether it is this step that ends its worker, or raises, and not all of them do."""
-        raised = sum(count >= MOST_LOST for count in self._raised.values())
-        has_raised = self._raised.get(claim.target, 0) >= MOST_LOST
-        return claim.lost >= MOST_LOST or (has_raised and raised <= _MOST_POISON)
+    def _sure_until(self) -> float:
+        """Until when a lease that is asked for now may be relied on, by the loop's clock."""
+        sure = _SURE * self._lease.total_seconds()
+        return asyncio.get_running_loop().time() + sure
 
-    async def _give_back(self, claim: Claim, wait: timedelta, *, forget_lost: bool = True) -> None:
-        """Have a step repeated; where that cannot be told now, it is told later."""
-        try:
-            await self._schedule.requeue(
-                claim, due=self._clock.now() + wait, forget_lost=forget_lost
-            )
-        except LeaseLost as exc:
-            log.debug("claim not given back", target=claim.target, error=str(exc))
-        except Transient:
-            self._owed[claim.target] = claim, forget_lost
-
-    async def _settle_debts(self) -> None:
-        """Give back what ended while the store was away: nobody has died of it."""
-        owed, self._owed = self._owed, {}
-        for claim, forget_lost in owed.values():
-            wait = timedelta(0) if forget_lost else AGAIN
-            await self._give_back(claim, wait, forget_lost=forget_lost)
-
-    async def _renew(self, claim: Claim) -> None:
-        """Hold the lease for as long as the step runs: an engine may take minutes to answer."""
+    async def _renew(self) -> None:
+        """Hold the leases of all that runs or waits: an engine may take minutes to answer."""
+        third = self._lease.total_seconds() / 3
+        wait = third
         while True:
-            await asyncio.sleep(self._lease.total_seconds() / 3)
+            await asyncio.sleep(wait)
+            wait = third
+            waiting = self._ahead.all()
+            held = [*self._at.values(), *waiting]
+            if not held:
+                return  # begun anew with the next step
+            sure_until = self._sure_until()
             try:
-                await self._schedule.renew(claim, now=self._clock.now(), lease=self._lease)
+                gone = await self._schedule.renew(held, now=self._clock.now(), lease=self._lease)
             except LeaseLost:
-                return  # the step will be told when it writes
+                self._drop()  # steps that run will be told when they write
             except Transient as exc:
-                log.debug("lease not renewed", target=claim.target, error=str(exc))
-
-    async def _not_too_fast(self, target: str) -> None:
-        """Slow down a target whose steps make each other due: a defect, but not a busy loop."""
-        now = asyncio.get_running_loop().time()
-        since, count = self._pace.get(target, (now, 0))
-        if now - since > _PACE.total_seconds():
-            since, count = now, 0
-        self._pace[target] = (since, count + 1)
-        if count + 1 == MOST_STEPS:
-            log.error("steps follow each other without end, slowing down", target=target)
-        if count + 1 >= MOST_STEPS:
-            await asyncio.sleep(_PACE.total_seconds())
-        if len(self._pace) > _PACED_TARGETS:
-            self._pace.clear()
-
-    def _failed(self, what: str, exc: Exception, *, unexpected: bool = False) -> None:
-        error = f"{type(exc).__name__}: {exc}"
-        self._telemetry.step_errors.labels(error=type(exc).__name__).inc()
-        if self._failures.get(what) == error:
-            log.debug("step failed again", what=what, error=error)
-            return
-        self._failures[what] = error
-        if unexpected:
-            log.error("step failed unexpectedly, will be repeated", what=what, exc_info=exc)
-        else:
-            log.warning("step failed, will be repeated", what=what, error=error)
+                log.debug("leases not renewed", number=len(held), error=str(exc))
+                wait = RETRY.total_seconds()
+            except Exception as exc:  # noqa: BLE001 - the boundary: logged, counted, repeated
+                self._complaints.say("leases", exc, unexpected=True)
+            else:
+                self._complaints.over("leases")
+                self._suspects.forget(self._ahead.drop(gone))
+                self._ahead.extend(waiting, until=sure_until)

@@ -38,15 +38,16 @@ from app.ports.records import (
     Notice,
     Records,
     Reply,
-    Schedule,
     Taken,
 )
 from app.ports.scaling import Scaling
+from app.ports.schedule import NEXT_SUSPECT, Schedule
 from app.ports.services import Services
 from app.ports.sources import AlertSink, AlertSource, SampleSource, UsageSource
 from app.ports.store import Store
 
 __all__ = [
+    "NEXT_SUSPECT",
     "NO_END",
     "AlertSink",
     "AlertSource",

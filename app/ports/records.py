@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from app.domain.activity import Activity
 from app.domain.alert import Alert, KnownAlert
@@ -22,6 +22,8 @@ class Notice:
     alert: Alert
     #: From a pull that lists the alert now, not from a notification: outranks a tombstone.
     listed: bool = False
+    #: When its target is looked at for it; None: now.
+    due: datetime | None = None
 
 
 class Taken(StrEnum):
@@ -51,9 +53,8 @@ class Aside:
     excerpt: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Claim:
-    """A due step, ours for a limited time."""
+class Claim(NamedTuple):
+    """A due step, ours for a limited time; a tuple, since they are made by the thousand."""
 
     target: str
     #: Grows with every claim of this target: the older of two holders is refused.
@@ -199,42 +200,6 @@ class Inbox(Protocol):
 
         :raises StoreUnavailable: nothing may be assumed kept
         """
-        ...
-
-
-class Schedule(Protocol):
-    """When each target is looked at next."""
-
-    async def claim(self, *, now: datetime, lease: timedelta, limit: int) -> Claimed:
-        """
-        Lease up to `limit` due targets, the longest due first.
-
-        A target whose lease ran out is due again. One that is leased is nobody else's.
-        """
-        ...
-
-    async def renew(self, claim: Claim, *, now: datetime, lease: timedelta) -> None:
-        """
-        Hold a step until ``now + lease`` at least.
-
-        :raises LeaseLost: another worker has the step
-        """
-        ...
-
-    async def requeue(self, claim: Claim, *, due: datetime, forget_lost: bool = True) -> None:
-        """
-        Give a claim back although nothing was noted; one that is another's by now stays there.
-
-        :param forget_lost: leases that ran out before are no longer counted
-        """
-        ...
-
-    async def overdue(self, *, now: datetime) -> timedelta:
-        """Tell how long the longest due target has been waiting for a claim; zero for none."""
-        ...
-
-    async def nudge(self, targets: Sequence[str], *, now: datetime) -> None:
-        """Make targets due now; one that is leased falls due again after its step."""
         ...
 
 

@@ -7,8 +7,9 @@ from app.ports.control import CaseFiles, Controls, Orders
 from app.ports.history import Facts, FailureWindow, History, StoreHealth
 from app.ports.leadership import Leadership
 from app.ports.outbox import Outbox
-from app.ports.records import Inbox, Records, Schedule
+from app.ports.records import Inbox, Records
 from app.ports.scaling import Scaling
+from app.ports.schedule import Schedule
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -9,7 +9,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 #: take (`app.api.body`), so that a slow one is told why before it is cut off.
 ARRIVES_WITHIN: Final = 15.0
 #: Request line and headers, in bytes; proxies in between allow 8 to 32 KiB.
-MAX_HEAD: Final = 64 * 1024
+MAX_HEAD: Final = 16 * 1024
 
 
 class PatientHttp(HttpToolsProtocol):

@@ -3,13 +3,13 @@
 import gzip
 from collections.abc import Callable, Coroutine
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from importlib import resources
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import quote
 
 from fastapi import Request
 from fastapi.responses import Response
-from jinja2 import Environment, FunctionLoader, StrictUndefined
 from markupsafe import Markup
 
 from app import __version__
@@ -20,6 +20,9 @@ from app.domain.duration import format_duration
 from app.policies.announce_words import many
 from app.policies.plain_words import words
 from app.web.text import NAME, plain
+
+if TYPE_CHECKING:
+    from jinja2 import Environment
 
 HEADERS: Final = {
     "Content-Security-Policy": (
@@ -103,7 +106,11 @@ def size(number: float) -> str:
     return f"{number:.1f} TiB"
 
 
-def _environment() -> Environment:
+@lru_cache(maxsize=1)
+def _environment() -> "Environment":
+    # With the first page: many a Relevo is never looked at, and this is 2 MB and a compiler.
+    from jinja2 import Environment, FunctionLoader, StrictUndefined
+
     made = Environment(
         loader=FunctionLoader(_load),
         autoescape=True,
@@ -131,9 +138,6 @@ def _environment() -> Environment:
     return made
 
 
-_TEMPLATES: Final = _environment()
-
-
 def root_of(request: Request) -> str:
     """Lead from a page back to the first one, relative: a proxy may serve us under any prefix."""
     depth = request.url.path.strip("/").count("/") if request.url.path != "/" else 0
@@ -155,7 +159,7 @@ def render(request: Request, template: str, *, status: int = 200, **values: Any)
         "look_ms": round(LOOK / timedelta(milliseconds=1)),
         **values,
     }
-    text = _TEMPLATES.get_template(template).render(values)
+    text = _environment().get_template(template).render(values)
     return Response(text, status_code=status, media_type="text/html", headers=HEADERS)
 
 

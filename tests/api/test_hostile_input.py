@@ -11,8 +11,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from app.api import limits, webhooks
+from app.api import limits, reading
 from app.api.app import create_app
+from app.controller.counts import Counts
 from app.controller.feed import MOST_LISTENERS
 from app.web import docs
 from app.web.links import Links
@@ -487,10 +488,69 @@ async def test_large_notifications_take_turns(
         return await take(*args, **more)
 
     monkeypatch.setattr(house.intake, "take", watched)
-    large = notification(*(alert(fingerprint=str(number)) for number in range(400)))
-    assert len(json.dumps(large)) > 64 * 1024
+    large = notification(*(alert(fingerprint=str(number)) for number in range(1200)))
+    assert len(json.dumps(large)) > reading.AT_ONCE
 
     answers = await asyncio.gather(*(http.post(PATH, json=large) for _ in range(6)))
 
     assert {one.status_code for one in answers} == {202}
-    assert most == webhooks.MOST_LARGE
+    assert most == reading.MOST_LARGE
+
+
+async def test_many_short_lists_of_ones_are_read_a_few_at_a_time(
+    house: House, http: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """20 kB that become 2 MB each, with 29 ms of work: a hundred of these are sent by one hand."""
+    most = now = 0
+    take = house.intake.take
+
+    async def watched(alerts: Any, **more: Any) -> Any:
+        nonlocal most, now
+        now += len(alerts)
+        most = max(most, now)
+        await asyncio.sleep(0.01)
+        now -= len(alerts)
+        return await take(alerts, **more)
+
+    monkeypatch.setattr(house.intake, "take", watched)
+    ones = {"version": "4", "alerts": [1] * 9000}
+
+    answers = await asyncio.gather(*(http.post(PATH, json=ones) for _ in range(100)))
+
+    codes = [one.status_code for one in answers]
+    assert set(codes) == {202, 503}
+    assert codes.count(202) <= reading.MOST_WAITING + reading.MOST_LARGE
+    assert most <= reading.MOST_LARGE * 9000
+
+
+async def test_smaller_lists_of_ones_take_turns_where_they_are_many(
+    house: House, http: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    most = now = 0
+
+    async def watched(alerts: Any, **more: Any) -> Counts:
+        nonlocal most, now
+        now += len(alerts)
+        most = max(most, now)
+        await asyncio.sleep(0.01)
+        now -= len(alerts)
+        return Counts()
+
+    monkeypatch.setattr(house.intake, "take", watched)
+    ones = {"version": "4", "alerts": [1] * (reading.MANY - 1)}
+    number = reading.MOST_VALUES // reading.MANY + 20
+
+    answers = await asyncio.gather(*(http.post(PATH, json=ones) for _ in range(number)))
+
+    assert {one.status_code for one in answers} == {202}
+    assert most <= reading.MOST_VALUES + reading.MOST_LARGE * reading.MANY
+
+
+async def test_values_that_were_read_make_room_again(
+    house: House, http: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(reading, "MOST_WAITING", 0)
+    ones = {"version": "4", "alerts": [1] * (reading.MANY - 1)}
+
+    for _ in range(reading.MOST_VALUES // reading.MANY + 2):
+        assert (await http.post(PATH, json=ones)).status_code == 202

@@ -173,7 +173,7 @@ async def test_a_head_without_end_is_refused(port: int) -> None:
     await sender.run()
 
     assert sender.answer.startswith(b"HTTP/1.1 400 ")
-    assert b"larger than 65536 bytes" in sender.answer
+    assert b"larger than 16384 bytes" in sender.answer
     await is_served(port)
 
 

@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from app.adapters.memento import FileKeepsake
+from app.controller.counts import Counts
 from app.controller.desk import Desk
 from app.controller.gauges import Gauges
-from app.controller.intake import Counts, Intake, Unreadable
+from app.controller.intake import Intake, Unreadable
 from app.controller.operate import Operator
 from app.controller.overview import Overview
 from app.controller.reload import Reloading

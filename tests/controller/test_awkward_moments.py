@@ -6,7 +6,8 @@ from datetime import datetime, timedelta
 
 import pytest
 
-from app.controller.worker import MOST_STEPS, Worker
+from app.controller.pace import MOST_STEPS
+from app.controller.worker import Worker
 from app.domain.activity import ActivityStatus
 from app.domain.alert import AlertStatus, ListedState
 from app.domain.container import RunState

@@ -2,6 +2,7 @@
 
 import asyncio
 from datetime import timedelta
+from typing import Any
 
 import pytest
 
@@ -11,7 +12,14 @@ from tests.sim.loop import VirtualLoop
 LONG = timedelta(seconds=60)
 
 
-def took(bell: Bell, *, rung_after: float | None = None, waits: int = 1) -> list[float]:
+def took(
+    bell: Bell,
+    *,
+    rung_after: float | None = None,
+    waits: int = 1,
+    within: timedelta = LONG,
+    exactly: bool = False,
+) -> list[float]:
     """Seconds, virtual ones, that each of so many waits for a minute takes."""
     loop = VirtualLoop()
 
@@ -21,7 +29,7 @@ def took(bell: Bell, *, rung_after: float | None = None, waits: int = 1) -> list
         found = []
         for _ in range(waits):
             began = loop.time()
-            await bell.wait(LONG)
+            await bell.wait(within, exactly=exactly)
             bell.hush()
             found.append(loop.time() - began)
         return found
@@ -34,6 +42,51 @@ def took(bell: Bell, *, rung_after: float | None = None, waits: int = 1) -> list
 
 def test_nobody_rings_and_its_time_comes() -> None:
     assert took(Bell()) == [60]
+
+
+@pytest.mark.parametrize("microseconds", [0, 1, 300, 1_000, 1_100, 60_000_000])
+def test_its_time_comes_exactly(microseconds: int) -> None:
+    """Looking often during the last millisecond ends neither sooner nor later."""
+    within = timedelta(microseconds=microseconds)
+
+    found = took(Bell(), within=within, waits=2, exactly=True)
+
+    assert found == [pytest.approx(within.total_seconds(), abs=1e-9)] * 2
+
+
+@pytest.mark.parametrize("rate", [0.8, 1.000001, 1.2])
+def test_a_clock_that_runs_too_fast_or_too_slow_comes_to_the_end(rate: float) -> None:
+    """Such a clock may stand a rounding error before the time that a timer was set to."""
+
+    class Odd(VirtualLoop):
+        def time(self) -> float:
+            return self.now * rate + 1e6 / 3
+
+        def call_at(  # type: ignore[override]
+            self, when: float, callback: Any, *args: Any, **more: Any
+        ) -> Any:
+            return super().call_later((when - self.time()) / rate, callback, *args, **more)
+
+    loop, bell = Odd(), Bell()
+
+    async def run() -> None:
+        for number in range(200):
+            await bell.wait(timedelta(seconds=0.1, microseconds=number), exactly=True)
+            bell.hush()
+
+    try:
+        loop.run_until_complete(run())
+        assert loop.now == pytest.approx(20.02 / rate, rel=1e-3)
+    finally:
+        loop.close()
+
+
+@pytest.mark.parametrize("seconds", [7, 59.9995])
+def test_one_that_would_end_exactly_is_rung_before(seconds: float) -> None:
+    # What looks during the last millisecond of the first wait does not end the second.
+    found = took(Bell(), rung_after=seconds, waits=2, exactly=True)
+
+    assert found == [pytest.approx(seconds), pytest.approx(60)]
 
 
 def test_it_is_rung_meanwhile() -> None:

@@ -7,7 +7,8 @@ from typing import Final
 import pytest
 from structlog.testing import capture_logs
 
-from app.controller.worker import AGAIN, LEASE
+from app.controller.returns import AGAIN
+from app.controller.worker import LEASE
 from app.domain.alert import AlertStatus
 from app.domain.casefile import CaseFile
 from app.domain.container import Container

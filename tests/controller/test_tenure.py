@@ -130,6 +130,30 @@ async def test_a_leader_that_leaves_is_followed_within_a_look(town: Town) -> Non
     assert not anna.house.tenure.may_claim
 
 
+async def test_one_that_is_new_takes_a_free_seat_at_once(town: Town) -> None:
+    # The seat is this engine's, as somebody else has said: who has not seen it leaves it alone.
+    anna, bert = town.neighbour("anna"), town.neighbour("bert")
+    await anna.start()
+    await pass_time(seconds=30)
+    await anna.leave()
+
+    await bert.start()
+
+    assert await town.until(["bert"], within=LOOK_S / 5) <= LOOK_S / 5
+
+
+async def test_an_engine_that_hangs_keeps_nobody_from_meeting_the_store(town: Town) -> None:
+    anna, bert = town.neighbour("anna"), town.neighbour("bert")
+    await anna.start()
+    bert.engine.hangs = timedelta(minutes=1)
+    await bert.start()
+
+    await pass_time(seconds=LOOK_S + 0.2)
+
+    assert "another controller leads" in "; ".join(bert.house.tenure.view().trouble)
+    assert bert.house.tenure.view().role == "following"
+
+
 async def test_one_that_left_does_not_come_back(town: Town) -> None:
     anna = town.neighbour("anna")
     await anna.start()

@@ -8,7 +8,7 @@ from itertools import islice
 
 import pytest
 
-from app.controller.intake import Counts
+from app.controller.counts import Counts
 from app.domain.alert import Alert, AlertStatus, ListedAlert
 from app.domain.decision import Reason
 from app.domain.target import TargetId

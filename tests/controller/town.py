@@ -218,7 +218,7 @@ class Neighbour:
         controller = self.house.controller
         assert controller.crier is not None
         loops: dict[str, Callable[[], Coroutine[None, None, None]]] = {
-            "tenure": controller.tenure.run,
+            "tenure": controller.lead,
             "worker": controller.worker.run,
             "witness": controller.witness.run,
             "crier": controller.crier.run,
@@ -238,7 +238,7 @@ class Neighbour:
 
     def go_on(self) -> None:
         """Have it keep its seat again."""
-        self._tasks["tenure"] = asyncio.create_task(self.house.controller.tenure.run())
+        self._tasks["tenure"] = asyncio.create_task(self.house.controller.lead())
 
     async def crash(self) -> None:
         """Die: nothing is tidied up."""

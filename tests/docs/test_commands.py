@@ -5,7 +5,7 @@ import secrets
 import shlex
 import subprocess
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import click
 import pytest
@@ -26,6 +26,13 @@ from tests.test_cli import bare_environment, quiet, relevo
 
 __all__ = ["bare_environment", "quiet"]
 
+_HERE: Final = click.Context(cli, info_name="relevo", **cli.context_settings)
+#: All commands: each is loaded when it is asked for.
+COMMANDS: Final = {
+    name: command
+    for name in cli.list_commands(_HERE)
+    if (command := cli.get_command(_HERE, name)) is not None
+}
 #: As what a command is written that a reader types, with or without the path of it.
 _OURS = re.compile(r"^(?:\.venv/bin/)?relevo (?=[a-z-])")
 #: Something that the reader has to fill in.
@@ -117,8 +124,7 @@ def _written_before(block: Snippet, folder: Path) -> None:
 def is_named_only(words: list[str]) -> bool:
     """Tell whether something required is missing: it is spoken of, not typed."""
     try:
-        parent = click.Context(cli, info_name="relevo", **cli.context_settings)
-        cli.commands[words[0]].make_context(words[0], words[1:], parent=parent)
+        COMMANDS[words[0]].make_context(words[0], words[1:], parent=_HERE)
     except click.MissingParameter:
         return True
     except click.BadParameter as exc:
@@ -151,14 +157,14 @@ def test_a_command_in_the_text_is_one(command: Snippet) -> None:
     if not is_whole(command):
         name = _words(re.sub(r"[\[\]|{}…].*", "", command.text))
         known = {word for word in name if word.startswith("--") and "=" not in word}
-        verbs = [word for word in name[1:] if word in cli.commands][:1]
+        verbs = [word for word in name[1:] if word in COMMANDS][:1]
         assert verbs or name[1] in known, f"{command}: {command.text}"
-        of_all = [cli, *(cli.commands[verb] for verb in verbs)]
+        of_all = [cli, *(COMMANDS[verb] for verb in verbs)]
         options = {opt for one in of_all for each in one.params for opt in each.opts}
         assert known <= options, f"{command}: {command.text}"
         return
     words = _words(command.text)[1:]
-    assert words[0] in cli.commands, f"{command}: {command.text}"
+    assert words[0] in COMMANDS, f"{command}: {command.text}"
     if is_named_only(words) or set(words) & set(NOT_BY_ITSELF):
         return
 

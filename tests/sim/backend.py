@@ -5,6 +5,7 @@ import inspect
 from collections.abc import Awaitable, Callable
 from dataclasses import fields
 from functools import partial
+from operator import attrgetter
 from typing import Any, Protocol
 
 from app.errors import StoreUnavailable
@@ -56,9 +57,8 @@ class MemoryBackend:
         self.wire = wire
         self._memory = MemoryStore()
         self._lives = 0
-
-    def _now(self) -> MemoryStore:
-        return self._memory
+        #: The memory as it is now; asked for with every call.
+        self._now: Callable[[], MemoryStore] = partial(attrgetter("_memory"), self)
 
     async def view(self) -> Store:
         store = make_view(self._now)
@@ -99,6 +99,11 @@ class _ClaimOnce:
         self._leases = leases
         self.unheard: list[Any] = []
 
+    def has_suspect(self) -> bool:
+        """Tell whether one of those that will be given out again has to run alone."""
+        leases = self._leases()
+        return any(one.lost and leases.get(one.target) == one.fence for one in self.unheard)
+
     def add(self, claimed: Claimed) -> Claimed:
         """Give out again what was never heard of."""
         if not self.unheard:
@@ -121,10 +126,8 @@ class _Faulty:
         self._wire = wire
         self._once = once
 
-    @property
-    def heard(self) -> Any:
-        """As of `tests.sim.process.Port`."""
-        return self._part.heard
+    #: As of `tests.sim.process.Port`.
+    heard = property(attrgetter("_part.heard"))
 
     def __getattr__(self, method: str) -> Any:
         found = getattr(self._part, method)
@@ -132,8 +135,8 @@ class _Faulty:
             if inspect.ismethod(found):
                 setattr(self, method, found)
             return found  # of what the process itself believes
-        wire, claims = self._wire, method == "claim"
-        through = self._claim if claims else wire.carry
+        wire = self._wire
+        through = self._claim if method == "claim" else wire.carry
 
         async def carried(args: Any, more: Any) -> Any:
             try:
@@ -141,21 +144,27 @@ class _Faulty:
             except Failed as exc:
                 raise StoreUnavailable(f"Redis: {exc.word}") from exc
 
-        def call(*args: Any, **more: Any) -> Awaitable[Any]:
-            if claims or not wire.weather.is_fair:
-                return carried(args, more)
-            answer: Awaitable[Any] = found(*args, **more)  # as `carry` does then, for less
-            return answer
+        def call(*args: Any, **more: Any) -> Any:
+            if wire.weather.is_fair:
+                return found(*args, **more)  # as `carry` does then, for less
+            return carried(args, more)
 
-        call.is_awaited = True  # type: ignore[attr-defined]
-        setattr(self, method, call)
-        return call
+        def claim(*args: Any, **more: Any) -> Any:
+            return carried(args, more)
 
-    async def _claim(self, apply: Callable[[], Awaitable[Claimed]]) -> Claimed:
+        answers = claim if method == "claim" else call
+        answers.is_awaited = True  # type: ignore[attr-defined]
+        setattr(self, method, answers)
+        return answers
+
+    async def _claim(self, apply: Callable[..., Awaitable[Claimed]]) -> Claimed:
         heard: list[Claimed] = []
 
         async def claim() -> Claimed:
-            claimed = await apply()
+            if self._once.has_suspect():
+                claimed = await partial(apply, has_suspect=True)()
+            else:
+                claimed = await apply()
             claimed = self._once.add(claimed)
             self._once.unheard.extend(claimed.claims)
             heard.append(claimed)

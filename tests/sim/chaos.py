@@ -95,8 +95,9 @@ class Chaos(WorldFaults):
             node.data.memento = None
             self._say("lost data", node.name)
         if self._random.random() < self._profile.at_await:
-            node.process.fuse = self._random.randint(1, 400)
-            self._say("fuse", f"{node.name} {node.process.fuse}")
+            fuse = self._random.randint(1, 400)
+            node.process.light(fuse)
+            self._say("fuse", f"{node.name} {fuse}")
             return
         point = self._random.choice(KILLS)
         spare = self._random.choice((0, 0, 0, 1, 2))

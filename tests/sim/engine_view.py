@@ -24,7 +24,7 @@ from tests.builders import ENGINE
 from tests.fakes import FAITHFUL, PLENTY
 from tests.sim import removal
 from tests.sim.daemon import Daemon
-from tests.sim.process import Dead, Point, Process
+from tests.sim.process import Dead, Process
 
 #: As app/adapters/engine/connection.py bounds its calls.
 _READ_S = 5.0
@@ -34,7 +34,6 @@ _MEASURES_S = 1.2
 
 
 _READS = ("containers", "delete", "events", "evidence", "identity", "inspect", "room", "used")
-_POINTS = {word: Point(f"engine.{word}") for word in _READS}
 
 
 class EngineView:
@@ -43,6 +42,7 @@ class EngineView:
     def __init__(self, daemon: Daemon, process: Process) -> None:
         self._daemon = daemon
         self._process = process
+        self._reads = {word: process.passing(f"engine.{word}", self._ask) for word in _READS}
         #: The deadline at the request is asked about (a planted bug may leave that out).
         self.checks_deadline = True
         self.compares = True
@@ -51,7 +51,7 @@ class EngineView:
         self.watch: Any = None
 
     def _read(self, point: str, what: Callable[[], Any]) -> Awaitable[Any]:
-        return self._process.call(_POINTS[point], self._ask, (what,))
+        return self._reads[point](what)
 
     async def _ask(self, what: Callable[[], Any]) -> Any:
         temper = self._daemon.temper

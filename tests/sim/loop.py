@@ -9,6 +9,7 @@ import asyncio
 import heapq
 import itertools
 from asyncio.format_helpers import _format_callback_source
+from collections import deque
 from collections.abc import Callable
 from contextvars import Context, ContextVar, copy_context
 from functools import partial
@@ -21,13 +22,11 @@ class Host(Protocol):
     #: Its monotonic clock: ``time * rate + skew``.
     rate: float
     skew: float
-    frozen: bool
-    parked: "list[Turn]"
-    #: Killed before so many more of its handles have run; 0: not planned.
-    fuse: int
+    #: It has to be asked before each of its handles: frozen, or about to die.
+    is_odd: bool
 
-    def burnt(self) -> None:
-        """Be told that the fuse has reached its end."""
+    def runs(self, handle: Any) -> bool:
+        """Tell whether a handle of its may run now, else keep it. It may die of being asked."""
         ...
 
     def adopt(self, task: "asyncio.Task[Any]") -> None:
@@ -43,7 +42,7 @@ _TIDY_AT = 500
 
 class Turn(list[Any]):
     """
-    A handle as a list, of which millions are made: callback, arguments, context.
+    A handle as a list, of which millions are made: callback, arguments, context, and its loop.
 
     The callback is None once it is cancelled. Who asks for a debugger is not answered.
     """
@@ -63,15 +62,39 @@ class Turn(list[Any]):
 
 
 class Timer(Turn):
-    """One that waits for its time; the loop that it waits in is its fourth part."""
+    """One that waits for its time; until then the loop that it waits in is its fourth part."""
 
     __slots__ = ()
 
     def cancel(self) -> None:
         """Have it not run."""
         if self[0] is not None:
-            self[3].count_dead_timer()
+            if self[3] is not None:
+                self[3].count_dead_timer()
             self[0], self[1] = None, ()
+
+
+def _adding_to(ready: deque[Any]) -> Callable[..., Any]:
+    """
+    Make a loop's `call_soon`, which tasks and futures look up and call for each of their steps.
+
+    Who names a context is a task or a future, of which none ever takes it back: no more than
+    a list then, of which millions are made.
+    """
+    add = ready.append
+
+    def call_soon(
+        callback: Callable[..., Any], *args: Any, context: Context | None = None
+    ) -> list[Any]:
+        """Run it in this moment."""
+        if context is None:
+            handle: list[Any] = Turn((callback, args, copy_context(), None))
+        else:
+            handle = [callback, args, context, None]
+        add(handle)
+        return handle
+
+    return call_soon
 
 
 class Deadlock(Exception):
@@ -110,7 +133,10 @@ class VirtualLoop(asyncio.BaseEventLoop):
         self.steps = 0
         #: Exceptions that nobody took: (message, exception).
         self.unhandled: list[tuple[str, BaseException | None]] = []
+        #: A timer, or the end, comes before whoever gives way in this moment.
+        self.is_pressed = False
         self.create_future = partial(asyncio.Future, loop=self)  # type: ignore[method-assign]
+        self.call_soon: Any = _adding_to(self._ready)
         self.set_exception_handler(self._complain)
 
     #: Asked with every future and task: nobody debugs.
@@ -134,26 +160,17 @@ class VirtualLoop(asyncio.BaseEventLoop):
         host = PROCESS.get()
         return self.now if host is None else self.now * host.rate + host.skew
 
-    def call_soon(  # type: ignore[override]
-        self, callback: Callable[..., Any], *args: Any, context: Context | None = None
-    ) -> Turn:
-        """
-        Run it in this moment.
-
-        Who names a context is a task or a future, of which none ever takes it back: no more than
-        a list then, of which millions are made.
-        """
-        handle: Any = [callback, args, context]
-        if context is None:
-            handle = Turn((callback, args, copy_context()))
-        self._ready.append(handle)
-        return handle  # type: ignore[no-any-return]
+    def stop(self) -> None:
+        """End after this round."""
+        super().stop()
+        self.is_pressed = True
 
     def call_soon_threadsafe(  # type: ignore[override]
         self, callback: Callable[..., Any], *args: Any, context: Context | None = None
     ) -> Turn:
         """Run it in this moment: there are no threads."""
-        return self.call_soon(callback, *args, context=context)
+        handle: Turn = self.call_soon(callback, *args, context=context)
+        return handle
 
     def call_later(  # type: ignore[override]
         self,
@@ -163,14 +180,19 @@ class VirtualLoop(asyncio.BaseEventLoop):
         context: Context | None = None,
     ) -> Timer:
         """Run it after a time by the caller's clock."""
-        host = PROCESS.get()
-        if host is not None:
-            delay = delay / host.rate
-        return self._at(self.now + max(delay, 0.0), callback, args, context)
+        # As `_at`, written out: every wait comes by here.
+        host, when = PROCESS.get(), self.now
+        if delay > 0.0:
+            when += delay if host is None else delay / host.rate
+        if when <= self.now:
+            self.is_pressed = True
+        timer = Timer((callback, args, copy_context() if context is None else context, self))
+        heapq.heappush(self._timers, (when, next(self._serials), timer))
+        return timer
 
     def later(self, delay: float, callback: Callable[..., Any], *args: Any) -> Timer:
         """Run it after a time, in nobody's name: the world's."""
-        return self._at(self.now + max(delay, 0.0), callback, args, Context())
+        return self._at(self.now + delay if delay > 0.0 else self.now, callback, args, Context())
 
     def call_at(  # type: ignore[override]
         self,
@@ -190,6 +212,8 @@ class VirtualLoop(asyncio.BaseEventLoop):
     ) -> Timer:
         timer = Timer((callback, args, copy_context() if context is None else context, self))
         heapq.heappush(self._timers, (when, next(self._serials), timer))
+        if when <= self.now:
+            self.is_pressed = True
         return timer
 
     def count_dead_timer(self) -> None:
@@ -200,41 +224,35 @@ class VirtualLoop(asyncio.BaseEventLoop):
             heapq.heapify(self._timers)
             self._dead_timers = 0
 
-    def is_due(self) -> bool:
-        """Tell whether a timer, or the end, comes before whoever gives way in this moment."""
-        return self._stopping or (bool(self._timers) and self._timers[0][0] <= self.now)
-
     def _run_once(self) -> None:
         # Round after round, without a return to asyncio's own loop in between.
         is_running, ready, ran = self.is_running(), self._ready, 0
         next_one = ready.popleft
         try:
             while True:
-                timers = self._timers
-                if not ready or (timers and timers[0][0] <= self.now):
+                if not ready or self.is_pressed:
                     self._gather()
-                for _ in range(len(ready)):
+                count = len(ready)
+                ran += count
+                for _ in range(count):
                     handle = next_one()
-                    callback = handle[0]
+                    callback, args, context, _ = handle
                     if callback is None:
+                        ran -= 1
                         continue  # cancelled
-                    context = handle[2]
                     host = context.get(PROCESS)
-                    if host is not None:
-                        if host.frozen:
-                            host.parked.append(handle)
-                            continue
-                        if host.fuse:
-                            host.fuse -= 1
-                            if not host.fuse:
-                                host.burnt()
-                    ran += 1
+                    if host is not None and host.is_odd and not host.runs(handle):
+                        ran -= 1
+                        continue
                     try:
-                        context.run(callback, *handle[1])
+                        if args:
+                            context.run(callback, *args)
+                        else:  # a step of a task, as most are: there is nothing to unpack
+                            context.run(callback)
                     except (SystemExit, KeyboardInterrupt):
                         raise
                     except BaseException as exc:  # noqa: BLE001 - as `Handle._run`
-                        said = _format_callback_source(callback, handle[1])
+                        said = _format_callback_source(callback, args)
                         self.call_exception_handler(
                             {"message": f"Exception in callback {said}", "exception": exc}
                         )
@@ -246,6 +264,7 @@ class VirtualLoop(asyncio.BaseEventLoop):
     def _gather(self) -> None:
         """Have the timers run whose time it is; where nothing else would, the next ones."""
         ready, timers, pop = self._ready, self._timers, heapq.heappop
+        self.is_pressed = False
         while timers and timers[0][2][0] is None:
             pop(timers)
             self._dead_timers -= 1
@@ -253,12 +272,15 @@ class VirtualLoop(asyncio.BaseEventLoop):
             if not ready:
                 raise Deadlock
             return
-        if not ready and timers[0][0] > self.now:
-            self.now = timers[0][0]
         now = self.now
+        if not ready and timers[0][0] > now:
+            self.now = now = timers[0][0]
         while timers and timers[0][0] <= now:
             timer = pop(timers)[2]
-            if timer[0] is not None:
+            if timer[0] is None:
+                self._dead_timers -= 1
+            else:
+                timer[3] = None  # it waits no more
                 ready.append(timer)
 
     def _process_events(self, _events: Any) -> None:

@@ -184,7 +184,7 @@ GUARD_BUGS: Final[dict[str, Mutant]] = {
         (
             Py(
                 "app.controller.intake:Intake._accepted",
-                "refused.inc(len(notices) + len(asides))",
+                "raise",
                 "return (Taken.ACCEPTED,) * len(notices)",
             ),
         ),
@@ -227,7 +227,7 @@ GUARD_BUGS: Final[dict[str, Mutant]] = {
     "no_requeue": Mutant(
         (
             Py(
-                "app.controller.worker:Worker._give_back",
+                "app.controller.returns:Returns.give_back",
                 "await self._schedule.requeue(",
                 "await asyncio.sleep(0) if True else await self._schedule.requeue(",
             ),
@@ -262,7 +262,7 @@ GUARD_BUGS: Final[dict[str, Mutant]] = {
     "poison_is_never_buried": Mutant(
         (
             Py(
-                "app.controller.worker:Worker._is_poison",
+                "app.controller.strikes:Strikes.is_poison",
                 "return claim.lost >= MOST_LOST or",
                 "return False and",
             ),

@@ -3,11 +3,12 @@
 import asyncio
 import inspect
 from collections import defaultdict
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Coroutine
 from contextvars import copy_context
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import partial
+from operator import attrgetter
 from typing import Any
 
 from tests.builders import START
@@ -17,7 +18,6 @@ from tests.sim.wording import teller, words
 
 _FORGET_TASKS_AT = 2000
 _NOTHING = timedelta(0)
-_NO_MORE: Mapping[str, Any] = {}
 
 
 class _Turn:
@@ -60,7 +60,10 @@ class Process:
         self.skew = 0.0
         self.frozen = False
         self.parked: list[Turn] = []
+        #: Killed before so many more of its handles have run; 0: not planned.
         self.fuse = 0
+        #: Frozen, or with a fuse that burns.
+        self.is_odd = False
         self.alive = True
         #: Takes requests.
         self.listening = False
@@ -94,7 +97,7 @@ class Process:
             return
         self.alive = self.listening = False
         self.trace.add(self.label, "killed", why)
-        self.frozen = False
+        self.frozen, self.is_odd = False, self.fuse > 0
         for task in self._tasks:
             if not task.done():
                 task.cancel()
@@ -105,15 +108,27 @@ class Process:
         self.loop._ready.extend(parked)
         self.on_death(self, why)
 
-    def burnt(self) -> None:
-        """Die between two steps of its own."""
-        self.kill("at an await")
+    def light(self, fuse: int) -> None:
+        """Have it die between two steps of its own, before so many more have run."""
+        self.fuse, self.is_odd = fuse, True
+
+    def runs(self, handle: Any) -> bool:
+        """See `tests.sim.loop.Host`."""
+        if self.frozen:
+            self.parked.append(handle)
+            return False
+        if self.fuse:
+            self.fuse -= 1
+            if not self.fuse:
+                self.is_odd = False
+                self.kill("at an await")
+        return True
 
     def freeze(self, seconds: float) -> None:
         """Stop all its code for a while (SIGSTOP); the world goes on."""
         if not self.alive or self.frozen:
             return
-        self.frozen = True
+        self.frozen = self.is_odd = True
         self.trace.add(self.label, "frozen", f"{seconds:.1f}")
         self.loop.later(seconds, self.thaw)
 
@@ -121,57 +136,59 @@ class Process:
         """Go on (SIGCONT)."""
         if not self.frozen:
             return
-        self.frozen = False
+        self.frozen, self.is_odd = False, self.fuse > 0
         self.trace.add(self.label, "thawed")
         parked, self.parked = self.parked, []
         self.loop._ready.extend(parked)
 
     # ------------------------------------------------------------ its calls of ports
 
-    async def call(
-        self,
-        point: "Point",
-        invoke: Callable[..., Awaitable[Any]],
-        args: tuple[Any, ...] = (),
-        more: Mapping[str, Any] = _NO_MORE,
-    ) -> Any:
-        """Call a port: both sides of it are named points; nothing leaves a dead process."""
-        # What `at` does stands here twice, written out: every second step is one of these.
-        if not self.alive:
-            raise Dead
-        loop, ready = self.loop, self.loop._ready
-        self.passed[point.before] += 1
-        if self.ambushes:
-            self._may_spring(point.before)
-        # Nobody would run in between: then there is no need to give way.
-        if ready or self.fuse or self.frozen or loop.is_due():
-            await _TURN
+    def passing(
+        self, name: str, invoke: Callable[..., Awaitable[Any]]
+    ) -> Callable[..., Coroutine[Any, Any, Any]]:
+        """Make a call of a port: both its sides are points; nothing leaves a dead process."""
+        before, after, tell = f"{name}<", f"{name}>", teller(name)
+        # What each call needs, found once: every second step of a simulation is one of these.
+        label, passed, ambushes = self.label, self.passed, self.ambushes
+        loop, ready, add = self.loop, self.loop._ready, self.trace.add
+
+        async def call(*args: Any, **more: Any) -> Any:
+            # What `at` does stands here twice, written out.
             if not self.alive:
                 raise Dead
-        failure: Exception | None = None
-        try:
-            answer = await invoke(*args, **more)
-        except Exception as exc:  # noqa: BLE001 - passed on below
-            if not self.alive:
-                raise Dead from None
-            failure = exc
-            said = words(exc)
-        else:
-            if not self.alive:
-                raise Dead
-            tell = point.tell
-            said = "" if tell is None else tell(args, answer)
-        self.trace.add(self.label, point.name, said)
-        self.passed[point.after] += 1
-        if self.ambushes:
-            self._may_spring(point.after)
-        if ready or self.fuse or self.frozen or loop.is_due():
-            await _TURN
-            if not self.alive:
-                raise Dead
-        if failure is not None:
-            raise failure
-        return answer
+            passed[before] += 1
+            if ambushes:
+                self._may_spring(before)
+            # Nobody would run in between: then there is no need to give way.
+            if ready or self.is_odd or loop.is_pressed:
+                await _TURN
+                if not self.alive:
+                    raise Dead
+            failure: Exception | None = None
+            try:
+                answer = await invoke(*args, **more)
+            except Exception as exc:  # noqa: BLE001 - passed on below
+                if not self.alive:
+                    raise Dead from None
+                failure = exc
+                said = words(exc)
+            else:
+                if not self.alive:
+                    raise Dead
+                said = "" if tell is None else tell(args, answer)
+            add(label, name, said)
+            passed[after] += 1
+            if ambushes:
+                self._may_spring(after)
+            if ready or self.is_odd or loop.is_pressed:
+                await _TURN
+                if not self.alive:
+                    raise Dead
+            if failure is not None:
+                raise failure
+            return answer
+
+        return call
 
     async def at(self, point: str) -> None:
         """Pass a named point: here it may die, or fall asleep."""
@@ -180,7 +197,7 @@ class Process:
         self.passed[point] += 1
         if self.ambushes:
             self._may_spring(point)
-        if self.fuse or self.frozen or self.loop._ready or self.loop.is_due():
+        if self.is_odd or self.loop._ready or self.loop.is_pressed:
             await _TURN  # whoever is frozen stays here
         if not self.alive:
             raise Dead
@@ -206,16 +223,6 @@ class Process:
             self.freeze(ambush.seconds)
 
 
-class Point:
-    """A call of a port by its name, and both its sides; what the trace says of it."""
-
-    __slots__ = ("after", "before", "name", "tell")
-
-    def __init__(self, name: str) -> None:
-        self.name, self.before, self.after = name, name + "<", name + ">"
-        self.tell = teller(name)
-
-
 class Port:
     """A part of the outside, as one process calls it."""
 
@@ -224,10 +231,8 @@ class Port:
         self._part = part
         self._name = name
 
-    @property
-    def heard(self) -> Any:
-        """Of the seat: asked with every beat, and never kept, it changes."""
-        return self._part.heard  # type: ignore[attr-defined]
+    #: Of the seat: asked twice with every beat, and never kept, it changes.
+    heard = property(attrgetter("_part.heard"))
 
     def __getattr__(self, method: str) -> Any:
         found = getattr(self._part, method)
@@ -235,11 +240,7 @@ class Port:
             if inspect.ismethod(found):
                 setattr(self, method, found)
             return found  # what touches only what the process itself believes
-        passes, point = self._process.call, Point(f"{self._name}.{method}")
-
-        def call(*args: Any, **more: Any) -> Awaitable[Any]:
-            return passes(point, found, args, more)
-
+        call = self._process.passing(f"{self._name}.{method}", found)
         setattr(self, method, call)
         return call
 
@@ -255,29 +256,29 @@ class SimClock:
         self._wall_off = off
         self._slept = 0.0
         #: What was answered last, and for which time: asked several times in every moment.
-        self._last = (-1.0, START)
-        #: As `now`: for how many seconds, and what that is.
-        self._ahead = (0.0, _NOTHING)
+        self._last, self._last_at = START, -1.0
+        #: Looked at with every beat, and changed far more seldom.
+        self._ahead = _NOTHING
 
     def now(self) -> datetime:
         """The time that this process believes."""
         process = self._process
         at = process.loop.now * process.rate + process.skew + self._off
-        last = self._last
-        if at != last[0]:
-            self._last = last = (at, START + timedelta(seconds=at))
-        return last[1]
+        if at != self._last_at:
+            self._last, self._last_at = START + timedelta(seconds=at), at
+        return self._last
 
     def set_to(self, at: datetime) -> None:
         """See `app.ports.SettableClock`."""
         self._off += (at - self.now()).total_seconds()
+        self._has_moved()
 
     def ahead(self) -> timedelta:
         """See `app.ports.SettableClock`."""
-        seconds = self._wall_off - self._off
-        if seconds != self._ahead[0]:
-            self._ahead = (seconds, timedelta(seconds=seconds))
-        return self._ahead[1]
+        return self._ahead
+
+    def _has_moved(self) -> None:
+        self._ahead = timedelta(seconds=self._wall_off - self._off)
 
     def slept(self) -> timedelta:
         """See `app.ports.SettableClock`."""
@@ -289,9 +290,11 @@ class SimClock:
     def step(self, seconds: float) -> None:
         """Have somebody set the host's clock."""
         self._wall_off += seconds
+        self._has_moved()
 
     def suspended(self, seconds: float) -> None:
         """The host has slept: neither this clock nor the monotonic one has moved."""
         self._slept += seconds
         self._process.skew -= seconds * self._process.rate
         self._wall_off += seconds
+        self._has_moved()

@@ -58,8 +58,9 @@ class MoreRules:
             if member.down:
                 continue
             for entry in member.active():
-                if not member.is_silenced(entry) and entry.sent.labels.get("engine") == ENGINE:
-                    listed.add(entry.sent.labels["name"])
+                labels = entry.sent.labels
+                if labels.get("engine") == ENGINE and not member.is_silenced(entry):
+                    listed.add(labels["name"])
         self._since = {name: self._since.get(name, now) for name in sorted(listed)}
         for name, since in self._since.items():
             if now - since >= _SEEN_S:

@@ -34,11 +34,10 @@ class Trace:
         now = self._clock.now
         if now != self._at:
             self._at, self._written = now, f"{now:.3f}"
+            if len(self._fresh) >= _HASHED_AT:
+                self._absorb()
         line = f"{self._written} {who} {what} {detail}"
-        fresh = self._fresh
-        fresh.append(line)
-        if len(fresh) >= _HASHED_AT:
-            self._absorb()
+        self._fresh.append(line)
         if self._tell is not None:
             self._tell(line)
 

@@ -25,6 +25,10 @@ def _of_a_claim(args: tuple[Any, ...], _: Any) -> str:
     return str(args[0].target)
 
 
+def _of_claims(args: tuple[Any, ...], _: Any) -> str:
+    return " ".join(claim.target for claim in args[0])
+
+
 def _nudged(args: tuple[Any, ...], _: Any) -> str:
     return " ".join(args[0])
 
@@ -60,8 +64,9 @@ def _stands() -> Teller:
 
 _TELLERS: dict[str, Teller] = {
     "schedule.claim": _claimed,
-    "schedule.renew": _of_a_claim,
+    "schedule.renew": _of_claims,
     "schedule.requeue": _of_a_claim,
+    "schedule.release": _of_claims,
     "schedule.nudge": _nudged,
     "records.intend": _of_a_claim,
     "records.read": _read,

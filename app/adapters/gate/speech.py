@@ -40,7 +40,7 @@ _MOST_TENURES: Final = 1 << 53
 
 _NO_TIME: Final = "a time is a finite number"
 
-_STRICT = ConfigDict(extra="forbid")
+_STRICT = ConfigDict(extra="forbid", defer_build=True)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

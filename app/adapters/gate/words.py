@@ -1,6 +1,7 @@
 """The closed list of words on the gate's socket: what each takes, and what it answers."""
 
-from typing import Any, Final
+from functools import cached_property
+from typing import Any, Final, cast
 
 from pydantic import TypeAdapter
 
@@ -15,8 +16,22 @@ from app.ports import CloneResult
 Adapter = TypeAdapter[Any]
 
 
+class _Later:
+    """An adapter that is made when it is first used: of thirty, a process may need five."""
+
+    def __init__(self, kind: Any) -> None:
+        self._kind = kind
+
+    @cached_property
+    def _made(self) -> Adapter:
+        return TypeAdapter(self._kind)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._made, name)
+
+
 def _adapter(kind: Any) -> Adapter:
-    return TypeAdapter(kind)
+    return cast(Adapter, _Later(kind))
 
 
 NO_SUBJECT: Final = _adapter(speech.Nothing)

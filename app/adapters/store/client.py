@@ -27,6 +27,7 @@ from redis.exceptions import (
 
 from app.adapters.store.codec import text
 from app.adapters.store.keys import SCHEMA, Keys
+from app.adapters.store.packing import packed_by_hiredis
 from app.errors import BadConfiguration, LeaseLost, StoreRegressed, StoreUnavailable
 
 #: To connect, and to get one answer. An append with fsync takes milliseconds; the slowest
@@ -63,6 +64,7 @@ def connect(url: str) -> Redis:
     except ValueError as exc:
         # The URL may hold a password, so it is not repeated here.
         raise BadConfiguration(f"RELEVO_REDIS_URL: {exc}") from exc
+    packed_by_hiredis(client.connection_pool)
     return client
 
 

@@ -15,7 +15,7 @@ from typing import Final
 
 from app.adapters.store.arguments import Piece
 from app.adapters.store.client import Line
-from app.adapters.store.codec import ALERT, dump_aside, span_ms, to_ms
+from app.adapters.store.codec import ALERT, dump_aside, span_ms, to_ms, to_ms_up
 from app.adapters.store.keys import KEEP, KEEP_TOMBS, MOST
 from app.adapters.store.scripts import Script
 from app.domain.alert import AlertStatus
@@ -49,6 +49,11 @@ class _Batch:
     def __len__(self) -> int:
         return len(self.keys) // 2
 
+    @property
+    def weight(self) -> int:
+        """What it asks of Redis: an aside costs about as much as a notice."""
+        return len(self) + len(self.asides) // 2
+
 
 class RedisInbox:
     """See `app.ports.Inbox`."""
@@ -72,16 +77,21 @@ class RedisInbox:
         """
         if not notices and not asides:
             return ()
-        if self._waiting and sum(map(len, self._waiting)) + len(notices) > self._most_waiting:
+        asides = asides[-MOST:]  # no more are kept, whatever their number
+        waiting = sum(batch.weight for batch in self._waiting)
+        if waiting and waiting + len(notices) + len(asides) > self._most_waiting:
             raise NotAccepting("too many alerts are waiting for Redis already")
-        answering = []
+        answering: list[asyncio.Future[tuple[Taken, ...]]] = []
         for batch in self._batches(notices, asides, now):
+            if answering:
+                # Encoding a large one takes a while; what is encoded leaves meanwhile.
+                await asyncio.sleep(0)
             answering.append(batch.answer)
             self._waiting.append(batch)
             if self._sender is None or self._sender.done():
                 self._sender = asyncio.create_task(self._send_waiting(), name="inbox")
-            # Encoding a large one takes a while; what is encoded leaves meanwhile.
-            await asyncio.sleep(0)
+        if len(answering) == 1:
+            return await answering[0]
         answers = await asyncio.gather(*answering)
         return tuple(taken for answer in answers for taken in answer)
 
@@ -114,10 +124,10 @@ class RedisInbox:
     async def _send_waiting(self) -> None:
         while self._waiting:
             group = [self._waiting.popleft()]
-            size = len(group[0])
-            while self._waiting and size + len(self._waiting[0]) <= _CHUNK:
+            size = group[0].weight
+            while self._waiting and size + self._waiting[0].weight <= _CHUNK:
                 group.append(self._waiting.popleft())
-                size += len(group[-1])
+                size += group[-1].weight
             try:
                 answers = iter(await self._send(group))
             except Exception as exc:  # noqa: BLE001 - handed to those who wait for it
@@ -160,6 +170,7 @@ def _pieces(notice: Notice) -> tuple[Piece, ...]:
         int(alert.status is AlertStatus.FIRING),
         to_ms(alert.starts_at),
         int(notice.listed),
+        "" if notice.due is None else to_ms_up(notice.due),
         ALERT.dump(alert),
     )
 

@@ -168,5 +168,5 @@ class Keys:
         return self._name("activities", group)
 
     def handed(self, worker: str) -> str:
-        """Hash: ``?`` -> name of the worker's last claim call; target -> fence it was given."""
+        """Hash: ``?`` -> name of the worker's last claim call; each fence it was given -> ''."""
         return self._name("handed", worker)

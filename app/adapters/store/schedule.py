@@ -1,16 +1,16 @@
 """When each target is looked at next, and who looks."""
 
 import asyncio
-from collections.abc import Sequence
+import json
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from datetime import datetime, timedelta
-from typing import Final
+from typing import Any, Final
 from uuid import uuid4
 
 from app.adapters.store.client import Line
-from app.adapters.store.codec import moment, span_ms, text, to_ms, to_ms_up
+from app.adapters.store.codec import moment, span_ms, to_ms, to_ms_up, unreadable, whole
 from app.adapters.store.scripts import Script
-from app.errors import LeaseLost
-from app.ports import Claim, Claimed
+from app.ports import NEXT_SUSPECT, Claim, Claimed
 
 #: A claim call whose answer was lost is remembered this much longer than its leases last.
 _MARGIN: Final = timedelta(minutes=1)
@@ -34,12 +34,20 @@ class RedisSchedule:
         # Two calls at once under one name would be given the same targets.
         self._one_at_a_time = asyncio.Lock()
 
-    async def claim(self, *, now: datetime, lease: timedelta, limit: int) -> Claimed:
+    async def claim(
+        self,
+        *,
+        now: datetime,
+        lease: timedelta,
+        limit: int,
+        has_suspect: bool = False,
+        here: Collection[str] = (),
+    ) -> Claimed:
         """See `app.ports.Schedule`."""
         keys = self._keys
         async with self._one_at_a_time:
             async with self._line.answering():
-                next_ms, *given = await self._claim(
+                next_ms, lost_json, *given = await self._claim(
                     keys=[
                         keys.due,
                         keys.running,
@@ -54,36 +62,58 @@ class RedisSchedule:
                         limit,
                         self._call,
                         span_ms(lease + _MARGIN),
+                        int(has_suspect),
+                        to_ms(now) + span_ms(NEXT_SUSPECT),
+                        *here,
                     ],
                 )
             # Only now: until an answer arrives, the next call asks for the same one.
             self._call += 1
-        claims = zip(given[::3], given[1::3], given[2::3], strict=True)
+        lost = _read(lost_json, key=keys.lost) if lost_json else {}
         return Claimed(
             claims=tuple(
-                Claim(target=text(target, key=keys.due), fence=fence, lost=lost)
-                for target, fence, lost in claims
+                Claim(target, fence, lost.get(target, 0))
+                for fence, targets in _lists(given, key=keys.due)
+                for target in targets
             ),
             next_due=None if next_ms < 0 else moment(next_ms, key=keys.due),
         )
 
-    async def renew(self, claim: Claim, *, now: datetime, lease: timedelta) -> None:
+    async def renew(
+        self, claims: Sequence[Claim], *, now: datetime, lease: timedelta
+    ) -> tuple[Claim, ...]:
         """See `app.ports.Schedule`."""
-        async with self._line.answering():
-            held = await self._renew(
-                keys=[self._keys.leases, self._keys.running],
-                args=[claim.target, claim.fence, to_ms_up(now + lease)],
-            )
-        if not held:
-            raise LeaseLost(f"another worker has {claim.target} now")
+        keys, until = self._keys, to_ms_up(now + lease)
+        gone: list[Claim] = []
+        for start in range(0, len(claims), _CHUNK):
+            chunk = claims[start : start + _CHUNK]
+            async with self._line.answering():
+                places = await self._renew(
+                    keys=[keys.leases, keys.running], args=[until, *_pairs(chunk)]
+                )
+            gone += [chunk[place] for place in places]
+        return tuple(gone)
 
     async def requeue(self, claim: Claim, *, due: datetime, forget_lost: bool = True) -> None:
         """See `app.ports.Schedule`."""
+        await self._give_back([claim], due=due, forget_lost=forget_lost)
+
+    async def release(
+        self, claims: Sequence[Claim], *, due: datetime, forget_lost: bool = False
+    ) -> None:
+        """See `app.ports.Schedule`."""
+        for start in range(0, len(claims), _CHUNK):
+            chunk = claims[start : start + _CHUNK]
+            await self._give_back(chunk, due=due, forget_lost=forget_lost)
+
+    async def _give_back(
+        self, claims: Sequence[Claim], *, due: datetime, forget_lost: bool
+    ) -> None:
         keys = self._keys
         async with self._line.answering():
             await self._requeue(
                 keys=[keys.due, keys.running, keys.leases, keys.lost],
-                args=[claim.target, claim.fence, to_ms_up(due), int(forget_lost)],
+                args=[to_ms_up(due), int(forget_lost), *_pairs(claims)],
             )
 
     async def overdue(self, *, now: datetime) -> timedelta:
@@ -102,3 +132,28 @@ class RedisSchedule:
             chunk = dict.fromkeys(targets[start : start + _CHUNK], now_ms)
             async with self._line.answering():
                 await self._redis.zadd(self._keys.due, chunk, lt=True)
+
+
+def _pairs(claims: Iterable[Claim]) -> Iterator[str | int]:
+    """Target and fence of each."""
+    for claim in claims:
+        yield claim.target
+        yield claim.fence
+
+
+def _lists(given: Sequence[Any], *, key: str) -> Iterator[tuple[int, Any]]:
+    """Fence and targets, of each call whose leases an answer tells."""
+    for fence, targets in zip(given[::2], given[1::2], strict=True):
+        yield whole(fence, key=key), _read(targets, key=key)
+
+
+def _read(raw: bytes | str, *, key: str) -> Any:
+    """
+    Read what a script has written as JSON.
+
+    :raises Unreadable: a name in it is no UTF-8
+    """
+    try:
+        return json.loads(raw)
+    except ValueError as exc:
+        raise unreadable(key, exc) from exc

@@ -33,7 +33,7 @@ CANDIDATE = Candidate(instance="anna", life="anna-1")
 CALLS: dict[str, Callable[[Store], Awaitable[object]]] = {
     "accept": lambda store: store.inbox.accept([notice()], [aside()], now=START),
     "claim": lambda store: store.schedule.claim(now=START, lease=LEASE, limit=1),
-    "renew": lambda store: store.schedule.renew(CLAIM, now=START, lease=LEASE),
+    "renew": lambda store: store.schedule.renew([CLAIM], now=START, lease=LEASE),
     "nudge": lambda store: store.schedule.nudge(["host:web"], now=START),
     "overdue": lambda store: store.schedule.overdue(now=START),
     "read": lambda store: read(store, 0),
@@ -84,6 +84,7 @@ CALLS: dict[str, Callable[[Store], Awaitable[object]]] = {
     "replaced": lambda store: store.scaling.replaced(),
     "end": lambda store: store.scaling.end(left(), now=START, told=outcome()),
     "requeue": lambda store: store.schedule.requeue(CLAIM, due=START),
+    "release": lambda store: store.schedule.release([CLAIM], due=START),
     "look": lambda store: store.leadership.look(),
     "found": lambda store: store.leadership.found("h1", now=START, instead_of=""),
     "lead": lambda store: store.leadership.lead(CANDIDATE, now=START, engine="host1"),

@@ -47,11 +47,13 @@ def notice(
     starts: float = 0,
     resolved: bool = False,
     listed: bool = False,
+    due: datetime | None = None,
 ) -> Notice:
     return Notice(
         target=target,
         alert=alert(fingerprint, starts=starts, resolved=resolved),
         listed=listed,
+        due=due,
     )
 
 

@@ -148,17 +148,19 @@ class Comparison(RuleBasedStateMachine):
         if some or asides:  # Redis is not asked for nothing, and counts no write
             self.both(lambda store: store.inbox.accept(some, asides, now=at(self.now)))
 
-    @rule(limit=st.integers(0, 3))
-    def claim(self, limit: int) -> None:
+    @rule(limit=st.integers(0, 3), has_suspect=st.booleans(), here=st.lists(targets, max_size=2))
+    def claim(self, limit: int, has_suspect: bool, here: list[str]) -> None:
         found = self.both(
-            lambda store: store.schedule.claim(now=at(self.now), lease=LEASE, limit=limit)
+            lambda store: store.schedule.claim(
+                now=at(self.now), lease=LEASE, limit=limit, has_suspect=has_suspect, here=here
+            )
         )
         self.claims += () if found is LeaseLost else found.claims
 
     @rule(data=st.data(), lease=seconds.map(lambda length: timedelta(seconds=length)))
     def renew(self, data: Any, lease: timedelta) -> None:
-        claim = self.some_claim(data)
-        self.both(lambda store: store.schedule.renew(claim, now=at(self.now), lease=lease))
+        claims = [self.some_claim(data) for _ in range(data.draw(st.integers(1, 3)))]
+        self.both(lambda store: store.schedule.renew(claims, now=at(self.now), lease=lease))
 
     @rule(some=st.lists(targets, max_size=2))
     def nudge(self, some: list[str]) -> None:
@@ -309,6 +311,15 @@ class Comparison(RuleBasedStateMachine):
                     claim, due=at(self.now + due), forget_lost=forgets
                 )
             )
+
+    @rule(data=st.data(), due=seconds, forgets=st.booleans())
+    def release(self, data: Any, due: float, forgets: bool) -> None:
+        claims = [self.some_claim(data) for _ in range(data.draw(st.integers(1, 3)))]
+        self.both(
+            lambda store: store.schedule.release(
+                claims, due=at(self.now + due), forget_lost=forgets
+            )
+        )
 
     @rule(data=st.data(), me=candidates, engine=st.sampled_from(("", "host1", "host1", "host2")))
     def lead(self, data: Any, me: Candidate, engine: str) -> None:

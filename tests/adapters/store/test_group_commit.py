@@ -8,10 +8,10 @@ from redis.asyncio import Redis
 
 from app.adapters.store.client import Line, connect
 from app.adapters.store.inbox import RedisInbox
-from app.adapters.store.keys import Keys
+from app.adapters.store.keys import MOST, Keys
 from app.domain.alert import Alert
 from app.errors import NotAccepting, StoreUnavailable
-from app.ports import Notice, Taken
+from app.ports import Aside, Notice, Taken
 from tests.adapters.store.builders import START, alert, at, notice
 from tests.adapters.store.server import RedisServer
 
@@ -105,6 +105,34 @@ async def test_more_than_can_wait_is_refused(line: Line) -> None:
 
     assert answers[:3] == [(Taken.ACCEPTED,)] * 3
     assert [type(answer) for answer in answers[3:]] == [NotAccepting] * 2
+
+
+async def test_what_is_put_aside_waits_and_leaves_like_a_notice(line: Line) -> None:
+    asides = [Aside(at=START, reason="set_aside", detail=str(n), excerpt="") for n in range(300)]
+    await RedisInbox(line).accept([notice()], (), now=START)
+    before = await script_calls(line.redis)
+
+    inbox = RedisInbox(line)
+    await asyncio.gather(*(inbox.accept((), asides, now=START) for _ in range(4)))
+    calls = await script_calls(line.redis) - before
+    small = RedisInbox(line, most_waiting=500)
+    answers = await asyncio.gather(
+        *(small.accept((), asides, now=START) for _ in range(3)), return_exceptions=True
+    )
+
+    assert calls == 4, "two of them are more than leaves at once"
+    assert [type(one) for one in answers] == [tuple, NotAccepting, NotAccepting]
+
+
+async def test_of_very_many_asides_the_newest_are_kept(line: Line) -> None:
+    asides = [Aside(at=START, reason="set_aside", detail=str(n), excerpt="") for n in range(1500)]
+
+    await RedisInbox(line).accept((), asides, now=START)
+
+    kept = await line.redis.zrange(line.keys.asides, 0, -1)
+    assert len(kept) == MOST
+    assert b'"1499"' in kept[-1]
+    assert b'"500"' in kept[0]
 
 
 async def test_a_single_large_call_is_never_too_much(line: Line) -> None:

@@ -111,8 +111,50 @@ async def test_a_claim_without_an_answer_is_given_out_by_the_next(
 
     # Within the lease that nobody knows of, which begins anew.
     assert [claim.target for claim in found.claims] == [WEB, "host:db"]
-    assert await due(store, 35) == []
-    assert sorted(await due(store, 36)) == ["host:db", WEB]
+    assert await due(store, 35.999) == []
+    # Both leases have ended: one of them is leased.
+    assert await due(store, 36) == ["host:db"]
+    assert await due(store, 36.2) == [WEB]
+
+
+async def test_a_claim_of_many_without_an_answer_is_given_out_but_for_what_is_gone(
+    store: Store, line: LossyLine, shared_server: RedisServer, namespace: str
+) -> None:
+    many = [f"host:n{number:03}" for number in range(400)]
+    await store.schedule.nudge(many, now=START)
+    for turn in range(2):  # the second asks for the first one's again, and for as many more
+        line.lose = BOTH
+        with pytest.raises(StoreUnavailable):
+            await store.schedule.claim(now=at(turn), lease=LEASE, limit=150 * (1 + turn))
+    async with open_store(shared_server.url, namespace=namespace) as other:
+        assert await due(other, 2, limit=60) == many[300:360]
+
+    found = await store.schedule.claim(now=at(3), lease=LEASE, limit=1000)
+
+    targets = [claim.target for claim in found.claims]
+    assert sorted(targets) == [*many[:300], *many[360:]]
+    assert len({claim.fence for claim in found.claims}) == 3
+    assert await store.schedule.renew(found.claims, now=at(4), lease=LEASE) == ()
+
+
+@pytest.mark.parametrize("lost", [ONE, BOTH])
+async def test_of_suspects_the_same_is_given_out_again_and_no_other(
+    store: Store, line: LossyLine, lost: int
+) -> None:
+    many = [f"host:n{number}" for number in range(3)]
+    await store.schedule.nudge(many, now=START)
+    assert await due(store, 0) == many
+    line.lose = lost
+    if lost == BOTH:
+        with pytest.raises(StoreUnavailable):
+            await store.schedule.claim(now=at(30), lease=LEASE, limit=10)
+
+    # The others are due again by now.
+    found = await store.schedule.claim(now=at(31), lease=LEASE, limit=10)
+
+    assert [(one.target, one.lost) for one in found.claims] == [("host:n0", 1)]
+    again = await store.schedule.claim(now=at(32), lease=LEASE, limit=10)
+    assert [(one.target, one.lost) for one in again.claims] == [("host:n1", 1)]
 
 
 async def test_a_claim_that_another_worker_took_over_is_not_given_out_again(
@@ -467,7 +509,7 @@ async def test_a_claim_is_given_back_once(store: Store, line: LossyLine, lost: i
     # The repetition finds another fence, and leaves it alone.
     await store.schedule.requeue(claim, due=at(6))
 
-    await store.schedule.renew(again, now=at(7), lease=LEASE)
+    assert await store.schedule.renew([again], now=at(7), lease=LEASE) == ()
     assert again.lost == 0
 
 

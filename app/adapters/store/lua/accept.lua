@@ -21,6 +21,7 @@
       1: firing, 0: resolved
       start of the alert, ms since epoch
       1: a pull lists it now, which outranks a tombstone; 0: it came by notification
+      when its target is looked at for it, ms since epoch; empty: now
       the alert, JSON
     then for each aside
       when, ms since epoch
@@ -46,10 +47,20 @@ local notices, most = tonumber(ARGV[5]), tonumber(ARGV[6])
 local NEVER = -math.huge
 local KEPT, KNOWN, RESOLVED, OLDER, FULL = 1, 2, 3, 4, 5
 
+-- What is done once for each target, whatever the number of its notices.
+local touched, buried, wanted, missed = {}, {}, {}, {}
+-- Number of a target's alerts, once it was asked for.
+local number_of = {}
+
 local function keep(alerts, fingerprint, status, starts, received, listed, json)
-  local stored = table.concat({ status, starts, received, now, listed, json }, '|')
-  redis.call('HSET', alerts, fingerprint, stored)
-  redis.call('PEXPIRE', alerts, keep_ms)
+  local stored = status .. '|' .. starts .. '|' .. received .. '|' .. now .. '|' .. listed .. '|' .. json
+  local added = redis.call('HSET', alerts, fingerprint, stored)
+  number_of[alerts] = number_of[alerts] and number_of[alerts] + added
+  touched[alerts] = true
+end
+
+local function want(target, at)
+  wanted[target] = math.min(wanted[target] or math.huge, tonumber(at))
 end
 
 -- Forget the older half of too many resolved alerts: a notice that is older than all of these
@@ -70,13 +81,13 @@ local function thin(tombs)
   end
 end
 
-local function take(alerts, tombs, target, fingerprint, is_firing, starts, listed, json)
+local function take(alerts, tombs, target, fingerprint, is_firing, starts, listed, at, json)
   local starts_ms = tonumber(starts)
   local tomb = tonumber(redis.call('HGET', tombs, fingerprint) or NEVER)
   local known = redis.call('HGET', alerts, fingerprint) or ''
   -- What does not have this form was not written by us, and is written anew.
-  local status, known_starts, received, was_listed, known_json =
-    string.match(known, '^(%l+)|(%-?%d+)|(%-?%d+)|%-?%d+|([01])|(.*)$')
+  local status, known_starts, received, was_listed, json_at =
+    string.match(known, '^(%l+)|(%-?%d+)|(%-?%d+)|%-?%d+|([01])|()')
   local known_ms = tonumber(known_starts or NEVER)
 
   if not is_firing then
@@ -84,14 +95,13 @@ local function take(alerts, tombs, target, fingerprint, is_firing, starts, liste
       return OLDER
     end
     redis.call('HSET', tombs, fingerprint, starts)
-    redis.call('PEXPIRE', tombs, keep_tombs_ms)
-    thin(tombs)
+    buried[tombs] = true
     if known_ms == starts_ms then
       keep(alerts, fingerprint, 'resolved', starts, received, was_listed, json)
     elseif status then
       keep(alerts, fingerprint, 'resolved', starts, now, '0', json)
     end
-    redis.call('ZADD', due, 'LT', now, target)
+    want(target, at)
     return RESOLVED
   end
 
@@ -104,25 +114,25 @@ local function take(alerts, tombs, target, fingerprint, is_firing, starts, liste
     listed = '1'
   end
   if status == 'firing' and known_ms >= starts_ms then
-    if known_ms == starts_ms then
-      known_json = json
+    if known_ms > starts_ms then
+      json = string.sub(known, json_at)
     end
-    keep(alerts, fingerprint, 'firing', known_starts, received, listed, known_json)
-    -- A target with an alert and no place in the schedule has lost it.
-    if not redis.call('ZSCORE', running, target) then
-      redis.call('ZADD', due, 'NX', now, target)
-    end
+    keep(alerts, fingerprint, 'firing', known_starts, received, listed, json)
+    missed[target] = math.min(missed[target] or math.huge, tonumber(at))
     return KNOWN
   end
-  if not status and redis.call('HLEN', alerts) >= most then
-    -- Its target is treated for those that are known.
-    return FULL
+  if not status then
+    number_of[alerts] = number_of[alerts] or redis.call('HLEN', alerts)
+    if number_of[alerts] >= most then
+      -- Its target is treated for those that are known.
+      return FULL
+    end
   end
   if known_ms ~= starts_ms then
     received = now
   end
   keep(alerts, fingerprint, 'firing', starts, received, listed, json)
-  redis.call('ZADD', due, 'LT', now, target)
+  want(target, at)
   return KEPT
 end
 
@@ -131,9 +141,28 @@ local at = 7
 for i = 1, notices do
   local alerts, tombs = KEYS[2 * i + 2], KEYS[2 * i + 3]
   local is_firing = ARGV[at + 2] == '1'
-  answers[i] =
-    take(alerts, tombs, ARGV[at], ARGV[at + 1], is_firing, ARGV[at + 3], ARGV[at + 4], ARGV[at + 5])
-  at = at + 6
+  local due_at = ARGV[at + 5] ~= '' and ARGV[at + 5] or now
+  answers[i] = take(
+    alerts, tombs, ARGV[at], ARGV[at + 1], is_firing, ARGV[at + 3], ARGV[at + 4], due_at, ARGV[at + 6]
+  )
+  at = at + 7
+end
+for alerts in pairs(touched) do
+  redis.call('PEXPIRE', alerts, keep_ms)
+end
+for tombs in pairs(buried) do
+  redis.call('PEXPIRE', tombs, keep_tombs_ms)
+  thin(tombs)
+end
+-- A target with an alert and no place in the schedule has lost it.
+for target, first in pairs(missed) do
+  if not redis.call('ZSCORE', running, target) then
+    redis.call('ZADD', due, 'NX', string.format('%.0f', first), target)
+  end
+end
+-- After these: of both, the earlier one counts.
+for target, first in pairs(wanted) do
+  redis.call('ZADD', due, 'LT', string.format('%.0f', first), target)
 end
 
 if at <= #ARGV then

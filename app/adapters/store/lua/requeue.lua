@@ -1,5 +1,5 @@
 --[[
-  Give a claim back although nothing was noted. Harmless when repeated.
+  Give claims back although nothing was noted. Harmless when repeated.
 
   Input:
     KEYS[1]  sorted set: target -> when it is looked at next, ms since epoch
@@ -7,25 +7,34 @@
     KEYS[3]  hash: claimed target -> fence of its lease
     KEYS[4]  hash: target -> how often in a row its lease ran out
 
-    ARGV[1]  target
-    ARGV[2]  fence
-    ARGV[3]  when to look again, ms since epoch
-    ARGV[4]  1: whoever looks next begins to count anew; 0: what was lost stays counted
+    ARGV[1]  when to look again, ms since epoch
+    ARGV[2]  1: whoever looks next begins to count anew; 0: what was lost stays counted
+    then of each claim, 1000 at most: target, fence
 
   Output:
-    1  given back
-    0  the target's fence is another: nothing was written
+    number of those given back; nothing is written for one whose target has another fence
 ]]
 local due, running, leases, lost = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
-local target, fence, due_at, forgets = ARGV[1], ARGV[2], ARGV[3], ARGV[4] == '1'
+local due_at, forgets = ARGV[1], ARGV[2] == '1'
 
-if redis.call('HGET', leases, target) ~= fence then
-  return 0
+local targets = {}
+for i = 3, #ARGV, 2 do
+  targets[#targets + 1] = ARGV[i]
 end
-redis.call('ZADD', due, 'LT', due_at, target)
-redis.call('ZREM', running, target)
-redis.call('HDEL', leases, target)
-if forgets then
-  redis.call('HDEL', lost, target)
+local dues, ours = {}, {}
+for k, fence in ipairs(redis.call('HMGET', leases, unpack(targets))) do
+  if fence == ARGV[2 * k + 2] then
+    dues[#dues + 1] = due_at
+    dues[#dues + 1] = targets[k]
+    ours[#ours + 1] = targets[k]
+  end
 end
-return 1
+if #ours > 0 then
+  redis.call('ZADD', due, 'LT', unpack(dues))
+  redis.call('ZREM', running, unpack(ours))
+  redis.call('HDEL', leases, unpack(ours))
+  if forgets then
+    redis.call('HDEL', lost, unpack(ours))
+  end
+end
+return #ours
