@@ -19,7 +19,7 @@ help:
 	@echo "make test     the whole suite on real parts"
 	@echo "make load     only the tests of load that moves through real balancers (part of make test)"
 	@echo "make unit     only what needs neither Docker nor Prometheus"
-	@echo "make bench    what a decision and an answer cost, and what a scale-out costs beside the engine's work"
+	@echo "make bench    Relevo beside its peers, one run, one table (QUICK=1: rough; ONLY=ingest,engine: parts)"
 	@echo "make chaos    random faults on real processes (N=500 cycles, OUT=file for the figures)"
 	@echo "make failover how long nobody acts when the one that acts is gone (N=50 samples)"
 	@echo "make storm    ten thousand alerts in a minute, and in one request"
@@ -61,10 +61,10 @@ demo: $(READY)
 	deploy/airgap/with-lab.sh $(PYTHON) deploy/demo/demo.py
 
 bench: $(READY)
-	$(PYTHON) -m bench.decisions
-	$(PYTHON) -m bench.reading
-	deploy/airgap/with-lab.sh $(PYTHON) -m bench.scale_out
-	deploy/airgap/with-lab.sh $(PYTHON) -m bench.gate
+	deploy/airgap/programs.sh wrk webhook redis-benchmark prometheus prometheus-alertmanager \
+		redis-server busybox docker-compose || true
+	deploy/airgap/with-lab.sh $(PYTHON) -m bench.report $(if $(QUICK),--quick) \
+		$(if $(ONLY),--only $(ONLY)) $(if $(OUT),--out $(OUT))
 
 chaos: $(READY)
 	deploy/airgap/with-lab.sh $(PYTHON) -m tests.chaos.run --cycles $(or $(N),500) \

@@ -24,6 +24,8 @@ known=(
     nginx:nginx
     caddy:caddy
     wrk:wrk
+    redis-benchmark:redis-tools
+    webhook:webhook
     chromium:chromium
 )
 wanted=("$@")
