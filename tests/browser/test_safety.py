@@ -4,7 +4,7 @@ import asyncio
 from typing import Any, Final
 
 import pytest
-from playwright.async_api import Browser, Page
+from playwright.async_api import Browser, Page, expect
 
 from app.domain.control import Halt
 from tests.browser.pages import PAGES
@@ -34,7 +34,8 @@ async def test_no_page_asks_anybody_else_nor_is_too_wide(
                 shown = await page.evaluate("document.documentElement.scrollWidth")
                 assert shown <= width, f"{name} is {shown} wide, of {width}"
         await page.goto(PAGES["api"], wait_until="networkidle")
-        assert await page.locator(".opblock").count() > 10
+        # (Drawn a moment after all has been loaded.)
+        await expect(page.locator(".opblock").nth(10)).to_be_attached()
 
 
 @pytest.mark.parametrize(

@@ -244,8 +244,9 @@ TIRESOME = [
 ]  # fmt: skip
 
 
-#: Seconds of this process for that much.
-ENOUGH = 0.2
+#: Seconds of this process for that much: up to 0.3 on a slow machine, and half a minute where the
+#: time grows with the square of the length.
+ENOUGH = 1.0
 
 
 def spent_on(text: str) -> float:
