@@ -17,10 +17,11 @@ from tests.parts import require
 IMPATIENT = Bounds(
     # Every call begins with one of these: it must not be late only because the machine is busy.
     read=timedelta(seconds=1),
+    # Four of these at once, each on a connection of its own.
+    evidence=timedelta(seconds=1),
     changes=timedelta(milliseconds=300),
     slack=timedelta(milliseconds=300),
     step=timedelta(milliseconds=300),
-    evidence=timedelta(milliseconds=300),
     silence=timedelta(milliseconds=300),
 )
 
