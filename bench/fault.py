@@ -103,15 +103,18 @@ class _Chain:
         await writer.drain()
         writer.close()
 
-    def passes(self, sent: bytes) -> None:
-        """Note a notice on its way to Relevo."""
+    def passes(self, said: bytes) -> None:
+        """Note a notice on its way to Relevo, given all that its connection has said so far."""
         name = self.ill
-        head, found, body = sent.partition(b"\r\n\r\n")
-        if name is None or name in self.at.noticed or name.encode() not in (body or head):
+        if name is None or name in self.at.evaluated:
             return
-        self.at.noticed[name] = _now_ms()
-        starts = (body if found else head).partition(b'"startsAt":"')[2].partition(b'"')[0]
-        if starts:
+        # Alertmanager's writes end anywhere, so a name and its start may come one after the other.
+        _, found, since = said.partition(name.encode())
+        if not found:
+            return
+        self.at.noticed.setdefault(name, _now_ms())
+        starts, ends, _ = since.partition(b'"startsAt":"')[2].partition(b'"')
+        if ends:
             self.at.evaluated[name] = datetime.fromisoformat(starts.decode()).timestamp() * 1000
 
     def happens(self, event: Mapping[str, Any]) -> None:
@@ -134,8 +137,10 @@ async def _pipe(to: str, passes: Callable[[bytes], None]) -> AsyncIterator[str]:
     async def copy(
         reader: asyncio.StreamReader, writer: asyncio.StreamWriter, seen: Callable[[bytes], None]
     ) -> None:
+        said = b""
         while sent := await reader.read(1 << 16):
-            seen(sent)
+            said += sent
+            seen(said)
             writer.write(sent)
             await writer.drain()
         writer.close()
