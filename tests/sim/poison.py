@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Callable
 from typing import Any
 
+from app.domain.remediation import Remediation
 from tests.sim.loop import VirtualLoop
 from tests.sim.process import Dead, Process
 
@@ -20,14 +21,19 @@ class Poison:
         self._loop = loop
         self._fail = fail
         self.until: dict[str, float] = {}
-        self._struck: dict[str, int] = {}
+        #: The story that was read, and how often in a row that ended whoever read it.
+        self._struck: dict[str, tuple[Remediation, int]] = {}
         self._buried_at: dict[str, float] = {}
 
-    def strikes(self, target: str) -> bool:
+    def strikes(self, story: Remediation) -> bool:
         """Whether reading this ends the reader; the rule counts."""
+        target = story.target
         if self.until.get(target, -1.0) <= self._loop.now:
             return False
-        count = self._struck[target] = self._struck.get(target, 0) + 1
+        last, count = self._struck.get(target, (story, 0))
+        # Whoever buried it may have been ended by another story before it could say so.
+        count = count + 1 if story == last else 1
+        self._struck[target] = (story, count)
         if count > _MOST:
             self._fail("P1", f"the step of {target} has ended {count} processes in a row")
         return True
@@ -92,7 +98,8 @@ class PoisonedRecords:
         task = asyncio.current_task()
         # One without a story is given back without a note: nothing to count by.
         is_step = task is not None and task.get_name() == f"step {target}"
-        if is_step and dossier.remediation is not None and self._poison.strikes(target):
+        story = dossier.remediation
+        if is_step and story is not None and self._poison.strikes(story):
             self._process.kill(f"of what it read of {target}")
             raise Dead
         return dossier

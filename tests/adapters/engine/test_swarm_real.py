@@ -498,9 +498,7 @@ async def test_a_replica_for_which_there_is_no_node_goes_back(
 
 
 async def test_other_containers_are_the_engines_own(swarm: SwarmLab, engine: SwarmEngine) -> None:
-    container_id = swarm.do(
-        *("run", "-d", "--rm", "-l", "relevo.enable=true", swarm.image, "sleep", "60")
-    )
+    container_id = swarm.do(*("run", "-d", "-l", "relevo.enable=true", swarm.image, "sleep", "60"))
     try:
         before = await engine.inspect(container_id)
         await engine.restart(
