@@ -46,7 +46,7 @@ check: $(READY)
 	$(PYTHON) -m tests.supply.licences
 
 test: $(READY)
-	deploy/airgap/with-lab.sh $(PYTHON) -m pytest -n 2 --durations=15 $(TESTS)
+	deploy/airgap/with-lab.sh $(PYTHON) -m pytest -n 3 --durations=15 $(TESTS)
 
 load: $(READY)
 	deploy/airgap/with-lab.sh $(PYTHON) -m pytest -m load $(TESTS)
